@@ -1,0 +1,127 @@
+"""ConvBN: the sole owner of padding, epsilon, momentum and initial kernels."""
+
+from keras import initializers
+from keras import layers
+from keras.saving import register_keras_serializable
+
+from dla_keras.layers.composite import Composite
+
+BATCH_NORM_EPSILON = 1e-5
+BATCH_NORM_MOMENTUM = 0.9  # Keras' sense; PyTorch writes it as 0.1.
+
+
+@register_keras_serializable(package="dla_keras")
+class ConvBN(Composite):
+    """Convolution without bias, batch normalisation and, by default, a ReLU.
+
+    A strided convolution pads `dilation_rate * (kernel_size - 1) / 2` pixels
+    on every side, as PyTorch does. TensorFlow's `same` would pad an even
+    picture at the bottom right only and shift each level by half a pixel
+    against the reference weights.
+
+    Args:
+        filters: output channels.
+        kernel_size: an odd number of pixels. Defaults to `3`.
+        strides: Defaults to `1`.
+        groups: Defaults to `1`.
+        dilation_rate: Defaults to `1`.
+        activation: `"relu"`, or `None` for a linear output. Defaults to
+            `"relu"`.
+
+    Input shape:
+        `(batch, height, width, channels)`
+
+    Output shape:
+        `(batch, ceil(height / strides), ceil(width / strides), filters)`
+
+    Example:
+
+    >>> ConvBN(16, strides=2)(np.zeros((1, 64, 96, 3))).shape
+    TensorShape([1, 32, 48, 16])
+    """
+
+    def __init__(
+        self,
+        filters,
+        kernel_size=3,
+        strides=1,
+        groups=1,
+        dilation_rate=1,
+        activation="relu",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if kernel_size % 2 == 0:
+            raise ValueError(
+                "ConvBN pads the same on every side, so `kernel_size` must be "
+                f"odd. Received: kernel_size={kernel_size}."
+            )
+        if activation not in (None, "relu"):
+            raise ValueError(
+                "`activation` must be 'relu' or None. Received: "
+                f"activation={activation!r}."
+            )
+        self.filters = filters
+        self.kernel_size = kernel_size
+        self.strides = strides
+        self.groups = groups
+        self.dilation_rate = dilation_rate
+        self.activation = activation
+
+        # At stride 1, `same` is the same padding on every side, and one
+        # operation less than padding apart.
+        self.pad = None
+        if strides > 1 and kernel_size > 1:
+            self.pad = layers.ZeroPadding2D(
+                dilation_rate * (kernel_size - 1) // 2,
+                **self.part("pad"),
+            )
+        self.conv = layers.Conv2D(
+            filters,
+            kernel_size,
+            strides=strides,
+            padding="valid" if self.pad else "same",
+            groups=groups,
+            dilation_rate=dilation_rate,
+            use_bias=False,
+            # The authors' start: He normal over the fan out.
+            kernel_initializer=initializers.VarianceScaling(
+                2.0, "fan_out", "untruncated_normal"
+            ),
+            **self.part("conv"),
+        )
+        self.bn = layers.BatchNormalization(
+            epsilon=BATCH_NORM_EPSILON,
+            momentum=BATCH_NORM_MOMENTUM,
+            **self.part("bn"),
+        )
+        self.relu = None
+        if activation:
+            self.relu = layers.ReLU(**self.part("relu"))
+
+    def build(self, input_shape):
+        steps = (self.pad, self.conv, self.bn, self.relu)
+        for layer in filter(None, steps):
+            layer.build(input_shape)
+            input_shape = layer.compute_output_shape(input_shape)
+
+    def call(self, inputs, training=None):
+        x = inputs if self.pad is None else self.pad(inputs)
+        x = self.bn(self.conv(x), training=training)
+        return x if self.relu is None else self.relu(x)
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, _ = input_shape
+        shrink = lambda size: None if size is None else -(-size // self.strides)
+        return (batch, shrink(height), shrink(width), self.filters)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
+            "groups": self.groups,
+            "dilation_rate": self.dilation_rate,
+            "activation": self.activation,
+        }

@@ -1,0 +1,160 @@
+"""Upsampling by a whole factor: fixed bilinear, or learned from that start."""
+
+import numpy as np
+from keras import initializers
+from keras import layers
+from keras import ops
+from keras.saving import register_keras_serializable
+
+from dla_keras.layers.composite import Composite
+
+
+def bilinear_kernel(factor: int) -> np.ndarray:
+    """Bilinear weights of a transposed convolution that upsamples.
+
+    What the authors' `fill_up_weights` computes: kernel `2 * factor`, stride
+    `factor`, padding `factor / 2`.
+
+    Args:
+        factor: an even number.
+
+    Returns:
+        An array of shape `(2 * factor, 2 * factor)`.
+
+    Example:
+
+    >>> bilinear_kernel(2)[0]
+    array([0.0625, 0.1875, 0.1875, 0.0625])
+    """
+    taps = 1 - np.abs((np.arange(2 * factor) + 0.5) / factor - 1)
+    return np.outer(taps, taps)
+
+
+@register_keras_serializable(package="dla_keras")
+class DepthToSpace(layers.Layer):
+    """Moves blocks of channels into space: `(H, W, f*f*C)` to `(f*H, f*W, C)`.
+
+    Args:
+        factor: the block's height and width.
+    """
+
+    def __init__(self, factor, **kwargs):
+        super().__init__(**kwargs)
+        self.factor = factor
+
+    def call(self, inputs):
+        return ops.depth_to_space(inputs, self.factor, "channels_last")
+
+    def get_config(self):
+        return {**super().get_config(), "factor": self.factor}
+
+
+@register_keras_serializable(package="dla_keras")
+class LearnedUpsampling(Composite):
+    """Depthwise transposed convolution that starts as bilinear upsampling.
+
+    The authors' upsampling (kernel `2f`, stride `f`, padding `f/2`, one
+    filter per channel). Keras has no grouped transposed convolution, and
+    TFLite would run a dense one. So it is computed per phase: each of the
+    `f*f` positions inside an output block sees 2x2 input pixels through
+    weights of its own, a depthwise convolution, and depth-to-space puts the
+    positions side by side. The numbers are the same, the operations builtin.
+
+    Args:
+        factor: an even number of output pixels per input pixel and side.
+
+    Input shape:
+        `(batch, height, width, channels)`
+
+    Output shape:
+        `(batch, factor * height, factor * width, channels)`
+
+    Example:
+
+    >>> LearnedUpsampling(2)(np.ones((1, 4, 6, 3))).shape
+    TensorShape([1, 8, 12, 3])
+    """
+
+    def __init__(self, factor, **kwargs):
+        super().__init__(**kwargs)
+        if factor < 2 or factor % 2:
+            raise ValueError(
+                "LearnedUpsampling pads by half its factor, so `factor` must "
+                f"be even. Received: factor={factor}."
+            )
+        self.factor = factor
+        kernel = bilinear_kernel(factor)
+        # Output rows of the first half of a block see their own input row and
+        # the one above, the second half their own and the one below: four
+        # paddings serve all phases.
+        self.pad = [
+            layers.ZeroPadding2D(
+                ((1 - down, down), (1 - right, right)),
+                **self.part(f"pad_{down}{right}"),
+            )
+            for down in (0, 1)
+            for right in (0, 1)
+        ]
+        self.phase = [
+            layers.DepthwiseConv2D(
+                2,
+                use_bias=False,
+                depthwise_initializer=initializers.Constant(
+                    self.phase_of(kernel, index)[..., None, None].tolist()
+                ),
+                **self.part(f"phase_{index}"),
+            )
+            for index in range(factor**2)
+        ]
+        self.join = layers.Concatenate(**self.part("join"))
+        self.to_space = DepthToSpace(factor, **self.part("to_space"))
+
+    def phase_of(self, kernel, index):
+        """The 2x2 taps of phase `index` in a kernel `(2f, 2f, ...)`.
+
+        The input pixel nearer the top left comes first, hence the reversal: a
+        transposed convolution spreads an input pixel down and right.
+        """
+        row, column = divmod(index, self.factor)
+        half = self.factor // 2
+        rows = (row + half) % self.factor + np.array([self.factor, 0])
+        columns = (column + half) % self.factor + np.array([self.factor, 0])
+        return kernel[rows][:, columns]
+
+    def call(self, inputs):
+        padded = [pad(inputs) for pad in self.pad]
+        phases = []
+        for index, phase in enumerate(self.phase):
+            row, column = divmod(index, self.factor)
+            down = row >= self.factor // 2
+            right = column >= self.factor // 2
+            phases.append(phase(padded[2 * down + right]))
+        # (N, H, W, f*f*C) -> (N, f*H, f*W, C)
+        return self.to_space(self.join(phases))
+
+    def get_config(self):
+        return {**super().get_config(), "factor": self.factor}
+
+
+UPSAMPLINGS = ("bilinear", "learned")
+
+
+def make_upsampling(kind, factor, **kwargs):
+    """The layer that upsamples by `factor`.
+
+    Args:
+        kind: `"bilinear"` (fixed, half-pixel centres) or `"learned"`.
+        factor: output pixels per input pixel and side.
+        **kwargs: passed to the layer.
+
+    Raises:
+        ValueError: for another `kind`.
+    """
+    if kind == "learned":
+        return LearnedUpsampling(factor, **kwargs)
+    if kind == "bilinear":
+        return layers.UpSampling2D(factor, interpolation="bilinear", **kwargs)
+    raise ValueError(
+        f"`upsampling` must be one of {', '.join(UPSAMPLINGS)}. "
+        f"Received: {kind!r}."
+    )

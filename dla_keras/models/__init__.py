@@ -1,0 +1,1 @@
+"""Backbone, classifiers and segmenter."""

@@ -1,0 +1,77 @@
+"""The family as one table: a row per architecture, nothing per variant elsewhere.
+
+Feeds `models/` (what to build) and `weights/` (what to expect in a file).
+"""
+
+import difflib
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One row of Table 1 of the paper (arXiv:1707.06484) and its successors.
+
+    Args:
+        depths: depth of the aggregation tree of levels 2, 3, 4 and 5; a tree
+            of depth `d` holds `2**d` blocks.
+        filters: output channels of levels 0 to 5.
+        block: `"basic"`, `"bottleneck"` or `"bottle2neck"` (Res2Net).
+        groups: groups of the block's 3x3 convolution (ResNeXt cardinality).
+            Defaults to `1`.
+        base_width: inner channels per group and 64 output channels. Defaults
+            to `64`.
+        residual_root: whether aggregation nodes add their first input to their
+            output (section 3.2 of the paper). Defaults to `False`.
+    """
+
+    depths: tuple[int, int, int, int]
+    filters: tuple[int, int, int, int, int, int]
+    block: str
+    groups: int = 1
+    base_width: int = 64
+    residual_root: bool = False
+
+
+_SMALL = (16, 32, 64, 64, 128, 256)
+_LARGE = (16, 32, 128, 256, 512, 1024)
+
+# fmt: off
+VARIANTS = {
+    "dla34":         Variant((1, 2, 2, 1), (16, 32, 64, 128, 256, 512), "basic"),
+    "dla46_c":       Variant((1, 2, 2, 1), _SMALL, "bottleneck"),
+    "dla46x_c":      Variant((1, 2, 2, 1), _SMALL, "bottleneck", 32, 4),
+    "dla60x_c":      Variant((1, 2, 3, 1), _SMALL, "bottleneck", 32, 4),
+    "dla60":         Variant((1, 2, 3, 1), _LARGE, "bottleneck"),
+    "dla60x":        Variant((1, 2, 3, 1), _LARGE, "bottleneck", 32, 4),
+    "dla102":        Variant((1, 3, 4, 1), _LARGE, "bottleneck", residual_root=True),
+    "dla102x":       Variant((1, 3, 4, 1), _LARGE, "bottleneck", 32, 4, True),
+    "dla102x2":      Variant((1, 3, 4, 1), _LARGE, "bottleneck", 64, 4, True),
+    "dla169":        Variant((2, 3, 5, 1), _LARGE, "bottleneck", residual_root=True),
+    "dla60_res2net": Variant((1, 2, 3, 1), _LARGE, "bottle2neck", 1, 28),
+    "dla60_res2next": Variant((1, 2, 3, 1), _LARGE, "bottle2neck", 8, 4),
+}
+# fmt: on
+
+
+def find_variant(name: str) -> Variant:
+    """The row of `VARIANTS` called `name`.
+
+    Args:
+        name: for instance `"dla34"`.
+
+    Raises:
+        ValueError: for an unknown name; the message proposes near matches.
+
+    Example:
+
+    >>> find_variant("dla34").depths
+    (1, 2, 2, 1)
+    """
+    if name in VARIANTS:
+        return VARIANTS[name]
+    near = difflib.get_close_matches(str(name), VARIANTS, n=3, cutoff=0.5)
+    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    raise ValueError(
+        f"Unknown variant: expected one of {', '.join(VARIANTS)}. "
+        f"Received: {name!r}.{hint}"
+    )
