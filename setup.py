@@ -14,6 +14,7 @@ EXTRAS = {
     "train": [
         *TENSORFLOW,
         "tensorflow-datasets>=4.9.8",
+        "importlib_resources",  # tensorflow-datasets 4.9.10 forgets it
         "tensorboard",
         "pillow",
         "tqdm",

@@ -7,8 +7,12 @@ models, reports and exported files carry them on, so no stage types them again.
 import colorsys
 from dataclasses import dataclass
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+from dla_keras.normalization import IMAGENET_MEAN
+from dla_keras.normalization import IMAGENET_STD
+
+# Labels leave `reading.py` with this value wherever a pixel neither trains nor
+# counts, whatever the files hold.
+IGNORE_LABEL = 255
 
 
 @dataclass(frozen=True)
@@ -19,23 +23,22 @@ class DatasetInfo:
         name: what `--dataset` calls it.
         class_names: one name per class id, in order.
         palette: one RGB colour (0 to 255) per class id, in order.
-        ignore_label: label value that neither trains nor counts. Defaults to
-            `255`.
+        ignore_label: what the dataset's files hold where a pixel neither
+            trains nor counts. Defaults to `255`.
         mean: mean RGB of the pictures, for pixels scaled to 0..1. Defaults to
             ImageNet's.
         std: standard deviation, likewise.
-        tfds_name: name of the TFDS builder, `None` for list files.
-        splits: split name used here -> split name of the source.
+        tfds_name: name of the TFDS builder, `None` for list files. Defaults
+            to `None`.
     """
 
     name: str
     class_names: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
-    ignore_label: int = 255
+    ignore_label: int = IGNORE_LABEL
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     tfds_name: str | None = None
-    splits: tuple[tuple[str, str], ...] = (("train", "train"), ("val", "val"))
 
     def __post_init__(self):
         if len(self.palette) != len(self.class_names):
@@ -95,6 +98,22 @@ CITYSCAPES_CLASSES = {
     "bicycle": (119, 11, 32),
 }
 
+# The 11 classes that CamVid is reported on (Brostow et al. 2008, grouped as in
+# SegNet), in the order and colours of SegNet's copy.
+CAMVID_CLASSES = {
+    "sky": (128, 128, 128),
+    "building": (128, 0, 0),
+    "pole": (192, 192, 128),
+    "road": (128, 64, 128),
+    "pavement": (60, 40, 222),
+    "tree": (128, 128, 0),
+    "sign_symbol": (192, 128, 128),
+    "fence": (64, 64, 128),
+    "car": (64, 0, 128),
+    "pedestrian": (64, 64, 0),
+    "bicyclist": (0, 128, 192),
+}
+
 DATASETS = {
     info.name: info
     for info in (
@@ -103,6 +122,12 @@ DATASETS = {
             class_names=tuple(CITYSCAPES_CLASSES),
             palette=tuple(CITYSCAPES_CLASSES.values()),
             tfds_name="toy_streets",
+        ),
+        DatasetInfo(
+            name="camvid",
+            class_names=tuple(CAMVID_CLASSES),
+            palette=tuple(CAMVID_CLASSES.values()),
+            ignore_label=11,
         ),
     )
 }

@@ -1,12 +1,13 @@
-"""The camera, the light and the paper of a drawn street scene.
+"""Paper that takes colour and class in one stroke, and brushes in metres.
 
-First step of `toy_streets`: turns metres into pixels, so that
-`street_objects.py` and `street_scenes.py` may think in metres only.
+Between `camera.py`, which says where a point falls, and the files of things
+(`vehicles.py`, `people.py`, ...), which think in metres only.
 """
 
 import math
 from dataclasses import dataclass
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 from PIL import Image
@@ -15,100 +16,17 @@ from PIL import ImageDraw
 from PIL import ImageFilter
 
 from dla_keras.data.datasets import CITYSCAPES_CLASSES
+from dla_keras.data.streets.camera import NEAR
+from dla_keras.data.streets.camera import Camera
+from dla_keras.data.streets.camera import Light
+from dla_keras.data.streets.camera import mix
 
 SUPERSAMPLE = 2  # canvas pixels per picture pixel, along each axis
-NEAR = 0.8  # metres; nothing is projected from nearer than this
+HEXAGON = np.array(
+    [(math.cos(t), math.sin(t)) for t in np.arange(6) * math.pi / 3]
+)
 CLASS_IDS = {name: index for index, name in enumerate(CITYSCAPES_CLASSES)}
 CLASS_IDS["void"] = 255
-
-
-def between(rng, low, high) -> float:
-    """A number between `low` and `high` (many times faster than `uniform`)."""
-    return low + (high - low) * rng.random()
-
-
-def pick(rng, options):
-    """One of `options`, each as likely."""
-    return options[int(rng.random() * len(options))]
-
-
-def jitter(rng, colour, amount=12):
-    """A colour near `colour`."""
-    return tuple(
-        min(255, max(0, int(c + between(rng, -amount, amount)))) for c in colour
-    )
-
-
-def mix(first, second, share):
-    """The colour `share` of the way from `first` to `second`."""
-    return tuple(
-        int(a + (b - a) * share) for a, b in zip(first, second, strict=True)
-    )
-
-
-@dataclass(frozen=True)
-class Camera:
-    """A pinhole over a flat ground; bending the ground bends the street.
-
-    Args:
-        size: (width, height) of the canvas, canvas pixels.
-        focal: focal length, canvas pixels.
-        height: metres above the ground.
-        offset: metres right of the street's middle.
-        centre: vanishing point of the street, canvas pixels.
-        roll: tilt, radians; small.
-        bend: sideways drift of the street, metres per square metre of depth.
-    """
-
-    size: tuple[int, int]
-    focal: float
-    height: float
-    offset: float
-    centre: tuple[float, float]
-    roll: float
-    bend: float
-
-    def project(self, x, y, z) -> tuple[float, float]:
-        """Canvas pixel of a point `x` right, `y` up and `z` ahead, metres."""
-        z = max(z, NEAR)
-        scale = self.focal / z
-        u = self.centre[0] + scale * (x + self.bend * z * z - self.offset)
-        v = self.centre[1] + scale * (self.height - y)
-        du, dv = u - self.size[0] / 2, v - self.size[1] / 2
-        return u - self.roll * dv, v + self.roll * du
-
-    def sees(self, x, z, margin=0.0) -> bool:
-        """Whether the ground at (`x`, `z`) lies between the side edges."""
-        u, _ = self.project(x, 0.0, z)
-        return -margin < u < self.size[0] + margin
-
-
-@dataclass(frozen=True)
-class Light:
-    """Where the light comes from and what the air does to it.
-
-    Args:
-        sun: unit vector (x, up, z) towards the sun.
-        ambient: light that reaches a face turned away from the sun, 0 to 1.
-        haze: colour of far things.
-        reach: metres after which haze has taken 63 % of a colour.
-        lit: share of windows with the light on.
-    """
-
-    sun: tuple[float, float, float]
-    ambient: float
-    haze: tuple[int, int, int]
-    reach: float
-    lit: float
-
-    def shade(self, normal) -> float:
-        """Brightness of a face with the unit `normal`, `ambient` to 1."""
-        facing = sum(n * s for n, s in zip(normal, self.sun, strict=True))
-        return self.ambient + (1 - self.ambient) * max(0.0, facing)
-
-    def seen(self, colour, z):
-        """`colour` as it looks through `z` metres of air."""
-        return mix(colour, self.haze, 1 - math.exp(-z / self.reach))
 
 
 class Canvas:
@@ -123,7 +41,8 @@ class Canvas:
         self.light = light
         self.paper = Image.new("RGBA", camera.size)
         self._pen = ImageDraw.Draw(self.paper)
-        self._shadows = Image.new("L", camera.size, 255)
+        # Shadows are soft: half the canvas' resolution is plenty for them.
+        self._shadows = Image.new("L", tuple(s // 2 for s in camera.size), 255)
         self._shadow_pen = ImageDraw.Draw(self._shadows)
 
     def polygon(self, points, colour, label):
@@ -152,8 +71,8 @@ class Canvas:
         """
         sun_x, sun_up, sun_z = self.light.sun
         move_x, move_z = (-s * height / sun_up for s in (sun_x, sun_z))
-        foot = [self.camera.project(x, 0, z) for x, z in corners]
-        tip = [self.camera.project(x + move_x, 0, z + move_z) for x, z in corners]
+        foot = [self._shadow_at(x, z) for x, z in corners]
+        tip = [self._shadow_at(x + move_x, z + move_z) for x, z in corners]
         fill = int(255 * (1 - darkness))
         for i in range(len(foot)):
             swept = (foot[i - 1], foot[i], tip[i], tip[i - 1])
@@ -161,12 +80,23 @@ class Canvas:
         self._shadow_pen.polygon(foot, fill=fill)
         self._shadow_pen.polygon(tip, fill=fill)
 
+    def _shadow_at(self, x, z):
+        u, v = self.camera.project(x, 0, z)
+        return u / 2, v / 2
+
     def cast_shadows(self, softness):
         """Darkens the paper where shadows were marked; classes stay."""
-        grey = self._shadows.filter(ImageFilter.BoxBlur(softness))
+        width, height = self.paper.size
+        # The sky, which fills half the paper, holds no shadows.
+        top = int(self.camera.centre[1] - abs(self.camera.roll) * width)
+        top = min(max(0, top), height - 2) // 2
+        soft = self._shadows.crop((0, top, width // 2, height // 2))
+        soft = soft.filter(ImageFilter.BoxBlur(softness))
+        ground = self.paper.crop((0, 2 * top, width, height))
+        grey = soft.resize(ground.size, Image.Resampling.BILINEAR)
         keep = Image.new("L", grey.size, 255)
         shade = Image.merge("RGBA", (grey, grey, grey, keep))
-        self.paper.paste(ImageChops.multiply(self.paper, shade))
+        self.paper.paste(ImageChops.multiply(ground, shade), (0, 2 * top))
 
     def develop(self):
         """The finished pair.
@@ -197,14 +127,23 @@ class Brush:
     heading: float = 0.0
     mirror: int = 1
 
-    @property
+    @cached_property
     def scale(self) -> float:
         """Canvas pixels per metre where the thing stands."""
         return self.canvas.camera.focal / max(self.z, NEAR)
 
+    @cached_property
+    def _spin(self):
+        return math.sin(self.heading), math.cos(self.heading)
+
+    @cached_property
+    def _veil(self):
+        """Share of a colour that haze takes at this depth."""
+        return 1 - math.exp(-self.z / self.canvas.light.reach)
+
     def turn(self, right, forward) -> tuple[float, float]:
         """The thing's (right, forward) in the street's (x, z)."""
-        sin, cos = math.sin(self.heading), math.cos(self.heading)
+        sin, cos = self._spin
         right *= self.mirror
         return right * cos + forward * sin, forward * cos - right * sin
 
@@ -215,8 +154,13 @@ class Brush:
 
     def at(self, right, up, forward=0.0) -> tuple[float, float]:
         """Canvas pixel of a point of the thing."""
-        x, z = self.turn(right, forward)
-        return self.canvas.camera.project(self.x + x, up, self.z + z)
+        sin, cos = self._spin
+        right *= self.mirror
+        return self.canvas.camera.project(
+            self.x + right * cos + forward * sin,
+            up,
+            self.z + forward * cos - right * sin,
+        )
 
     def face(self, points, colour, label, normal=None):
         """Fills a polygon of (right, up, forward) points.
@@ -231,7 +175,10 @@ class Brush:
         shade = 1.0 if normal is None else self._shade(normal, points[0])
         if shade > 0:
             spots = [self.at(*point) for point in points]
-            self.canvas.polygon(spots, self._tint(colour, shade), label)
+            # Half of a near facade is out of sight: cheaper not to draw it.
+            across = [spot[0] for spot in spots]
+            if max(across) > 0 and min(across) < self.canvas.paper.width:
+                self.canvas.polygon(spots, self._tint(colour, shade), label)
 
     def limb(self, start, end, widths, colour, label):
         """Draws a rod; `widths` are its metres across at start and end."""
@@ -256,12 +203,37 @@ class Brush:
         u, v = self.at(*middle)
         across, up = (r * self.scale for r in radii)
         turns = (2 * math.pi * i / corners for i in range(corners))
-        points = [(u + across * math.cos(t), v + up * math.sin(t)) for t in turns]
+        points = [
+            (u + across * math.cos(t), v + up * math.sin(t)) for t in turns
+        ]
         self.canvas.polygon(points, self._tint(colour), label)
 
+    def clumps(self, middle, radii, spots, colour, label):
+        """Fills many small hexagons within an ellipse, as foliage.
+
+        Args:
+            middle: (right, up, forward) of the ellipse's middle.
+            radii: its (right, up) radii, metres.
+            spots: `(N, 4)` array of right and up in units of `radii`, size in
+                the same units, and brightness.
+            colour: RGB at brightness 1.
+            label: class name.
+        """
+        u, v = self.at(*middle)
+        reach = np.array([radii[0], -radii[1]]) * self.scale
+        places = (u, v) + spots[:, :2] * reach  # (N, 2)
+        edges = HEXAGON * spots[:, 2, None, None] * reach  # (N, 6, 2)
+        corners = (places[:, None] + edges).reshape(-1, 12).tolist()
+        shades = np.clip(spots[:, 3:] * self._tint(colour), 0, 255)  # (N, 3)
+        for points, shade in zip(
+            corners, shades.astype(int).tolist(), strict=True
+        ):
+            self.canvas.polygon(points, shade, label)
+
     def _tint(self, colour, shade=1.0):
-        lit = (min(255, c * shade) for c in colour)
-        return self.canvas.light.seen(tuple(lit), self.z)
+        if shade != 1.0:
+            colour = tuple(c * shade for c in colour)
+        return mix(colour, self.canvas.light.haze, self._veil)
 
     def _shade(self, normal, point):
         """Brightness of a face, 0 where its back is turned."""

@@ -1,16 +1,15 @@
 """Cars, trucks, buses and trams: side outlines, drawn out to their width.
 
 A vehicle is a row of `VEHICLES`; `vehicle(brush, rng, kind)` draws any of
-them from any side. `street_scenes.py` says which, where and how many.
+them from any side. `items.py` says which, where and how many.
 """
 
 import math
 from dataclasses import dataclass
 
-from dla_keras.data.street_canvas import between
-from dla_keras.data.street_canvas import jitter
-from dla_keras.data.street_canvas import mix
-from dla_keras.data.street_canvas import pick
+from dla_keras.data.streets.camera import jitter
+from dla_keras.data.streets.camera import mix
+from dla_keras.data.streets.camera import pick
 
 PAINTS = (
     (226, 228, 228),
@@ -181,7 +180,12 @@ def _body(brush, body, paint, label, stripe):
         length = math.hypot(z1 - z0, y1 - y0)
         normal = (0, (z1 - z0) / length, (y0 - y1) / length)
         near, far = body.half(y0), body.half(y1)
-        points = ((-near, y0, z0), (near, y0, z0), (far, y1, z1), (-far, y1, z1))
+        points = (
+            (-near, y0, z0),
+            (near, y0, z0),
+            (far, y1, z1),
+            (-far, y1, z1),
+        )
         brush.face(points, paint, label, normal)
         if made_of == "glass":
             points = [
@@ -211,10 +215,15 @@ def _tyre_backs(brush, row):
         for side in (-1, 1):
             inner, outer = side * (half - 0.24), side * half
             brush.face(
-                ((inner, 0, forward), (inner, radius, forward),
-                 (outer, radius, forward), (outer, 0, forward)),
-                TYRE, row.label,
-            )  # fmt: skip
+                (
+                    (inner, 0, forward),
+                    (inner, radius, forward),
+                    (outer, radius, forward),
+                    (outer, 0, forward),
+                ),
+                TYRE,
+                row.label,
+            )
 
 
 def _wheels(brush, row, side):
@@ -224,10 +233,13 @@ def _wheels(brush, row, side):
     for forward, radius in row.wheels:
         for share, colour in ((1.12, (18, 18, 20)), (1.0, TYRE), (0.6, STEEL)):
             points = [
-                (across, max(0.0, radius + share * radius * math.sin(t)),
-                 forward + share * radius * math.cos(t))
+                (
+                    across,
+                    max(0.0, radius + share * radius * math.sin(t)),
+                    forward + share * radius * math.cos(t),
+                )
                 for t in turns
-            ]  # fmt: skip
+            ]
             brush.face(points, colour, row.label, (side, 0, 0))
 
 
@@ -242,9 +254,13 @@ def _lamps(brush, row, facing_away):
     tall = 0.26 if facing_away else 0.16
     inner = 0.68 * half if row.label == "car" else 0.82 * half
     for side in (-1, 1):
-        lamp = ((side * inner, low), (side * inner, low + tall),
-                (side * half * 0.96, low + tall), (side * half * 0.96, low))
-        points = [(x, y, forward) for x, y in lamp]  # fmt: skip
+        lamp = (
+            (side * inner, low),
+            (side * inner, low + tall),
+            (side * half * 0.96, low + tall),
+            (side * half * 0.96, low),
+        )
+        points = [(x, y, forward) for x, y in lamp]
         brush.face(points, colour, row.label, normal)
     plate = ((-0.26, 0.45), (-0.26, 0.58), (0.26, 0.58), (0.26, 0.45))
     points = [(x, y, forward) for x, y in plate]
@@ -259,7 +275,7 @@ def car(brush, rng):
 
 def truck(brush, rng):
     """A truck with a box or an open tipper."""
-    vehicle(brush, rng, "box truck" if between(rng, 0, 1) < 0.6 else "tipper")
+    vehicle(brush, rng, pick(rng, ("box truck", "box truck", "tipper")))
 
 
 def bus(brush, rng):
@@ -268,5 +284,11 @@ def bus(brush, rng):
 
 
 def tram(brush, rng):
-    """A tram: Cityscapes' "train"."""
+    """A tram: Cityscapes' "train", with its pantograph."""
+    for start, end in (
+        ((0, 3.4, 1.2), (0, 4.1, 0.2)),
+        ((0, 4.1, 0.2), (0, 4.8, 1.2)),
+        ((-0.9, 4.8, 1.2), (0.9, 4.8, 1.2)),
+    ):
+        brush.limb(start, end, (0.12, 0.12), STEEL, "train")
     vehicle(brush, rng, "tram")

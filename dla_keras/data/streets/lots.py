@@ -6,13 +6,13 @@ metres forward from its brush and lies to the right of it, away from the road.
 
 import math
 
-from dla_keras.data.street_canvas import between
-from dla_keras.data.street_canvas import jitter
-from dla_keras.data.street_canvas import mix
-from dla_keras.data.street_canvas import pick
-from dla_keras.data.street_objects import LEAVES
-from dla_keras.data.street_objects import leaves
-from dla_keras.data.street_objects import tree
+from dla_keras.data.streets.camera import between
+from dla_keras.data.streets.camera import jitter
+from dla_keras.data.streets.camera import mix
+from dla_keras.data.streets.camera import pick
+from dla_keras.data.streets.plants import LEAVES
+from dla_keras.data.streets.plants import leaves
+from dla_keras.data.streets.plants import tree
 
 FRONTS = (
     (128, 128, 126),  # concrete, as grey as a road
@@ -30,10 +30,15 @@ FRONTS = (
 ROOFS = ((120, 62, 48), (80, 74, 72), (62, 66, 74), (140, 90, 64))
 PANES = ((52, 62, 74), (36, 42, 50), (104, 124, 144), (140, 156, 170))
 LIT = (244, 214, 140)
-STONES = ((150, 146, 138), (118, 116, 112), (150, 98, 76), (186, 178, 160),
-          (92, 88, 82))  # fmt: skip
+STONES = (
+    (150, 146, 138),
+    (118, 116, 112),
+    (150, 98, 76),
+    (186, 178, 160),
+    (92, 88, 82),
+)
+RAILINGS = ((60, 66, 60), (128, 100, 70), (40, 42, 44), (200, 198, 190))
 STREETWARD = (-1, 0, 0)
-NEARWARD = (0, 0, -1)
 
 
 def _upright(start, end, low, high, right=0.0):
@@ -46,24 +51,35 @@ def _upright(start, end, low, high, right=0.0):
     )
 
 
+def _ends(brush, length, outline, colour, label):
+    """Both ends of a lot, of (right, up) corners; at most one shows."""
+    for forward, normal in ((0, (0, 0, -1)), (length, (0, 0, 1))):
+        points = [(right, up, forward) for right, up in outline]
+        brush.face(points, colour, label, normal)
+
+
 def house(brush, rng, length):
-    """A house: facade, gable, perhaps a roof, rows of windows, a ground floor."""
+    """A house: gables, facade, windows, a ground floor, perhaps a roof."""
     storeys = 1 + int(rng.random() ** 1.6 * 6)
     storey = between(rng, 2.8, 3.6)
     ground = between(rng, 3.0, 4.2)
     height = ground + storey * (storeys - 1) + between(rng, 0.3, 0.9)
     colour = jitter(rng, pick(rng, FRONTS), 20)
     deep = between(rng, 7, 12)
-    side = (
-        (0, 0, 0), (0, height, 0), (deep, height, 0), (deep, 0, 0)
-    )  # fmt: skip
-    brush.face(side, mix(colour, (90, 86, 82), 0.15), "building", NEARWARD)
+    plaster = mix(colour, (90, 86, 82), 0.15)
+    _ends(
+        brush,
+        length,
+        ((0, 0), (0, height), (deep, height), (deep, 0)),
+        plaster,
+        "building",
+    )
     if rng.random() < 0.45:
         _roof(brush, rng, length, height, deep)
     facade = _upright(0, length, 0, height)
     brush.face(facade, colour, "building", STREETWARD)
     _courses(brush, rng, length, height, colour)
-    if brush.scale * length > 60:
+    if brush.scale > 9:  # nearer than about 60 m
         _windows(brush, rng, length, ground, storey, storeys - 1, colour)
     _ground_floor(brush, rng, length, ground, colour)
 
@@ -72,12 +88,16 @@ def _roof(brush, rng, length, height, deep):
     tiles = jitter(rng, pick(rng, ROOFS))
     rise = between(rng, 1.5, 3.5)
     ridge = (deep / 2, height + rise)
-    slope = math.hypot(*ridge[:1], rise)
+    slope = math.hypot(ridge[0], rise)
     normal = (-rise / slope, ridge[0] / slope, 0)
-    gable = ((0, height, 0), (*ridge, 0), (deep, height, 0))
-    brush.face(gable, mix(tiles, (150, 140, 130), 0.5), "building", NEARWARD)
-    pitch = ((-0.3, height, 0), (*ridge, 0), (*ridge, length),
-             (-0.3, height, length))  # fmt: skip
+    gable = ((0, height), ridge, (deep, height))
+    _ends(brush, length, gable, mix(tiles, (150, 140, 130), 0.5), "building")
+    pitch = (
+        (-0.3, height, 0),
+        (*ridge, 0),
+        (*ridge, length),
+        (-0.3, height, length),
+    )
     brush.face(pitch, tiles, "building", normal)
 
 
@@ -86,7 +106,7 @@ def _courses(brush, rng, length, height, colour):
     style = rng.random()
     line = mix(colour, (40, 38, 36), between(rng, 0.08, 0.25))
     step = 0.5 if style < 0.3 else 1.5
-    if style < 0.55 and brush.scale > 14:
+    if style < 0.55 and brush.scale * step > 10:
         for i in range(1, int(height / step)):
             course = _upright(0, length, i * step, i * step + 0.07)
             brush.face(course, line, "building", STREETWARD)
@@ -101,7 +121,9 @@ def _windows(brush, rng, length, ground, storey, rows, colour):
     bay = length / columns
     wide, tall = bay * between(rng, 0.38, 0.8), storey * between(rng, 0.42, 0.7)
     pane = jitter(rng, pick(rng, PANES))
-    frame = pick(rng, (mix(colour, (240, 240, 236), 0.6), mix(colour, pane, 0.5)))
+    frame = pick(
+        rng, (mix(colour, (240, 240, 236), 0.6), mix(colour, pane, 0.5))
+    )
     lit_share = brush.canvas.light.lit
     balcony = rng.random() < 0.2
     for row in range(rows):
@@ -110,12 +132,16 @@ def _windows(brush, rng, length, ground, storey, rows, colour):
             start = column * bay + (bay - wide) / 2
             end = start + wide
             glass = LIT if rng.random() < lit_share else pane
-            around = _upright(start - 0.1, end + 0.1, low - 0.1, low + tall + 0.1)
+            around = _upright(
+                start - 0.1, end + 0.1, low - 0.1, low + tall + 0.1
+            )
             brush.face(around, frame, "building", STREETWARD)
             hole = _upright(start, end, low, low + tall)
             brush.face(hole, glass, "building", STREETWARD)
             if balcony:
-                rail = _upright(start - 0.3, end + 0.3, low - 0.4, low + 0.5, -0.6)
+                rail = _upright(
+                    start - 0.3, end + 0.3, low - 0.4, low + 0.5, -0.6
+                )
                 brush.face(rail, frame, "building", STREETWARD)
 
 
@@ -135,9 +161,16 @@ def _ground_floor(brush, rng, length, ground, colour):
             brush.face(shop, glass, "building", STREETWARD)
         name = jitter(rng, pick(rng, ((150, 40, 40), (40, 70, 120), colour)))
         if rng.random() < 0.5:
-            slope = ((0, ground - 0.4, 0), (0, ground - 0.4, length),
-                     (-1.2, ground - 1.1, length), (-1.2, ground - 1.1, 0))
-            brush.face(slope, name, "building")  # fmt: skip
+            slope = [
+                (right, ground - 0.4 + 0.6 * right, forward)
+                for right, forward in (
+                    (0, 0),
+                    (0, length),
+                    (-1.2, length),
+                    (-1.2, 0),
+                )
+            ]
+            brush.face(slope, name, "building")
         else:
             sign = _upright(0.2, length - 0.2, ground - 0.85, ground - 0.3)
             brush.face(sign, name, "building", STREETWARD)
@@ -169,8 +202,13 @@ def wall(brush, rng, length):
     _garden(brush, rng, length)
     stone = jitter(rng, pick(rng, STONES), 16)
     height = between(rng, 1.4, 3.4)
-    end = ((0, 0, 0), (0, height, 0), (0.4, height, 0), (0.4, 0, 0))
-    brush.face(end, stone, "wall", NEARWARD)
+    _ends(
+        brush,
+        length,
+        ((0, 0), (0, height), (0.4, height), (0.4, 0)),
+        stone,
+        "wall",
+    )
     brush.face(_upright(0, length, 0, height), stone, "wall", STREETWARD)
     joint = mix(stone, (40, 40, 40), between(rng, 0.1, 0.3))
     step = between(rng, 0.3, 0.9)
@@ -190,9 +228,8 @@ def fence(brush, rng, length):
     """A fence: boards, or bars and mesh that show what is behind."""
     _garden(brush, rng, length)
     height = between(rng, 1.0, 2.2)
-    colour = jitter(rng, pick(rng, ((60, 66, 60), (128, 100, 70), (40, 42, 44),
-                                    (200, 198, 190), (120, 124, 124))))
-    boards = rng.random() < 0.35  # fmt: skip
+    colour = jitter(rng, pick(rng, RAILINGS))
+    boards = rng.random() < 0.35
     bay = between(rng, 1.8, 2.8)
     gap = 0.25 if boards else between(rng, 0.14, 0.3)
     for i in range(int(length / bay) - 1, -1, -1):
@@ -203,10 +240,12 @@ def fence(brush, rng, length):
         panel = [brush.at(*p) for p in _upright(start, end, 0.05, height)]
         brush.canvas.polygon(panel, mix(fill, colour, 0.2), "fence")
         # Bars finer than the pixels of a far bay would only make it grey.
-        for j in range(int(bay / gap) if brush.scale * gap > 3 else 0):
+        for j in range(int(bay / gap) if brush.scale * gap > 5 else 0):
             bar = start + j * gap
             width = gap * (0.85 if boards else 0.3)
-            brush.face(_upright(bar, bar + width, 0.05, height), colour, "fence")
+            brush.face(
+                _upright(bar, bar + width, 0.05, height), colour, "fence"
+            )
         for low in (0.2, height - 0.15):
             rail = _upright(start, end, low, low + 0.1)
             brush.face(rail, colour, "fence")
