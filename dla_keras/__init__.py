@@ -1,10 +1,8 @@
 """Deep Layer Aggregation in Keras: the public names."""
 
-import os
+from dla_keras.quiet import import_backend
 
-# TensorFlow greets every user with lines about CPU instructions and missing
-# GPUs; whoever wants them sets the variable.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+import_backend()
 
 from dla_keras.models.backbone import DLABackbone
 from dla_keras.models.classifier import DLA

@@ -1,4 +1,4 @@
-"""The family as one table: a row per architecture, nothing per variant elsewhere.
+"""The family as one table: a row per architecture, and nothing elsewhere.
 
 Feeds `models/` (what to build) and `weights/` (what to expect in a file).
 """
@@ -32,21 +32,22 @@ class Variant:
     residual_root: bool = False
 
 
+_BASIC = (16, 32, 64, 128, 256, 512)
 _SMALL = (16, 32, 64, 64, 128, 256)
 _LARGE = (16, 32, 128, 256, 512, 1024)
 
 # fmt: off
 VARIANTS = {
-    "dla34":         Variant((1, 2, 2, 1), (16, 32, 64, 128, 256, 512), "basic"),
-    "dla46_c":       Variant((1, 2, 2, 1), _SMALL, "bottleneck"),
-    "dla46x_c":      Variant((1, 2, 2, 1), _SMALL, "bottleneck", 32, 4),
-    "dla60x_c":      Variant((1, 2, 3, 1), _SMALL, "bottleneck", 32, 4),
-    "dla60":         Variant((1, 2, 3, 1), _LARGE, "bottleneck"),
-    "dla60x":        Variant((1, 2, 3, 1), _LARGE, "bottleneck", 32, 4),
-    "dla102":        Variant((1, 3, 4, 1), _LARGE, "bottleneck", residual_root=True),
-    "dla102x":       Variant((1, 3, 4, 1), _LARGE, "bottleneck", 32, 4, True),
-    "dla102x2":      Variant((1, 3, 4, 1), _LARGE, "bottleneck", 64, 4, True),
-    "dla169":        Variant((2, 3, 5, 1), _LARGE, "bottleneck", residual_root=True),
+    "dla34": Variant((1, 2, 2, 1), _BASIC, "basic"),
+    "dla46_c": Variant((1, 2, 2, 1), _SMALL, "bottleneck"),
+    "dla46x_c": Variant((1, 2, 2, 1), _SMALL, "bottleneck", 32, 4),
+    "dla60x_c": Variant((1, 2, 3, 1), _SMALL, "bottleneck", 32, 4),
+    "dla60": Variant((1, 2, 3, 1), _LARGE, "bottleneck"),
+    "dla60x": Variant((1, 2, 3, 1), _LARGE, "bottleneck", 32, 4),
+    "dla102": Variant((1, 3, 4, 1), _LARGE, "bottleneck", 1, 64, True),
+    "dla102x": Variant((1, 3, 4, 1), _LARGE, "bottleneck", 32, 4, True),
+    "dla102x2": Variant((1, 3, 4, 1), _LARGE, "bottleneck", 64, 4, True),
+    "dla169": Variant((2, 3, 5, 1), _LARGE, "bottleneck", 1, 64, True),
     "dla60_res2net": Variant((1, 2, 3, 1), _LARGE, "bottle2neck", 1, 28),
     "dla60_res2next": Variant((1, 2, 3, 1), _LARGE, "bottle2neck", 8, 4),
 }

@@ -90,7 +90,8 @@ def plain_message(error: Exception) -> str:
 
     Example:
 
-    >>> plain_message(RuntimeError("node x: ValueError: a.png is empty\\nTra.."))
+    >>> error = RuntimeError("node x: ValueError: a.png is empty\\nTraceback")
+    >>> plain_message(error)
     'a.png is empty'
     """
     inner = re.search(r"(?:Value|OS|FileNotFound)Error: (.*)", str(error))

@@ -10,7 +10,7 @@ from keras.saving import register_keras_serializable
 from dla_keras.layers.blocks import find_block
 from dla_keras.layers.composite import Composite
 from dla_keras.layers.convolution import ConvBN
-from dla_keras.layers.upsampling import make_upsampling
+from dla_keras.layers.upsampling import find_upsampling
 
 
 @register_keras_serializable(package="dla_keras")
@@ -243,9 +243,7 @@ class IDAUp(Composite):
         coarser = range(1, len(self.factors))
         self.proj = [None] * len(self.factors)
         self.up = [None] + [
-            make_upsampling(
-                upsampling, self.factors[i], **self.part(f"up_{i}")
-            )
+            find_upsampling(upsampling)(self.factors[i], **self.part(f"up_{i}"))
             for i in coarser
         ]
         self.join = [None] + [

@@ -31,6 +31,53 @@ def bilinear_kernel(factor: int) -> np.ndarray:
 
 
 @register_keras_serializable(package="dla_keras")
+class BilinearUpsampling(layers.Layer):
+    """Fixed bilinear upsampling with half-pixel centres.
+
+    Equal to where `LearnedUpsampling` starts, but at the border, where this
+    one repeats the outermost pixels and that one sees zeros.
+
+    Args:
+        factor: output pixels per input pixel and side.
+
+    Input shape:
+        `(batch, height, width, channels)`
+
+    Output shape:
+        `(batch, factor * height, factor * width, channels)`
+
+    Example:
+
+    >>> BilinearUpsampling(4)(np.ones((1, 4, 6, 3))).shape
+    TensorShape([1, 16, 24, 3])
+    """
+
+    def __init__(self, factor, **kwargs):
+        super().__init__(**kwargs)
+        self.factor = factor
+
+    def call(self, inputs):
+        height, width = (self.factor * side for side in ops.shape(inputs)[1:3])
+        if None in inputs.shape[1:3]:
+            # Only TensorFlow traces pictures of unknown size, and Keras'
+            # resize (UpSampling2D too) refuses them as of 3.15.
+            import tensorflow as tf
+
+            return tf.image.resize(inputs, (height, width))
+        return ops.image.resize(
+            inputs, (height, width), data_format="channels_last"
+        )
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, channels = input_shape
+        grow = lambda side: None if side is None else self.factor * side
+        return (batch, grow(height), grow(width), channels)
+
+    def get_config(self):
+        return {**super().get_config(), "factor": self.factor}
+
+
+@register_keras_serializable(package="dla_keras")
 class DepthToSpace(layers.Layer):
     """Moves blocks of channels into space: `(H, W, f*f*C)` to `(f*H, f*W, C)`.
 
@@ -136,25 +183,18 @@ class LearnedUpsampling(Composite):
         return {**super().get_config(), "factor": self.factor}
 
 
-UPSAMPLINGS = ("bilinear", "learned")
+UPSAMPLINGS = {"bilinear": BilinearUpsampling, "learned": LearnedUpsampling}
 
 
-def make_upsampling(kind, factor, **kwargs):
-    """The layer that upsamples by `factor`.
-
-    Args:
-        kind: `"bilinear"` (fixed, half-pixel centres) or `"learned"`.
-        factor: output pixels per input pixel and side.
-        **kwargs: passed to the layer.
+def find_upsampling(name):
+    """The upsampling layer's class called `name`.
 
     Raises:
-        ValueError: for another `kind`.
+        ValueError: for a name that `UPSAMPLINGS` does not hold.
     """
-    if kind == "learned":
-        return LearnedUpsampling(factor, **kwargs)
-    if kind == "bilinear":
-        return layers.UpSampling2D(factor, interpolation="bilinear", **kwargs)
-    raise ValueError(
-        f"`upsampling` must be one of {', '.join(UPSAMPLINGS)}. "
-        f"Received: {kind!r}."
-    )
+    if name not in UPSAMPLINGS:
+        raise ValueError(
+            f"`upsampling` must be one of {', '.join(UPSAMPLINGS)}. "
+            f"Received: {name!r}."
+        )
+    return UPSAMPLINGS[name]

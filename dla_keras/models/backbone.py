@@ -109,8 +109,11 @@ def check_input_shape(shape):
         )
     for side in shape[:2]:
         if side is not None and (side < MAX_STRIDE or side % MAX_STRIDE):
-            fit = [-(-size // MAX_STRIDE) * MAX_STRIDE for size in shape[:2]
-                   if size is not None]
+            fit = [
+                -(-size // MAX_STRIDE) * MAX_STRIDE
+                for size in shape[:2]
+                if size is not None
+            ]
             raise ValueError(
                 f"Height and width must be multiples of {MAX_STRIDE}. "
                 f"Received: {tuple(shape)}. Pad to {' x '.join(map(str, fit))}"

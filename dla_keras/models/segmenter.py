@@ -6,11 +6,10 @@ from keras import layers
 from keras.saving import register_keras_serializable
 
 from dla_keras.layers.aggregation import DLAUp
-from dla_keras.layers.upsampling import make_upsampling
+from dla_keras.layers.upsampling import find_upsampling
 from dla_keras.models.backbone import DLABackbone
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+from dla_keras.normalization import IMAGENET_MEAN
+from dla_keras.normalization import IMAGENET_STD
 
 
 @register_keras_serializable(package="dla_keras")
@@ -98,8 +97,8 @@ class DLASegmenter(keras.Model):
             dtype=dtype,
         )
         # Logits leave in float32 whatever the precision inside.
-        self.up = make_upsampling(
-            upsampling, head_stride, name="up", dtype="float32"
+        self.up = find_upsampling(upsampling)(
+            head_stride, name="up", dtype="float32"
         )
         self.up.trainable = False  # the authors keep the last one bilinear
 

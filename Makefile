@@ -1,0 +1,43 @@
+# Two commands set everything up: `make demo` and `make test`. Each makes its
+# own .venv with the tested versions of all it needs.
+
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := runs/demo
+
+.PHONY: demo test slow lint clean
+
+$(BIN)/.installed: setup.py constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "dla_keras needs Python 3.11 or newer; this is $$($(PYTHON) --version)." \
+	    "Name another one: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --editable '.[all]' --constraint constraints.txt
+	@touch $@
+
+demo: $(BIN)/.installed
+	$(BIN)/python training/train_seg.py --run-dir $(DEMO) --overwrite
+	for precision in float32 int8; do \
+	  $(BIN)/python export/export_tflite.py --model $(DEMO)/model.keras \
+	    --precision $$precision --output $(DEMO)/$$precision.tflite || exit 1; \
+	done
+	$(BIN)/python training/evaluate.py --dataset toy_streets \
+	  --table $(DEMO)/table.md --model $(DEMO)/model.keras \
+	  $(DEMO)/float32.tflite $(DEMO)/int8.tflite
+	@echo "Pictures: $(DEMO)/predictions.png (the trained network) and" \
+	  "$(DEMO)/int8.tflite.evaluation/predictions.png (what a phone would show)."
+	@echo "Table: $(DEMO)/table.md"
+
+test: $(BIN)/.installed
+	$(BIN)/python -m pytest
+
+slow: $(BIN)/.installed
+	$(BIN)/python -m pytest -m slow
+
+lint: $(BIN)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+clean:
+	rm -rf .venv build dist *.egg-info

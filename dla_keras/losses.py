@@ -1,0 +1,40 @@
+"""Losses as sums over pixels; who knows the global batch does the division."""
+
+from keras import ops
+
+from dla_keras.data.datasets import IGNORE_LABEL
+
+
+def cross_entropy_sums(labels, logits, class_weights=None):
+    """Cross-entropy summed over the valid pixels, and the weight it stands on.
+
+    Kept apart because the mean over several replicas is the sum of the one
+    over the sum of the other, not the mean of their quotients.
+
+    Args:
+        labels: `(batch, height, width)`, class ids or `IGNORE_LABEL`.
+        logits: `(batch, height, width, classes)`.
+        class_weights: one weight per class. Defaults to `None`: all one.
+
+    Returns:
+        `(loss_sum, weight_sum)`, two float32 scalars.
+
+    Example:
+
+    >>> labels = np.array([[[0, 255]]])
+    >>> loss, weight = cross_entropy_sums(labels, np.zeros((1, 1, 2, 3)))
+    >>> round(float(loss), 4), float(weight)
+    (1.0986, 1.0)
+    """
+    labels = ops.cast(labels, "int32")
+    logits = ops.cast(logits, "float32")
+    valid = labels != IGNORE_LABEL
+    labels = ops.where(valid, labels, 0)
+    weights = ops.cast(valid, "float32")
+    if class_weights is not None:
+        table = ops.convert_to_tensor(class_weights, "float32")
+        weights = weights * ops.take(table, labels, axis=0)
+    losses = ops.sparse_categorical_crossentropy(
+        labels, logits, from_logits=True
+    )
+    return ops.sum(losses * weights), ops.sum(weights)

@@ -1,0 +1,106 @@
+"""Scores models on a dataset's validation split: one table for all of them.
+
+    python training/evaluate.py --model runs/x/model.keras \\
+        runs/x/int8.tflite --dataset toy_streets
+
+Takes `.keras`, SavedModel and `.tflite` alike. Beside each model, a folder
+`<model>.evaluation` gets `metrics.json` and `predictions.png`.
+"""
+
+import argparse
+import pathlib
+import sys
+
+from tqdm import tqdm
+
+import dla_keras  # noqa: F401 first: it quietens TensorFlow
+from dla_keras.data.reading import open_split
+from dla_keras.evaluation import evaluate
+from dla_keras.files import atomic_path
+from dla_keras.files import write_json
+from dla_keras.inference import load_predictor
+from dla_keras.reports import prediction_grid
+from dla_keras.reports import text_table
+
+
+def parse_arguments(argv=None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__.split("\n")[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--model", nargs="+", required=True, help="one or more model files")
+    add("--dataset", default="toy_streets", help="a name, or a folder")
+    add("--data-dir", help="folder with list files, or TFDS' data folder")
+    add("--split", default="val")
+    add("--threads", type=int, default=2, help="for .tflite files")
+    add("--output-dir", help="instead of <model>.evaluation; one model only")
+    add("--table", help="also write the table to this file")
+    args = parser.parse_args(argv)
+    if args.output_dir and len(args.model) > 1:
+        parser.error("--output-dir takes the results of one --model only")
+    return args
+
+
+def file_megabytes(path) -> float:
+    """Size of a file, or of all files in a folder, in MB (10**6 bytes)."""
+    path = pathlib.Path(path)
+    files = [path] if path.is_file() else path.rglob("*")
+    return sum(file.stat().st_size for file in files) / 1e6
+
+
+def evaluate_model(path, split, args) -> dict:
+    """Scores one model file and writes what belongs to it."""
+    predict = load_predictor(path, args.threads)
+    predict(split[0].image)  # compiles, which shall not count as latency
+    bar = lambda indices: tqdm(indices, desc=pathlib.Path(path).name)
+    scores = evaluate(predict, split, progress=bar)
+    scores |= {
+        "model": str(path),
+        "dataset": split.info.name,
+        "split": args.split,
+        "megabytes": file_megabytes(path),
+    }
+    output = pathlib.Path(args.output_dir or f"{path}.evaluation")
+    write_json(output / "metrics.json", scores)
+    with atomic_path(output / "predictions.png") as temporary:
+        prediction_grid(predict, split).save(temporary)
+    return scores
+
+
+def main(argv=None) -> int:
+    args = parse_arguments(argv)
+    try:
+        split = open_split(args.dataset, args.split, args.data_dir)
+        results = [evaluate_model(path, split, args) for path in args.model]
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    table = text_table(
+        (
+            f"{split.info.name}, {len(split)} pictures",
+            "MB",
+            "mIoU",
+            "pixel accuracy",
+            "ms/picture",
+        ),
+        [
+            (
+                pathlib.Path(scores["model"]).name,
+                f"{scores['megabytes']:.1f}",
+                f"{scores['miou']:.4f}",
+                f"{scores['pixel_accuracy']:.4f}",
+                f"{scores['milliseconds']:.1f}",
+            )
+            for scores in results
+        ],
+    )
+    print(table)
+    if args.table:
+        with atomic_path(args.table) as temporary:
+            temporary.write_text(table + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
