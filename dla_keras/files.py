@@ -1,9 +1,10 @@
-"""Files that are either whole or not there."""
+"""Files and folders that are either whole or not there."""
 
 import contextlib
 import json
 import os
 import pathlib
+import shutil
 import tempfile
 
 
@@ -32,6 +33,40 @@ def atomic_path(path):
         temporary = pathlib.Path(folder) / path.name
         yield temporary
         os.replace(temporary, path)
+
+
+@contextlib.contextmanager
+def new_folder(path, marker: str):
+    """Fills a folder beside its place, and moves it there when complete.
+
+    Args:
+        path: where it goes; an older one there is replaced.
+        marker: name of a file that such a folder holds: a folder without it
+            is somebody else's.
+
+    Yields:
+        The folder to fill. If the block raises, nothing is left behind.
+
+    Raises:
+        FileExistsError: if `path` holds something else.
+    """
+    path = pathlib.Path(path)
+    ours = not path.exists() or (path / marker).exists()
+    if not ours and not (path.is_dir() and not any(path.iterdir())):
+        raise FileExistsError(
+            f"{path} exists and holds no {marker}. Remove it, or pass "
+            "another folder."
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(
+        dir=path.parent, prefix=f".{path.name}."
+    ) as workshop:
+        folder = pathlib.Path(workshop, "new")
+        folder.mkdir()
+        yield folder
+        if path.exists():
+            os.rename(path, pathlib.Path(workshop, "old"))
+        shutil.move(folder, path)
 
 
 def write_json(path, content) -> None:

@@ -8,10 +8,10 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from dla_keras.commands import plain_message
 from dla_keras.data.augmentation import Augmentation
 from dla_keras.data.augmentation import augment
 from dla_keras.data.datasets import DATASETS
-from dla_keras.data.pipeline import plain_message
 from dla_keras.data.pipeline import training_batches
 from dla_keras.data.reading import open_split
 

@@ -14,6 +14,8 @@ import sys
 from tqdm import tqdm
 
 import dla_keras  # noqa: F401 first: it quietens TensorFlow
+from dla_keras.commands import find_dataset
+from dla_keras.commands import run_command
 from dla_keras.data.reading import open_split
 from dla_keras.evaluation import evaluate
 from dla_keras.files import atomic_path
@@ -30,7 +32,7 @@ def parse_arguments(argv=None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--model", nargs="+", required=True, help="one or more model files")
-    add("--dataset", default="toy_streets", help="a name, or a folder")
+    add("--dataset", help="default: what the first model was trained on")
     add("--data-dir", help="folder with list files, or TFDS' data folder")
     add("--split", default="val")
     add("--threads", type=int, default=2, help="for .tflite files")
@@ -68,14 +70,11 @@ def evaluate_model(path, split, args) -> dict:
     return scores
 
 
-def main(argv=None) -> int:
-    args = parse_arguments(argv)
-    try:
-        split = open_split(args.dataset, args.split, args.data_dir)
-        results = [evaluate_model(path, split, args) for path in args.model]
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+def evaluate_all(args) -> None:
+    """Scores every model and prints one table."""
+    source = find_dataset(args.model[0], args.dataset, args.data_dir)
+    split = open_split(source[0], args.split, source[1])
+    results = [evaluate_model(path, split, args) for path in args.model]
     table = text_table(
         (
             f"{split.info.name}, {len(split)} pictures",
@@ -99,7 +98,11 @@ def main(argv=None) -> int:
     if args.table:
         with atomic_path(args.table) as temporary:
             temporary.write_text(table + "\n")
-    return 0
+
+
+def main(argv=None) -> int:
+    args = parse_arguments(argv)
+    return run_command(lambda: evaluate_all(args))
 
 
 if __name__ == "__main__":

@@ -21,8 +21,9 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from dla_keras.commands import parse_size
+from dla_keras.commands import run_command
 from dla_keras.data.augmentation import Augmentation
-from dla_keras.data.pipeline import plain_message
 from dla_keras.data.pipeline import training_batches
 from dla_keras.data.reading import open_split
 from dla_keras.evaluation import class_frequencies
@@ -63,7 +64,7 @@ def parse_arguments(argv=None) -> argparse.Namespace:
     add("--epochs", type=int, default=4)
     add("--steps", type=int, help="instead of --epochs")
     add("--batch-size", type=int, default=4, help="over all replicas")
-    add("--size", type=parse_size, default=(128, 256), help="crop, HxW")
+    add("--size", default="128x256", help="of the crops, height x width")
     add("--scale", type=float, nargs=2, default=(0.5, 2.0), help="zoom range")
     add("--rotation", type=float, default=10.0, help="degrees, either way")
     add("--jitter", type=float, default=0.4, help="of colours")
@@ -81,12 +82,6 @@ def parse_arguments(argv=None) -> argparse.Namespace:
     add("--run-dir", help="default: runs/<dataset>-<variant>-<time>")
     add("--overwrite", action="store_true", help="an earlier run's folder")
     return parser.parse_args(argv)
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """`"192x256"` -> `(192, 256)`, height first."""
-    height, _, width = text.lower().partition("x")
-    return int(height), int(width)
 
 
 def make_run_dir(args) -> pathlib.Path:
@@ -158,7 +153,10 @@ def run_steps(args, train, val, strategy, steps, history):
     """Trains; returns the model."""
     model, optimizer, train_step = build(args, train, strategy, steps)
     augmentation = Augmentation(
-        args.size, tuple(args.scale), args.rotation, jitter=args.jitter
+        parse_size(args.size),
+        tuple(args.scale),
+        args.rotation,
+        jitter=args.jitter,
     )
     batches = distribute(
         strategy,
@@ -224,7 +222,7 @@ def train(args) -> dict:
     print(
         f"{train.info.name}: {len(train)} pictures to train on, {len(val)} to "
         f"validate; {args.variant}, {steps} steps of {args.batch_size} crops "
-        f"of {args.size[0]}x{args.size[1]} on "
+        f"of {args.size} on "
         f"{', '.join(strategy.extended.worker_devices)}"
     )
     model, scores = run_steps(
@@ -258,12 +256,8 @@ def train(args) -> dict:
 
 
 def main(argv=None) -> int:
-    try:
-        train(parse_arguments(argv))
-    except (ValueError, OSError, tf.errors.OpError) as error:
-        print(f"error: {plain_message(error)}", file=sys.stderr)
-        return 2
-    return 0
+    args = parse_arguments(argv)
+    return run_command(lambda: train(args))
 
 
 if __name__ == "__main__":

@@ -4,8 +4,6 @@ Nothing is remembered between steps, so training can start at any step, on any
 number of replicas, and see the same pictures in the same crops.
 """
 
-import re
-
 import tensorflow as tf
 
 from dla_keras.data.augmentation import Augmentation
@@ -80,19 +78,3 @@ def training_batches(
         .batch(batch_size // replicas, drop_remainder=True)
         .prefetch(tf.data.AUTOTUNE)
     )
-
-
-def plain_message(error: Exception) -> str:
-    """What went wrong, without what TensorFlow wraps around it.
-
-    An error raised while reading comes out of the pipeline as TensorFlow's,
-    with a trace of both languages in its message.
-
-    Example:
-
-    >>> error = RuntimeError("node x: ValueError: a.png is empty\\nTraceback")
-    >>> plain_message(error)
-    'a.png is empty'
-    """
-    inner = re.search(r"(?:Value|OS|FileNotFound)Error: (.*)", str(error))
-    return inner[1] if inner else str(error)
