@@ -17,12 +17,13 @@ $(BIN)/.installed: setup.py constraints.txt
 	@touch $@
 
 demo: $(BIN)/.installed
-	$(BIN)/python training/train_seg.py --run-dir $(DEMO) --overwrite
+	$(BIN)/python training/train_seg.py --optimizer adamw \
+	  --run-dir $(DEMO) --overwrite
 	for precision in float32 int8; do \
 	  $(BIN)/python export/export_tflite.py --model $(DEMO)/model.keras \
 	    --precision $$precision --output $(DEMO)/$$precision.tflite || exit 1; \
 	done
-	$(BIN)/python training/evaluate.py --dataset toy_streets \
+	$(BIN)/python training/evaluate.py \
 	  --table $(DEMO)/table.md --model $(DEMO)/model.keras \
 	  $(DEMO)/float32.tflite $(DEMO)/int8.tflite
 	@echo "Pictures: $(DEMO)/predictions.png (the trained network) and" \
@@ -30,10 +31,10 @@ demo: $(BIN)/.installed
 	@echo "Table: $(DEMO)/table.md"
 
 test: $(BIN)/.installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 slow: $(BIN)/.installed
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n 2 -m slow
 
 lint: $(BIN)/.installed
 	$(BIN)/ruff check .

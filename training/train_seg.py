@@ -41,11 +41,20 @@ from dla_keras.training_loop import make_train_step
 
 LOG_EVERY = 10  # steps
 
+# name -> (optimizer of rate and decay, default rate, default decay)
 OPTIMIZERS = {
-    # The paper's. The decay is an L2 penalty, which goes through the momentum.
-    "sgd": lambda rate, decay: keras.optimizers.SGD(rate, momentum=0.9),
-    "adamw": lambda rate, decay: keras.optimizers.AdamW(
-        rate, weight_decay=decay
+    # The paper's. The decay is an L2 penalty in the gradient, so that it goes
+    # through the momentum as PyTorch's does.
+    "sgd": (
+        lambda rate, decay: keras.optimizers.SGD(rate, momentum=0.9),
+        0.02,
+        1e-4,
+    ),
+    # Further on after few steps from scratch.
+    "adamw": (
+        lambda rate, decay: keras.optimizers.AdamW(rate, weight_decay=decay),
+        1e-3,
+        1e-2,
     ),
 }
 
@@ -69,8 +78,10 @@ def parse_arguments(argv=None) -> argparse.Namespace:
     add("--rotation", type=float, default=10.0, help="degrees, either way")
     add("--jitter", type=float, default=0.4, help="of colours")
     add("--optimizer", choices=OPTIMIZERS, default="sgd")
-    add("--learning-rate", type=float, default=0.02, help="at the first step")
-    add("--weight-decay", type=float, default=1e-4)
+    rates = ", ".join(f"{n} {row[1]}" for n, row in OPTIMIZERS.items())
+    add("--learning-rate", type=float, help=f"at the start; default: {rates}")
+    decays = ", ".join(f"{n} {row[2]}" for n, row in OPTIMIZERS.items())
+    add("--weight-decay", type=float, help=f"default: {decays}")
     add(
         "--class-weighting",
         type=float,
@@ -81,7 +92,13 @@ def parse_arguments(argv=None) -> argparse.Namespace:
     add("--seed", type=int, default=0)
     add("--run-dir", help="default: runs/<dataset>-<variant>-<time>")
     add("--overwrite", action="store_true", help="an earlier run's folder")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    _, rate, decay = OPTIMIZERS[args.optimizer]
+    if args.learning_rate is None:
+        args.learning_rate = rate
+    if args.weight_decay is None:
+        args.weight_decay = decay
+    return args
 
 
 def make_run_dir(args) -> pathlib.Path:
@@ -122,7 +139,8 @@ def build(args, train, strategy, steps):
         rate = keras.optimizers.schedules.PolynomialDecay(
             args.learning_rate, steps, end_learning_rate=0.0, power=0.9
         )
-        optimizer = OPTIMIZERS[args.optimizer](rate, args.weight_decay)
+        make_optimizer = OPTIMIZERS[args.optimizer][0]
+        optimizer = make_optimizer(rate, args.weight_decay)
     penalty = args.weight_decay if args.optimizer == "sgd" else 0.0
     step = make_train_step(strategy, model, optimizer, penalty, class_weights)
     return model, optimizer, step

@@ -65,7 +65,7 @@ def distinct_palette(count: int) -> tuple[tuple[int, int, int], ...]:
     Example:
 
     >>> distinct_palette(2)
-    ((229, 57, 57), (57, 229, 107))
+    ((230, 57, 57), (57, 230, 108))
     """
     hues = ((0.381966 * index) % 1.0 for index in range(count))
     return tuple(

@@ -6,6 +6,7 @@ file; nothing is skipped.
 """
 
 import dataclasses
+import io
 import json
 import pathlib
 from collections.abc import Sequence
@@ -89,7 +90,8 @@ class TFDSSplit(Sequence):
     """A split of a TFDS builder, read by index.
 
     Args:
-        source: what `builder.as_data_source(split)` gives.
+        source: what `builder.as_data_source(split)` gives, pictures left as
+            encoded.
         info: the dataset's facts.
         split: for instance `"train"`.
     """
@@ -107,8 +109,11 @@ class TFDSSplit(Sequence):
             raise IndexError(index)
         row = self._source[index]
         name = f"{self.info.name}/{self._split}/{index}"
-        label = row["segmentation_label"][..., 0]
-        return checked_example(row["image"], label, self.info, name, name)
+        image = _open(io.BytesIO(row["image"]), name).convert("RGB")
+        label = _open(io.BytesIO(row["segmentation_label"]), name)
+        return checked_example(
+            np.array(image), np.array(label), self.info, name, name
+        )
 
 
 def checked_example(image, label, info, image_name, label_name) -> Example:
@@ -196,7 +201,13 @@ def _open_tfds(info, split, data_dir):
         info.tfds_name, data_dir=data_dir, file_format="array_record"
     )
     builder.download_and_prepare()
-    return TFDSSplit(builder.as_data_source(split), info, split)
+    # Left encoded, pictures are decoded here as those of list files are.
+    decoders = {
+        feature: tfds.decode.SkipDecoding()
+        for feature in ("image", "segmentation_label")
+    }
+    source = builder.as_data_source(split, decoders=decoders)
+    return TFDSSplit(source, info, split)
 
 
 def _folder_info(folder, known: DatasetInfo | None) -> DatasetInfo:
@@ -257,17 +268,20 @@ def _check_pairs(pairs, image_list, label_list):
                 )
 
 
-def _header(path):
+def _header(file, name=None):
     try:
-        return Image.open(path)
+        return Image.open(file)
     except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(f"{path} is no picture: {error}.") from error
+        raise ValueError(f"{name or file} is no picture: {error}.") from error
 
 
-def _open(path):
-    image = _header(path)
+def _open(file, name=None):
+    """The decoded picture of a path, or of encoded bytes under a name."""
+    image = _header(file, name)
     try:
         image.load()
     except (OSError, SyntaxError, ValueError) as error:
-        raise ValueError(f"{path} cannot be decoded: {error}.") from error
+        raise ValueError(
+            f"{name or file} cannot be decoded: {error}."
+        ) from error
     return image

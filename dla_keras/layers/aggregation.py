@@ -45,11 +45,17 @@ class Root(Composite):
         self.add = layers.Add(**self.part("add")) if residual else None
         self.relu = layers.ReLU(**self.part("relu"))
 
+    def build(self, input_shape):
+        self.conv.build(self.join.compute_output_shape(input_shape))
+
     def call(self, inputs, training=None):
         x = self.conv(self.join(inputs), training=training)
         if self.residual:
             x = self.add([x, inputs[0]])
         return self.relu(x)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[0][:-1], self.filters)
 
     def get_config(self):
         return {
@@ -160,12 +166,27 @@ class Tree(Composite):
         )
 
     def build(self, x_shape, children_shape=()):
+        bottom = x_shape
+        if self.downsample is not None:
+            bottom = self.downsample.compute_output_shape(x_shape)
+        output = (*bottom[:-1], self.filters)
+        children = tuple(children_shape)
+        if self.level_root:
+            children = (*children, bottom)
+
+        self.tree1.build(x_shape)
+        if self.root is None:
+            self.tree2.build(output, (*children, output))
+            return
+        self.tree2.build(output)
+        self.root.build([output, output, *children])
         # Only the blocks of a tree of depth 1 use a shortcut. (The authors'
         # code makes a projection in deeper trees too and never uses it.)
-        if self.depth == 1 and x_shape[-1] != self.filters:
+        if x_shape[-1] != self.filters:
             self.project = ConvBN(
                 self.filters, 1, activation=None, **self.part("project")
             )
+            self.project.build(bottom)
 
     def call(self, x, children=(), training=None):
         bottom = x  # the input at the output's size
@@ -184,6 +205,9 @@ class Tree(Composite):
         x1 = self.tree1(x, shortcut, training=training)
         x2 = self.tree2(x1, training=training)
         return self.root([x2, x1, *children], training=training)
+
+    def compute_output_shape(self, x_shape, children_shape=()):
+        return self.tree1.compute_output_shape(x_shape)
 
     def get_config(self):
         return {
@@ -260,6 +284,12 @@ class IDAUp(Composite):
             else ConvBN(self.filters, 1, **self.part(f"proj_{i}"))
             for i, shape in enumerate(input_shape)
         ]
+        fine = (*input_shape[0][:-1], self.filters)
+        for i, shape in enumerate(input_shape[1:], start=1):
+            if self.proj[i] is not None:
+                self.proj[i].build(shape)
+            self.up[i].build((*shape[:-1], self.filters))
+            self.node[i].build(self.join[i].compute_output_shape([fine, fine]))
 
     def call(self, inputs, training=None):
         x, outputs = inputs[0], []
@@ -271,6 +301,10 @@ class IDAUp(Composite):
             x = self.node[i](self.join[i]([x, y]), training=training)
             outputs.append(x)
         return outputs
+
+    def compute_output_shape(self, input_shape):
+        fine = (*input_shape[0][:-1], self.filters)
+        return [fine] * (len(input_shape) - 1)
 
     def get_config(self):
         return {
@@ -323,12 +357,19 @@ class DLAUp(Composite):
             )
             for i in range(len(channels) - 1)
         ]
+        shapes = list(input_shape)
+        for i, ida in enumerate(self.ida):
+            ida.build(shapes[-i - 2 :])
+            shapes[-i - 1 :] = ida.compute_output_shape(shapes[-i - 2 :])
 
     def call(self, inputs, training=None):
         levels = list(inputs)
         for i, ida in enumerate(self.ida):
             levels[-i - 1 :] = ida(levels[-i - 2 :], training=training)
         return levels[-1]
+
+    def compute_output_shape(self, input_shape):
+        return tuple(input_shape[0])
 
     def get_config(self):
         return {**super().get_config(), "upsampling": self.upsampling}

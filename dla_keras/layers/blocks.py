@@ -8,7 +8,7 @@ from dla_keras.layers.convolution import ConvBN
 
 
 class _Block(Composite):
-    """What the blocks share: their arguments, and the end of their `call`.
+    """What the blocks share: convolutions in a row beside a shortcut.
 
     A tree passes the shortcut in, since it may be a projection that two
     blocks of different width need (section 4 of the paper).
@@ -31,6 +31,26 @@ class _Block(Composite):
         self.dilation_rate = dilation_rate
         self.add = layers.Add(**self.part("add"))
         self.relu = layers.ReLU(**self.part("relu"))
+
+    def build(self, inputs_shape, shortcut_shape=None):
+        shape = inputs_shape
+        for convolution in self.convolutions:
+            convolution.build(shape)
+            shape = convolution.compute_output_shape(shape)
+
+    def call(self, inputs, shortcut=None, training=None):
+        x = inputs
+        for convolution in self.convolutions:
+            x = convolution(x, training=training)
+        return self.relu(
+            self.add([x, inputs if shortcut is None else shortcut])
+        )
+
+    def compute_output_shape(self, inputs_shape, shortcut_shape=None):
+        shape = inputs_shape
+        for convolution in self.convolutions:
+            shape = convolution.compute_output_shape(shape)
+        return shape
 
     def get_config(self):
         return {
@@ -91,11 +111,9 @@ class BasicBlock(_Block):
             **self.part("conv2"),
         )
 
-    def call(self, inputs, shortcut=None, training=None):
-        shortcut = inputs if shortcut is None else shortcut
-        x = self.conv1(inputs, training=training)
-        x = self.conv2(x, training=training)
-        return self.relu(self.add([x, shortcut]))
+    @property
+    def convolutions(self):
+        return (self.conv1, self.conv2)
 
 
 @register_keras_serializable(package="dla_keras")
@@ -150,12 +168,9 @@ class Bottleneck(_Block):
         )
         self.conv3 = ConvBN(filters, 1, activation=None, **self.part("conv3"))
 
-    def call(self, inputs, shortcut=None, training=None):
-        shortcut = inputs if shortcut is None else shortcut
-        x = self.conv1(inputs, training=training)
-        x = self.conv2(x, training=training)
-        x = self.conv3(x, training=training)
-        return self.relu(self.add([x, shortcut]))
+    @property
+    def convolutions(self):
+        return (self.conv1, self.conv2, self.conv3)
 
 
 BLOCKS = {"basic": BasicBlock, "bottleneck": Bottleneck}

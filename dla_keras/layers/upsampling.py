@@ -30,6 +30,13 @@ def bilinear_kernel(factor: int) -> np.ndarray:
     return np.outer(taps, taps)
 
 
+def enlarged(shape, factor):
+    """A picture's shape `(N, H, W, C)`, upsampled; unknown sides stay so."""
+    batch, *sides, channels = shape
+    sides = [None if side is None else factor * side for side in sides]
+    return (batch, *sides, channels)
+
+
 @register_keras_serializable(package="dla_keras")
 class BilinearUpsampling(layers.Layer):
     """Fixed bilinear upsampling with half-pixel centres.
@@ -69,9 +76,7 @@ class BilinearUpsampling(layers.Layer):
         )
 
     def compute_output_shape(self, input_shape):
-        batch, height, width, channels = input_shape
-        grow = lambda side: None if side is None else self.factor * side
-        return (batch, grow(height), grow(width), channels)
+        return enlarged(input_shape, self.factor)
 
     def get_config(self):
         return {**super().get_config(), "factor": self.factor}
@@ -168,6 +173,10 @@ class LearnedUpsampling(Composite):
         columns = (column + half) % self.factor + np.array([self.factor, 0])
         return kernel[rows][:, columns]
 
+    def build(self, input_shape):
+        for phase in self.phase:
+            phase.build(input_shape)
+
     def call(self, inputs):
         padded = [pad(inputs) for pad in self.pad]
         phases = []
@@ -178,6 +187,9 @@ class LearnedUpsampling(Composite):
             phases.append(phase(padded[2 * down + right]))
         # (N, H, W, f*f*C) -> (N, f*H, f*W, C)
         return self.to_space(self.join(phases))
+
+    def compute_output_shape(self, input_shape):
+        return enlarged(input_shape, self.factor)
 
     def get_config(self):
         return {**super().get_config(), "factor": self.factor}
