@@ -31,10 +31,10 @@ demo: $(BIN)/.installed
 	@echo "Table: $(DEMO)/table.md"
 
 test: $(BIN)/.installed
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 slow: $(BIN)/.installed
-	$(BIN)/python -m pytest -n 2 -m slow
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
 
 lint: $(BIN)/.installed
 	$(BIN)/ruff check .

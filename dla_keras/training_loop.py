@@ -4,10 +4,17 @@ Written out, since Keras' `fit` normalises ignored pixels per replica and
 cannot go on from the middle of an epoch. `training/` holds the commands.
 """
 
+import math
+import time
+
 import keras
+import numpy as np
 import tensorflow as tf
+from tqdm import tqdm
 
 from dla_keras.losses import cross_entropy_sums
+
+LOSS_EVERY = 10  # steps between looks at the loss, which wait for the device
 
 
 def make_strategy() -> tf.distribute.Strategy:
@@ -96,3 +103,61 @@ def distribute(strategy, make_dataset):
             lambda context: make_dataset(strategy.num_replicas_in_sync)
         )
     )
+
+
+def run_steps(
+    train_step,
+    batches,
+    steps: int,
+    optimizer,
+    epoch_steps: int,
+    validate,
+    validate_every: int,
+    history,
+) -> dict:
+    """Takes all steps, validates on the way, and keeps the history.
+
+    Args:
+        train_step: a global batch in, its loss out.
+        batches: an iterator of global batches.
+        steps: how many to take.
+        optimizer: tells the learning rate.
+        epoch_steps: steps that an epoch counts.
+        validate: gives `{"miou", "pixel_accuracy", ...}`.
+        validate_every: epochs between validations; `0` for the end only.
+        history: gets a row at each validation.
+
+    Returns:
+        What the validation at the end gave.
+
+    Raises:
+        ValueError: once the loss is not finite.
+    """
+    period = validate_every * epoch_steps or steps
+    start, losses = time.perf_counter(), []
+    bar = tqdm(range(1, steps + 1), unit="step", desc="train", mininterval=1)
+    for step in bar:
+        losses.append(train_step(next(batches)))
+        if step % LOSS_EVERY == 0 or step == steps:
+            loss = float(np.mean(losses[-LOSS_EVERY:]))
+            if not math.isfinite(loss):
+                raise ValueError(
+                    f"The loss is {loss} at step {step}. Try a smaller "
+                    "learning rate."
+                )
+            bar.set_postfix(loss=f"{loss:.3f}")
+        if step % period == 0 or step == steps:
+            scores = validate()
+            history.add(
+                {
+                    "step": step,
+                    "epoch": round(step / epoch_steps, 2),
+                    "loss": float(np.mean(losses)),
+                    "learning_rate": float(optimizer.learning_rate.numpy()),
+                    "val_miou": scores["miou"],
+                    "val_pixel_accuracy": scores["pixel_accuracy"],
+                    "seconds": round(time.perf_counter() - start, 1),
+                }
+            )
+            losses = []
+    return scores

@@ -37,6 +37,7 @@ MAY_USE_TENSORFLOW = {
     "data",
     "lite",
     "training_loop",
+    "history",
     "inference",  # for models in TensorFlow's formats, when called
     "quiet",  # if it is the backend
 }

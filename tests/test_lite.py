@@ -4,17 +4,19 @@ One small model that knows coloured boxes is converted once for each kind of
 file.
 """
 
-import json
 import os
-import pathlib
-import runpy
 import sys
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
+from boxes import CALIBRATION
+from boxes import INT8_AGREEMENT
+from boxes import PICTURES
+from boxes import SIZE
+from boxes import draw
+from boxes import fitted
 
 from dla_keras import DLASegmenter
 from dla_keras.files import atomic_path
@@ -28,63 +30,12 @@ from dla_keras.lite.runtime import LiteModel
 from dla_keras.lite.saved_model import write_saved_model
 from dla_keras.lite.verification import VerificationError
 from dla_keras.lite.verification import agreement
-from dla_keras.lite.verification import predictor_at
 from dla_keras.quiet import quiet_stderr
-
-ROOT = pathlib.Path(__file__).parents[1]
-SIZE = (64, 96)  # height and width, pixels
-COLORS = np.array(
-    [[90, 90, 90], [200, 40, 40], [40, 170, 60], [50, 70, 210], [230, 220, 80]]
-)
-
-
-def draw(seed):
-    """A grey picture with noisy boxes in four colours, and its label."""
-    rng = np.random.default_rng(seed)
-    label = np.zeros(SIZE, np.uint8)
-    for color in rng.integers(1, 5, 4):
-        top, left = rng.integers(0, 40), rng.integers(0, 64)
-        label[top : top + 24, left : left + 32] = color
-    noise = rng.normal(0, 12, (*SIZE, 3))
-    return np.clip(COLORS[label] + noise, 0, 255).astype(np.uint8), label
-
 
 FLOAT_OPS = {
     "ADD", "ARG_MAX", "CAST", "CONCATENATION", "CONV_2D", "MAX_POOL_2D",
     "MUL", "PAD", "RESIZE_BILINEAR",
 }  # fmt: skip
-# Measured 0.94 to 0.95: the small model's classes lie closer together than a
-# trained one's. Chance would be 0.3.
-INT8_AGREEMENT = 0.9
-PICTURES = [draw(seed)[0] for seed in range(100, 106)]
-CALIBRATION = [draw(seed)[0] for seed in range(8)]
-
-
-def fitted(upsampling):
-    """A random network whose last layer is fitted to the colours.
-
-    No gradient step: batch norms take one batch's statistics, and the scores
-    are a ridge regression. So it knows something within two seconds. Blocks
-    add little to their shortcuts, as in a trained network: in a purely random
-    one any rounding grows from layer to layer.
-    """
-    keras.utils.set_random_seed(3)
-    model = DLASegmenter("dla46_c", 5, upsampling=upsampling)
-    images, labels = map(np.stack, zip(*map(draw, range(8)), strict=True))
-    for layer in model._flatten_layers():
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = 0.0
-            if "conv3" in layer.name:  # the end of a block
-                layer.gamma.assign(0.1 * layer.gamma)
-    model(images, training=True)
-    features = keras.Model(model.input, model.fc.input)(images, training=False)
-    x = features.numpy().reshape(-1, features.shape[-1])
-    x = np.concatenate([x, np.ones((len(x), 1))], axis=1)
-    y = 10 * np.eye(5)[labels[:, 2::4, 2::4].ravel()]
-    ridge = 3e-2 * np.trace(x.T @ x) / x.shape[1] * np.eye(x.shape[1])
-    weights = np.linalg.solve(x.T @ x + ridge, x.T @ y)
-    model.fc.set_weights([weights[None, None, :-1], weights[-1]])
-    return model
 
 
 @pytest.fixture(scope="module")
@@ -105,37 +56,6 @@ def files(model):
             ("int8", "logits"),
         )
     }
-
-
-@pytest.fixture(scope="module")
-def run_folder(model, tmp_path_factory):
-    """What training leaves: a model, its config.json, and the dataset."""
-    folder = tmp_path_factory.mktemp("run")
-    data = folder / "data"
-    data.mkdir()
-    for split, seeds in (("train", range(4)), ("val", range(100, 103))):
-        for kind in ("images", "labels"):
-            names = [f"{kind}_{seed}.png" for seed in seeds]
-            (data / f"{split}_{kind}.txt").write_text("\n".join(names))
-        for seed in seeds:
-            image, label = draw(seed)
-            # Odd sizes, as real pictures have: the export pads them.
-            Image.fromarray(image[:50, :90]).save(data / f"images_{seed}.png")
-            Image.fromarray(label[:50, :90]).save(data / f"labels_{seed}.png")
-    facts = {"class_names": list("abcde"), "palette": COLORS.tolist()}
-    (data / "info.json").write_text(json.dumps(facts))
-    model.save(folder / "model.keras")
-    config = {"dataset": "folder", "data_dir": str(data)}
-    (folder / "config.json").write_text(json.dumps(config))
-    return folder
-
-
-def command(name, model=None):
-    """A script's `main`; with `model`, it need not read one from disk."""
-    main = runpy.run_path(str(ROOT / "export" / f"{name}.py"))["main"]
-    if model is not None:
-        main.__globals__["load_segmenter"] = lambda path: model
-    return main
 
 
 def logits_of(model, picture):
@@ -331,109 +251,6 @@ def test_agreement_counts_pixels(model, files):
         found.require(0.6)
     with pytest.raises(ValueError, match="at least one picture"):
         agreement(model, half_right, [])
-
-
-@pytest.mark.parametrize(
-    ("precision", "minimum"), [("float32", 0.999), ("int8", INT8_AGREEMENT)]
-)
-def test_command_writes_a_verified_file(
-    model, run_folder, capfd, precision, minimum
-):
-    output = run_folder / "new" / f"{precision}.tflite"
-    in_memory = model if precision == "int8" else None
-    code = command("export_tflite", in_memory)(
-        ["--model", str(run_folder / "model.keras"), "--output", str(output)]
-        + ["--precision", precision, "--min-agreement", str(minimum)]
-    )
-    out, err = capfd.readouterr()
-    assert code == 0, err
-    assert "agreement" in out and "uint8 (1, 64, 96)" in out
-    assert err == ""  # not a word from TensorFlow or XNNPACK
-    assert len(out.splitlines()) <= 10
-    assert [p.name for p in output.parent.glob(f"*{precision}*")] == [
-        output.name
-    ]
-    # What the file gives is what the model gives, for pictures as they come.
-    picture = draw(100)[0][:50, :90]
-    mask = load_predictor(output)(picture)
-    assert mask.shape == (50, 90)
-    expected = predictor_at(model, SIZE)(picture)
-    assert (mask == expected).mean() > minimum - 0.05
-
-
-@pytest.mark.parametrize("name", ["export_tflite", "export_saved_model"])
-def test_below_the_threshold_nothing_is_written(model, run_folder, capfd, name):
-    output = run_folder / "refused" / "file"
-    code = command(name, model)(
-        ["--model", str(run_folder / "model.keras"), "--output", str(output)]
-        + ["--min-agreement", "1.01"]
-    )
-    err = capfd.readouterr().err
-    assert code == 1
-    assert "Verification failed" in err and "1.01" in err
-    assert "Traceback" not in err
-    assert not list(output.parent.glob("*")) and not list(
-        output.parent.glob(".*")
-    )
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        (["--size", "64x100"], "multiples of 32"),
-        (["--size", "64"], "HEIGHTxWIDTH"),
-        (["--model", "nowhere.keras"], "nowhere"),
-        (["--dataset", "no_such"], "no_such"),
-        (["--verification-pictures", "0"], "at least one picture"),
-    ],
-)
-def test_bad_input_is_one_line_and_code_2(
-    run_folder, capfd, tmp_path, changes, message
-):
-    code = command("export_tflite")(
-        ["--model", str(run_folder / "model.keras")]
-        + ["--output", str(tmp_path / "out" / "x.tflite"), *changes]
-    )
-    out, err = capfd.readouterr()
-    assert code == 2
-    assert out == ""
-    assert err.startswith("error: ") and err.count("\n") == 1
-    assert message in err
-    assert not list(tmp_path.iterdir())
-
-
-def test_without_config_the_dataset_must_be_passed(run_folder, tmp_path, capfd):
-    lonely = tmp_path / "model.keras"
-    lonely.write_bytes((run_folder / "model.keras").read_bytes())
-    arguments = ["--model", str(lonely), "--output", str(tmp_path / "x")]
-    assert command("export_tflite")(arguments) == 2
-    assert "Pass --dataset" in capfd.readouterr().err
-
-
-def test_saved_model_gives_mask_and_logits(model, run_folder, capfd):
-    output = run_folder / "saved_model"
-    arguments = ["--model", str(run_folder / "model.keras")]
-    code = command("export_saved_model", model)(
-        arguments + ["--output", str(output)]
-    )
-    out, err = capfd.readouterr()
-    assert code == 0, err
-    assert err == "" and "agreement" in out
-    loaded = tf.saved_model.load(str(output))
-    batch = np.stack(PICTURES[:2])
-    expected = model(batch, training=False).numpy()
-    for name, dtype in (("serving_default", "uint8"), ("serving_float", "f4")):
-        found = loaded.signatures[name](image=tf.constant(batch.astype(dtype)))
-        assert set(found) == {"mask", "logits"}
-        np.testing.assert_allclose(found["logits"], expected, atol=1e-3)
-        assert found["mask"].dtype == tf.uint8
-        np.testing.assert_array_equal(
-            found["mask"], found["logits"].numpy().argmax(-1)
-        )
-    other = tf.zeros((1, 32, 64, 3), tf.uint8)
-    mask = loaded.signatures["serving_default"](image=other)["mask"]
-    assert mask.shape == (1, 32, 64)
-    assert not list(run_folder.glob(".saved_model*"))
 
 
 def test_saved_model_of_one_size(model, tmp_path):

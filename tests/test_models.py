@@ -160,6 +160,15 @@ def test_saved_segmenter_is_the_same(tmp_path, upsampling):
     )
 
 
+def test_precision_survives_the_config():
+    model = dla_keras.DLASegmenter("dla46_c", 2, dtype="mixed_bfloat16")
+    copy = dla_keras.DLASegmenter.from_config(model.get_config())
+    for half in (model, copy):
+        assert half.base.level5.root.conv.conv.compute_dtype == "bfloat16"
+        assert half.fc.compute_dtype == "bfloat16"
+        assert half.output.dtype == "float32"  # logits
+
+
 def test_saved_classifier_is_the_same(tmp_path):
     model = dla_keras.DLA46C(classes=7)
     images = np.random.default_rng(0).normal(size=(1, 64, 64, 3))

@@ -9,17 +9,14 @@ Needs no flag. Trains on all GPUs, or on the CPU, and writes to the run folder
 """
 
 import argparse
-import csv
 import datetime
 import pathlib
 import sys
-import time
 
 import dla_keras  # isort: skip  (first: it quietens TensorFlow)
 import keras
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from dla_keras.commands import parse_size
 from dla_keras.commands import run_command
@@ -32,14 +29,14 @@ from dla_keras.evaluation import majority_baseline
 from dla_keras.evaluation import row_baseline
 from dla_keras.files import atomic_path
 from dla_keras.files import write_json
+from dla_keras.history import History
 from dla_keras.inference import model_predictor
 from dla_keras.reports import prediction_grid
 from dla_keras.reports import text_table
 from dla_keras.training_loop import distribute
 from dla_keras.training_loop import make_strategy
 from dla_keras.training_loop import make_train_step
-
-LOG_EVERY = 10  # steps
+from dla_keras.training_loop import run_steps
 
 # name -> (optimizer of rate and decay, default rate, default decay)
 OPTIMIZERS = {
@@ -146,29 +143,8 @@ def build(args, train, strategy, steps):
     return model, optimizer, step
 
 
-class History:
-    """`history.csv` and TensorBoard, a row per validation."""
-
-    def __init__(self, run_dir):
-        self.path = run_dir / "history.csv"
-        self.writer = tf.summary.create_file_writer(str(run_dir))
-        self.rows = []
-
-    def add(self, row):
-        self.rows.append(row)
-        with atomic_path(self.path) as temporary:
-            with temporary.open("w", newline="") as file:
-                writer = csv.DictWriter(file, self.rows[0])
-                writer.writeheader()
-                writer.writerows(self.rows)
-        with self.writer.as_default(step=row["step"]):
-            for name, value in row.items():
-                tf.summary.scalar(name, value)
-        self.writer.flush()
-
-
-def run_steps(args, train, val, strategy, steps, history):
-    """Trains; returns the model."""
+def fit(args, run_dir, train, val, strategy, steps):
+    """Trains; returns the model and its last scores on `val`."""
     model, optimizer, train_step = build(args, train, strategy, steps)
     augmentation = Augmentation(
         parse_size(args.size),
@@ -182,41 +158,47 @@ def run_steps(args, train, val, strategy, steps, history):
             train, augmentation, args.batch_size, replicas, steps, args.seed
         ),
     )
-    epoch = max(1, len(train) // args.batch_size)  # steps
-    validate = model_predictor(model)
-    start, losses = time.time(), []
-    bar = tqdm(range(1, steps + 1), unit="step", desc="train", mininterval=1)
-    for step in bar:
-        losses.append(train_step(next(batches)))
-        last = step == steps
-        if step % LOG_EVERY == 0 or last:
-            loss = float(np.mean(losses[-LOG_EVERY:]))
-            if not np.isfinite(loss):
-                raise ValueError(
-                    f"The loss is {loss} at step {step}. Try a smaller "
-                    "--learning-rate."
-                )
-            bar.set_postfix(loss=f"{loss:.3f}")
-        due = args.validate_every and step % (args.validate_every * epoch) == 0
-        if due or last:
-            scores = evaluate(validate, val)
-            history.add(
-                {
-                    "step": step,
-                    "epoch": round(step / epoch, 2),
-                    "loss": float(np.mean(losses)),
-                    "learning_rate": float(optimizer.learning_rate.numpy()),
-                    "val_miou": scores["miou"],
-                    "val_pixel_accuracy": scores["pixel_accuracy"],
-                    "seconds": round(time.time() - start, 1),
-                }
-            )
-            losses = []
+    predict = model_predictor(model)
+    scores = run_steps(
+        train_step,
+        batches,
+        steps,
+        optimizer,
+        epoch_steps=max(1, len(train) // args.batch_size),
+        validate=lambda: evaluate(predict, val),
+        validate_every=args.validate_every,
+        history=History(run_dir),
+    )
     return model, scores
 
 
-def train(args) -> dict:
-    """Trains as `args` say; returns what `metrics.json` holds."""
+def write_results(run_dir, model, scores, train, val) -> None:
+    """Everything that a run leaves, and its table on the terminal."""
+    with atomic_path(run_dir / "model.keras") as temporary:
+        model.save(temporary)
+    baselines = {
+        "majority class": majority_baseline(train),
+        "class by row": row_baseline(train),
+    }
+    rows = {name: evaluate(b, val) for name, b in baselines.items()}
+    scores["baselines"] = {
+        name: {key: row[key] for key in ("miou", "pixel_accuracy")}
+        for name, row in rows.items()
+    }
+    write_json(run_dir / "metrics.json", scores)
+    with atomic_path(run_dir / "predictions.png") as temporary:
+        prediction_grid(model_predictor(model), val).save(temporary)
+    rows["trained"] = scores
+    cells = [
+        (name, f"{row['miou']:.3f}", f"{row['pixel_accuracy']:.3f}")
+        for name, row in rows.items()
+    ]
+    print(text_table(("on val", "mIoU", "pixel accuracy"), cells))
+    print(f"Written to {run_dir}: model.keras, metrics.json, predictions.png")
+
+
+def train(args) -> None:
+    """Trains as `args` say, from the data to the run folder's files."""
     run_dir = make_run_dir(args)
     train = open_split(args.dataset, "train", args.data_dir)
     val = open_split(args.dataset, "val", args.data_dir)
@@ -243,34 +225,8 @@ def train(args) -> dict:
         f"of {args.size} on "
         f"{', '.join(strategy.extended.worker_devices)}"
     )
-    model, scores = run_steps(
-        args, train, val, strategy, steps, History(run_dir)
-    )
-    with atomic_path(run_dir / "model.keras") as temporary:
-        model.save(temporary)
-    baselines = {
-        "majority class": evaluate(majority_baseline(train), val),
-        "class by row": evaluate(row_baseline(train), val),
-    }
-    scores["baselines"] = {
-        name: {"miou": s["miou"], "pixel_accuracy": s["pixel_accuracy"]}
-        for name, s in baselines.items()
-    }
-    write_json(run_dir / "metrics.json", scores)
-    with atomic_path(run_dir / "predictions.png") as temporary:
-        prediction_grid(model_predictor(model), val).save(temporary)
-    rows = {**scores["baselines"], "trained": scores}
-    print(
-        text_table(
-            ("on val", "mIoU", "pixel accuracy"),
-            [
-                (name, f"{s['miou']:.3f}", f"{s['pixel_accuracy']:.3f}")
-                for name, s in rows.items()
-            ],
-        )
-    )
-    print(f"Written to {run_dir}: model.keras, metrics.json, predictions.png")
-    return scores
+    model, scores = fit(args, run_dir, train, val, strategy, steps)
+    write_results(run_dir, model, scores, train, val)
 
 
 def main(argv=None) -> int:

@@ -88,7 +88,10 @@ class DLABackbone(keras.Model):
         return {
             "name": self.name,
             "trainable": self.trainable,
-            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+            # A functional model's own policy is not what its layers have.
+            "dtype": keras.dtype_policies.serialize(
+                self.base_layer.dtype_policy
+            ),
             "variant": self.variant,
             "input_shape": self.image_shape,
         }

@@ -126,7 +126,8 @@ class DLASegmenter(keras.Model):
         return {
             "name": self.name,
             "trainable": self.trainable,
-            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+            # A functional model's own policy is not what its layers have.
+            "dtype": keras.dtype_policies.serialize(self.fc.dtype_policy),
             "variant": self.variant,
             "num_classes": self.num_classes,
             "head_stride": self.head_stride,

@@ -1,0 +1,160 @@
+"""The export commands: what they write, refuse and say."""
+
+import json
+import pathlib
+import runpy
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from boxes import COLORS
+from boxes import INT8_AGREEMENT
+from boxes import PICTURES
+from boxes import SIZE
+from boxes import draw
+from boxes import fitted
+from PIL import Image
+
+from dla_keras.inference import load_predictor
+from dla_keras.lite.verification import predictor_at
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return fitted("bilinear")
+
+
+@pytest.fixture(scope="module")
+def run_folder(model, tmp_path_factory):
+    """What training leaves: a model, its config.json, and the dataset."""
+    folder = tmp_path_factory.mktemp("run")
+    data = folder / "data"
+    data.mkdir()
+    for split, seeds in (("train", range(4)), ("val", range(100, 103))):
+        for kind in ("images", "labels"):
+            names = [f"{kind}_{seed}.png" for seed in seeds]
+            (data / f"{split}_{kind}.txt").write_text("\n".join(names))
+        for seed in seeds:
+            image, label = draw(seed)
+            # Odd sizes, as real pictures have: the export pads them.
+            Image.fromarray(image[:50, :90]).save(data / f"images_{seed}.png")
+            Image.fromarray(label[:50, :90]).save(data / f"labels_{seed}.png")
+    facts = {"class_names": list("abcde"), "palette": COLORS.tolist()}
+    (data / "info.json").write_text(json.dumps(facts))
+    model.save(folder / "model.keras")
+    config = {"dataset": "folder", "data_dir": str(data)}
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def command(name, model=None):
+    """A script's `main`; with `model`, it need not read one from disk."""
+    main = runpy.run_path(str(ROOT / "export" / f"{name}.py"))["main"]
+    if model is not None:
+        main.__globals__["load_segmenter"] = lambda path: model
+    return main
+
+
+@pytest.mark.parametrize(
+    ("precision", "minimum"), [("float32", 0.999), ("int8", INT8_AGREEMENT)]
+)
+def test_command_writes_a_verified_file(
+    model, run_folder, capfd, precision, minimum
+):
+    output = run_folder / "new" / f"{precision}.tflite"
+    in_memory = model if precision == "int8" else None
+    code = command("export_tflite", in_memory)(
+        ["--model", str(run_folder / "model.keras"), "--output", str(output)]
+        + ["--precision", precision, "--min-agreement", str(minimum)]
+    )
+    out, err = capfd.readouterr()
+    assert code == 0, err
+    assert "agreement" in out and "uint8 (1, 64, 96)" in out
+    assert err == ""  # not a word from TensorFlow or XNNPACK
+    assert len(out.splitlines()) <= 10
+    assert [p.name for p in output.parent.glob(f"*{precision}*")] == [
+        output.name
+    ]
+    # What the file gives is what the model gives, for pictures as they come.
+    picture = draw(100)[0][:50, :90]
+    mask = load_predictor(output)(picture)
+    assert mask.shape == (50, 90)
+    expected = predictor_at(model, SIZE)(picture)
+    assert (mask == expected).mean() > minimum - 0.05
+
+
+@pytest.mark.parametrize("name", ["export_tflite", "export_saved_model"])
+def test_below_the_threshold_nothing_is_written(model, run_folder, capfd, name):
+    output = run_folder / "refused" / "file"
+    code = command(name, model)(
+        ["--model", str(run_folder / "model.keras"), "--output", str(output)]
+        + ["--min-agreement", "1.01"]
+    )
+    err = capfd.readouterr().err
+    assert code == 1
+    assert "Verification failed" in err and "1.01" in err
+    assert "Traceback" not in err
+    assert not list(output.parent.glob("*")) and not list(
+        output.parent.glob(".*")
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["--size", "64x100"], "multiples of 32"),
+        (["--size", "64"], "HEIGHTxWIDTH"),
+        (["--model", "nowhere.keras"], "nowhere"),
+        (["--dataset", "no_such"], "no_such"),
+        (["--verification-pictures", "0"], "at least one picture"),
+    ],
+)
+def test_bad_input_is_one_line_and_code_2(
+    run_folder, capfd, tmp_path, changes, message
+):
+    code = command("export_tflite")(
+        ["--model", str(run_folder / "model.keras")]
+        + ["--output", str(tmp_path / "out" / "x.tflite"), *changes]
+    )
+    out, err = capfd.readouterr()
+    assert code == 2
+    assert out == ""
+    assert err.startswith("error: ") and err.count("\n") == 1
+    assert message in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_config_the_dataset_must_be_passed(run_folder, tmp_path, capfd):
+    lonely = tmp_path / "model.keras"
+    lonely.write_bytes((run_folder / "model.keras").read_bytes())
+    arguments = ["--model", str(lonely), "--output", str(tmp_path / "x")]
+    assert command("export_tflite")(arguments) == 2
+    assert "Pass --dataset" in capfd.readouterr().err
+
+
+def test_saved_model_gives_mask_and_logits(model, run_folder, capfd):
+    output = run_folder / "saved_model"
+    arguments = ["--model", str(run_folder / "model.keras")]
+    code = command("export_saved_model", model)(
+        arguments + ["--output", str(output)]
+    )
+    out, err = capfd.readouterr()
+    assert code == 0, err
+    assert err == "" and "agreement" in out
+    loaded = tf.saved_model.load(str(output))
+    batch = np.stack(PICTURES[:2])
+    expected = model(batch, training=False).numpy()
+    for name, dtype in (("serving_default", "uint8"), ("serving_float", "f4")):
+        found = loaded.signatures[name](image=tf.constant(batch.astype(dtype)))
+        assert set(found) == {"mask", "logits"}
+        np.testing.assert_allclose(found["logits"], expected, atol=1e-3)
+        assert found["mask"].dtype == tf.uint8
+        np.testing.assert_array_equal(
+            found["mask"], found["logits"].numpy().argmax(-1)
+        )
+    other = tf.zeros((1, 32, 64, 3), tf.uint8)
+    mask = loaded.signatures["serving_default"](image=other)["mask"]
+    assert mask.shape == (1, 32, 64)
+    assert not list(run_folder.glob(".saved_model*"))
