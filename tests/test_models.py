@@ -74,7 +74,7 @@ def test_segmenter_equals_the_reference(stride):
         std=(1 / 255,) * 3,
     )
     load_torch_state(model, reference.state_dict(source))
-    both = keras.Model(model.inputs, [model.fc.output, model.output])
+    both = keras.Model(model.input, [model.fc.output, model.output])
     logits, full = both(reference.image(128, 160), training=False)
     logits = keras.ops.convert_to_numpy(logits).transpose(0, 3, 1, 2)
     if stride == 2:

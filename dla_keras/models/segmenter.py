@@ -118,8 +118,8 @@ class DLASegmenter(keras.Model):
         self.upsampling = upsampling
         self.mean = tuple(mean)
         self.std = tuple(std)
-        self.class_names = class_names
-        self.palette = palette
+        self.class_names = class_names and tuple(class_names)
+        self.palette = palette and tuple(map(tuple, palette))
         self.image_shape = tuple(input_shape)
 
     def get_config(self):
