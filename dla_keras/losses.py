@@ -1,5 +1,6 @@
 """Losses as sums over pixels; who knows the global batch does the division."""
 
+import keras
 from keras import ops
 
 from dla_keras.data.datasets import IGNORE_LABEL
@@ -17,7 +18,7 @@ def cross_entropy_sums(labels, logits, class_weights=None):
         class_weights: one weight per class. Defaults to `None`: all one.
 
     Returns:
-        `(loss_sum, weight_sum)`, two float32 scalars.
+        `(loss_sum, weight_sum)`, two scalars, at least in float32.
 
     Example:
 
@@ -26,13 +27,15 @@ def cross_entropy_sums(labels, logits, class_weights=None):
     >>> round(float(loss), 4), float(weight)
     (1.0986, 1.0)
     """
+    # Sums over millions of pixels need float32 at least.
+    dtype = keras.backend.result_type(logits.dtype, "float32")
     labels = ops.cast(labels, "int32")
-    logits = ops.cast(logits, "float32")
+    logits = ops.cast(logits, dtype)
     valid = labels != IGNORE_LABEL
     labels = ops.where(valid, labels, 0)
-    weights = ops.cast(valid, "float32")
+    weights = ops.cast(valid, dtype)
     if class_weights is not None:
-        table = ops.convert_to_tensor(class_weights, "float32")
+        table = ops.convert_to_tensor(class_weights, dtype)
         weights = weights * ops.take(table, labels, axis=0)
     losses = ops.sparse_categorical_crossentropy(
         labels, logits, from_logits=True

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import pathlib
 import runpy
 import subprocess
@@ -30,17 +29,14 @@ def test_two_replicas_take_the_steps_of_one(tmp_path):
         subprocess.run(
             [sys.executable, ROOT / "tests/replicas.py", str(replicas), path],
             check=True,
-            # oneDNN sums in an order of its own for each batch size.
-            env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0"},
         )
         results.append(np.load(path))
     one, two = results
+    # Measured: 1.7e-6. Unsynchronised statistics, or a loss normalised per
+    # replica, differ by 1e-2 and more.
     np.testing.assert_allclose(one["losses"], two["losses"], rtol=1e-5)
-    start = float(one["losses"][0])
-    assert start != pytest.approx(float(one["losses"][2]), rel=1e-3)
+    assert one["losses"][0] != pytest.approx(one["losses"][2], rel=1e-3)
     for name in one:
-        # float32 sums in another order; unsynchronised statistics or a loss
-        # normalised per replica differ by 1e-3 and more.
         np.testing.assert_allclose(one[name], two[name], rtol=0, atol=2e-5)
 
 

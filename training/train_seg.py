@@ -31,6 +31,7 @@ from dla_keras.files import atomic_path
 from dla_keras.files import write_json
 from dla_keras.history import History
 from dla_keras.inference import model_predictor
+from dla_keras.models.backbone import check_input_shape
 from dla_keras.reports import prediction_grid
 from dla_keras.reports import text_table
 from dla_keras.training_loop import distribute
@@ -199,6 +200,7 @@ def write_results(run_dir, model, scores, train, val) -> None:
 
 def train(args) -> None:
     """Trains as `args` say, from the data to the run folder's files."""
+    check_input_shape((*parse_size(args.size), 3))
     run_dir = make_run_dir(args)
     train = open_split(args.dataset, "train", args.data_dir)
     val = open_split(args.dataset, "val", args.data_dir)

@@ -96,9 +96,10 @@ class DLASegmenter(keras.Model):
             name="fc",
             dtype=dtype,
         )
-        # Logits leave in float32 whatever the precision inside.
+        # Logits leave in the weights' precision, whatever a mixed policy
+        # computes in.
         self.up = find_upsampling(upsampling)(
-            head_stride, name="up", dtype="float32"
+            head_stride, name="up", dtype=self.fc.variable_dtype
         )
         self.up.trainable = False  # the authors keep the last one bilinear
 
