@@ -12,8 +12,8 @@ $(BIN)/.installed: setup.py constraints.txt
 	  { echo "dla_keras needs Python 3.11 or newer; this is $$($(PYTHON) --version)." \
 	    "Name another one: make PYTHON=python3.12 ..."; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --editable '.[all]' --constraint constraints.txt
+	$(BIN)/pip install -qq --upgrade pip
+	$(BIN)/pip install -qq --editable '.[all]' --constraint constraints.txt
 	@touch $@
 
 demo: $(BIN)/.installed
