@@ -17,8 +17,8 @@ $(BIN)/.installed: setup.py constraints.txt
 	@touch $@
 
 demo: $(BIN)/.installed
-	$(BIN)/python training/train_seg.py --optimizer adamw \
-	  --run-dir $(DEMO) --overwrite
+	$(BIN)/python training/train_seg.py --steps 450 --size 96x192 \
+	  --optimizer adamw --run-dir $(DEMO) --overwrite
 	for precision in float32 int8; do \
 	  $(BIN)/python export/export_tflite.py --model $(DEMO)/model.keras \
 	    --precision $$precision --output $(DEMO)/$$precision.tflite || exit 1; \
