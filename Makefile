@@ -17,8 +17,10 @@ $(BIN)/.installed: setup.py constraints.txt
 	@touch $@
 
 demo: $(BIN)/.installed
-	$(BIN)/python training/train_seg.py --steps 450 --size 96x192 \
-	  --optimizer adamw --run-dir $(DEMO) --overwrite
+	$(BIN)/python training/train_seg.py --variant dla46_c --steps 600 \
+	  --size 192x384 --batch-size 2 --scale 0.8 1.25 --rotation 0 \
+	  --jitter 0.1 --class-weighting 0.3 --optimizer adamw \
+	  --learning-rate 2e-3 --run-dir $(DEMO) --overwrite
 	for precision in float32 int8; do \
 	  $(BIN)/python export/export_tflite.py --model $(DEMO)/model.keras \
 	    --precision $$precision --output $(DEMO)/$$precision.tflite || exit 1; \
