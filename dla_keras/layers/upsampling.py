@@ -174,8 +174,9 @@ class LearnedUpsampling(Composite):
         return kernel[rows][:, columns]
 
     def build(self, input_shape):
+        padded = self.pad[0].compute_output_shape(input_shape)
         for phase in self.phase:
-            phase.build(input_shape)
+            phase.build(padded)
 
     def call(self, inputs):
         padded = [pad(inputs) for pad in self.pad]
