@@ -89,6 +89,7 @@ def test_bad_input_is_one_line(tmp_path, capfd):
         (train, ["--dataset", "citiscapes", *run], "Unknown dataset"),
         (train, [*model[:2], *run, "--size", "30x64"], "multiples of 32"),
         (train, [*model[:2], *run, "--variant", "dla43"], "Did you mean"),
+        (train, [*model[:2], *run, "--steps", "0"], "a step to take"),
         (evaluate, [*model, "absent.keras"], "There is no model at"),
         (evaluate, [*model, str(tmp_path / "broken.keras")], "cannot be read"),
         (evaluate, [*model, str(tmp_path)], "Expected a .keras file"),
@@ -96,3 +97,4 @@ def test_bad_input_is_one_line(tmp_path, capfd):
         assert main(arguments) == 2
         error = capfd.readouterr().err.strip().splitlines()[-1]
         assert error.startswith("error: ") and message in error
+    assert not (tmp_path / "run").exists()  # free for the mended command

@@ -57,6 +57,14 @@ OPTIMIZERS = {
 }
 
 
+def positive(text: str) -> int:
+    """A whole number of at least 1, for argparse."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected at least 1, got {text}")
+    return number
+
+
 def parse_arguments(argv=None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__.split("\n")[0],
@@ -70,7 +78,7 @@ def parse_arguments(argv=None) -> argparse.Namespace:
     add("--upsampling", default="bilinear", help="bilinear or learned")
     add("--epochs", type=int, default=4)
     add("--steps", type=int, help="instead of --epochs")
-    add("--batch-size", type=int, default=4, help="over all replicas")
+    add("--batch-size", type=positive, default=4, help="over all replicas")
     add("--size", default="128x256", help="of the crops, height x width")
     add("--scale", type=float, nargs=2, default=(0.5, 2.0), help="zoom range")
     add("--rotation", type=float, default=10.0, help="degrees, either way")
@@ -99,8 +107,8 @@ def parse_arguments(argv=None) -> argparse.Namespace:
     return args
 
 
-def make_run_dir(args) -> pathlib.Path:
-    """The run's folder, made; an earlier run's only with `--overwrite`."""
+def choose_run_dir(args) -> pathlib.Path:
+    """The run's folder; an earlier run's only with `--overwrite`."""
     name = pathlib.Path(args.dataset).name
     now = datetime.datetime.now()
     default = f"runs/{name}-{args.variant}-{now:%Y%m%d-%H%M%S}"
@@ -110,7 +118,6 @@ def make_run_dir(args) -> pathlib.Path:
             f"{run_dir} holds an earlier run. Choose another --run-dir, or "
             "pass --overwrite to lose it."
         )
-    run_dir.mkdir(parents=True, exist_ok=True)
     return run_dir
 
 
@@ -144,9 +151,9 @@ def build(args, train, strategy, steps):
     return model, optimizer, step
 
 
-def fit(args, run_dir, train, val, strategy, steps):
-    """Trains; returns the model and its last scores on `val`."""
-    model, optimizer, train_step = build(args, train, strategy, steps)
+def fit(args, built, strategy, train, val, steps, history):
+    """Trains what `build` made; returns its last scores on `val`."""
+    model, optimizer, train_step = built
     augmentation = Augmentation(
         parse_size(args.size),
         tuple(args.scale),
@@ -160,7 +167,7 @@ def fit(args, run_dir, train, val, strategy, steps):
         ),
     )
     predict = model_predictor(model)
-    scores = run_steps(
+    return run_steps(
         train_step,
         batches,
         steps,
@@ -168,9 +175,8 @@ def fit(args, run_dir, train, val, strategy, steps):
         epoch_steps=max(1, len(train) // args.batch_size),
         validate=lambda: evaluate(predict, val),
         validate_every=args.validate_every,
-        history=History(run_dir),
+        history=history,
     )
-    return model, scores
 
 
 def write_results(run_dir, model, scores, train, val) -> None:
@@ -201,11 +207,20 @@ def write_results(run_dir, model, scores, train, val) -> None:
 def train(args) -> None:
     """Trains as `args` say, from the data to the run folder's files."""
     check_input_shape((*parse_size(args.size), 3))
-    run_dir = make_run_dir(args)
+    run_dir = choose_run_dir(args)
     train = open_split(args.dataset, "train", args.data_dir)
     val = open_split(args.dataset, "val", args.data_dir)
-    steps = args.steps or args.epochs * max(1, len(train) // args.batch_size)
+    steps = args.steps
+    if steps is None:
+        steps = args.epochs * max(1, len(train) // args.batch_size)
+    if steps < 1:
+        raise ValueError(
+            "There must be a step to take. Received: "
+            f"--steps {args.steps}, --epochs {args.epochs}."
+        )
     strategy = make_strategy()
+    # Before anything is written: it refuses what is wrong in the arguments.
+    built = build(args, train, strategy, steps)
     write_json(
         run_dir / "config.json",
         {
@@ -227,8 +242,9 @@ def train(args) -> None:
         f"of {args.size} on "
         f"{', '.join(strategy.extended.worker_devices)}"
     )
-    model, scores = fit(args, run_dir, train, val, strategy, steps)
-    write_results(run_dir, model, scores, train, val)
+    history = History(run_dir)
+    scores = fit(args, built, strategy, train, val, steps, history)
+    write_results(run_dir, built[0], scores, train, val)
 
 
 def main(argv=None) -> int:
