@@ -11,6 +11,7 @@ from PIL import Image
 from dla_keras.commands import plain_message
 from dla_keras.data.augmentation import Augmentation
 from dla_keras.data.augmentation import augment
+from dla_keras.data.augmentation import random_affine
 from dla_keras.data.datasets import DATASETS
 from dla_keras.data.pipeline import training_batches
 from dla_keras.data.reading import open_split
@@ -214,6 +215,21 @@ def test_zoom_magnifies():
     x, _ = augment(image, label, (0, 0), still((16, 16), scale=(2, 2)))
     step = np.diff(x[..., 1].numpy(), axis=1)
     np.testing.assert_allclose(step, 0.5, atol=1e-3)
+
+
+def test_map_keeps_shapes_whatever_it_combines():
+    config = Augmentation((16, 24), scale=(0.5, 2.0), rotation=30.0)
+    signs = set()
+    for seed in range(20):
+        matrix = random_affine((40, 60), (3, seed), config).numpy()
+        linear = matrix[[0, 1, 3, 4]].reshape(2, 2)
+        # Zoom, rotation and mirror only: nothing is sheared or squeezed.
+        square = linear @ linear.T
+        zoom = square[0, 0]
+        np.testing.assert_allclose(square, zoom * np.eye(2), atol=1e-5)
+        assert 0.25 <= zoom <= 4.0
+        signs.add(np.sign(np.linalg.det(linear)))
+    assert signs == {-1.0, 1.0}
 
 
 def test_jitter_keeps_the_range_and_the_label():
