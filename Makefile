@@ -5,7 +5,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := runs/demo
 
-.PHONY: demo test slow lint clean
+# What of the package runs on every Keras backend, and where else to run it.
+BACKEND ?= jax
+EVERY_BACKEND := golden models layers weights pretrained flattening
+
+.PHONY: demo test slow backends lint clean
 
 $(BIN)/.installed: setup.py constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -37,6 +41,10 @@ test: $(BIN)/.installed
 
 slow: $(BIN)/.installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
+
+backends: $(BIN)/.installed
+	KERAS_BACKEND=$(BACKEND) $(BIN)/python -m pytest -n 2 \
+	  $(EVERY_BACKEND:%=tests/test_%.py)
 
 lint: $(BIN)/.installed
 	$(BIN)/ruff check .

@@ -18,6 +18,9 @@ EXTRAS = {
         "tensorboard",
         "pillow",
         "tqdm",
+        "psutil",
+        "scipy",
+        "matplotlib",
     ],
     "export": [
         *TENSORFLOW,
@@ -26,8 +29,9 @@ EXTRAS = {
         "tf_keras>=2.20",
         "tensorflow-model-optimization>=0.8",
     ],
-    "weights": ["safetensors", "huggingface_hub"],
-    "test": ["pytest", "pytest-xdist", "ruff"],
+    "weights": ["safetensors", "huggingface_hub", "h5py"],
+    # JAX, since the models' tests run on it too.
+    "test": ["pytest", "pytest-xdist", "ruff", "jax"],
 }
 EXTRAS["all"] = sorted({name for extra in EXTRAS.values() for name in extra})
 
@@ -40,6 +44,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["dla_keras", "dla_keras.*"]),
+    package_data={"dla_keras.data": ["digits.csv.gz"]},
     install_requires=["keras>=3.13", "numpy"],
     extras_require=EXTRAS,
 )

@@ -4,36 +4,56 @@ from dla_keras.quiet import import_backend
 
 import_backend()
 
+from dla_keras.applications import DLA
+from dla_keras.applications import DLA34
+from dla_keras.applications import DLA46C
+from dla_keras.applications import DLA46XC
+from dla_keras.applications import DLA60
+from dla_keras.applications import DLA60X
+from dla_keras.applications import DLA60XC
+from dla_keras.applications import DLA102
+from dla_keras.applications import DLA102X
+from dla_keras.applications import DLA102X2
+from dla_keras.applications import DLA169
+from dla_keras.applications import DLA60Res2Net
+from dla_keras.applications import DLA60Res2NeXt
+from dla_keras.applications import list_variants
+from dla_keras.counting import complexity
 from dla_keras.models.backbone import DLABackbone
-from dla_keras.models.classifier import DLA
-from dla_keras.models.classifier import DLA34
-from dla_keras.models.classifier import DLA46C
-from dla_keras.models.classifier import DLA46XC
-from dla_keras.models.classifier import DLA60
-from dla_keras.models.classifier import DLA60X
-from dla_keras.models.classifier import DLA60XC
-from dla_keras.models.classifier import DLA102
-from dla_keras.models.classifier import DLA102X
-from dla_keras.models.classifier import DLA102X2
-from dla_keras.models.classifier import DLA169
+from dla_keras.models.classifier import DLAClassifier
+from dla_keras.models.flattening import flatten
 from dla_keras.models.segmenter import DLASegmenter
 from dla_keras.variants import VARIANTS
 from dla_keras.version import __version__
+from dla_keras.weights.presets import PRESETS
+from dla_keras.weights.pretrained import load_pretrained
+from dla_keras.weights.torch_files import load_torch_weights
+from dla_keras.weights.torch_files import save_torch_weights
 
 __all__ = [
     "DLA",
-    "DLA34",
-    "DLA46C",
-    "DLA46XC",
-    "DLA60",
-    "DLA60X",
-    "DLA60XC",
     "DLA102",
     "DLA102X",
     "DLA102X2",
     "DLA169",
+    "DLA34",
+    "DLA46C",
+    "DLA46XC",
+    "DLA60",
+    "DLA60Res2NeXt",
+    "DLA60Res2Net",
+    "DLA60X",
+    "DLA60XC",
     "DLABackbone",
+    "DLAClassifier",
     "DLASegmenter",
+    "PRESETS",
     "VARIANTS",
     "__version__",
+    "complexity",
+    "flatten",
+    "list_variants",
+    "load_pretrained",
+    "load_torch_weights",
+    "save_torch_weights",
 ]

@@ -21,7 +21,7 @@ class Variant:
         base_width: inner channels per group and 64 output channels. Defaults
             to `64`.
         residual_root: whether aggregation nodes add their first input to their
-            output (section 3.2 of the paper). Defaults to `False`.
+            output (section 3.3 of the paper). Defaults to `False`.
     """
 
     depths: tuple[int, int, int, int]

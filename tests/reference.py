@@ -1,5 +1,6 @@
 """Weights and inputs that the golden outputs were computed with."""
 
+import gzip
 import json
 import math
 import pathlib
@@ -10,7 +11,7 @@ import numpy as np
 from dla_keras.layers.upsampling import bilinear_kernel
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
-SHAPES = json.loads((GOLDEN / "shapes.json").read_text())
+SHAPES = json.loads(gzip.decompress((GOLDEN / "shapes.json.gz").read_bytes()))
 OUTPUTS = np.load(GOLDEN / "outputs.npz")
 
 

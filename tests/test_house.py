@@ -21,7 +21,14 @@ PACKAGE = ROOT / "dla_keras"
 ALLOWED = {
     "layers": {"layers"},
     "models": {"layers", "models", "variants", "normalization"},
-    "weights": {"layers", "models", "weights", "variants"},
+    "weights": {
+        "layers",
+        "models",
+        "weights",
+        "variants",
+        "files",
+        "normalization",
+    },
     "data": {"data", "normalization"},
     "lite": {
         "lite",

@@ -1,17 +1,20 @@
 """The convolution blocks that an aggregation tree is built of."""
 
 from keras import layers
+from keras import ops
 from keras.saving import register_keras_serializable
 
 from dla_keras.layers.composite import Composite
 from dla_keras.layers.convolution import ConvBN
+from dla_keras.layers.pooling import DilatedPooling
 
 
 class _Block(Composite):
-    """What the blocks share: convolutions in a row beside a shortcut.
+    """What the blocks share: a residual branch beside a shortcut.
 
     A tree passes the shortcut in, since it may be a projection that two
-    blocks of different width need (section 4 of the paper).
+    blocks of different width need (section 4 of the paper). A block says in
+    `make_branch` what its branch is made of, and in `branch` what it computes.
     """
 
     def __init__(
@@ -21,6 +24,8 @@ class _Block(Composite):
         groups=1,
         base_width=64,
         dilation_rate=1,
+        atrous=False,
+        drop_path_rate=0.0,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -29,8 +34,36 @@ class _Block(Composite):
         self.groups = groups
         self.base_width = base_width
         self.dilation_rate = dilation_rate
+        self.atrous = atrous
+        self.drop_path_rate = drop_path_rate
+
+        # The 3x3 convolution that strides, and those behind it, which look
+        # wider instead where it does not.
+        self.make_branch(
+            {
+                "strides": 1 if atrous else strides,
+                "dilation_rate": dilation_rate,
+            },
+            {"dilation_rate": dilation_rate * (strides if atrous else 1)},
+        )
+        self.drop_path = None
+        if drop_path_rate:
+            # Stochastic depth (arXiv:1603.09382): whole branches at a time.
+            self.drop_path = layers.Dropout(
+                drop_path_rate,
+                noise_shape=(None, 1, 1, 1),
+                **self.part("drop_path"),
+            )
         self.add = layers.Add(**self.part("add"))
         self.relu = layers.ReLU(**self.part("relu"))
+
+    def make_branch(self, striding, behind):
+        raise NotImplementedError
+
+    def branch(self, x, training=None):
+        for convolution in self.convolutions:
+            x = convolution(x, training=training)
+        return x
 
     def build(self, inputs_shape, shortcut_shape=None):
         shape = inputs_shape
@@ -39,18 +72,18 @@ class _Block(Composite):
             shape = convolution.compute_output_shape(shape)
 
     def call(self, inputs, shortcut=None, training=None):
-        x = inputs
-        for convolution in self.convolutions:
-            x = convolution(x, training=training)
+        x = self.branch(inputs, training=training)
+        if self.drop_path is not None:
+            x = self.drop_path(x, training=training)
         return self.relu(
             self.add([x, inputs if shortcut is None else shortcut])
         )
 
     def compute_output_shape(self, inputs_shape, shortcut_shape=None):
-        shape = inputs_shape
-        for convolution in self.convolutions:
-            shape = convolution.compute_output_shape(shape)
-        return shape
+        batch, *sides, _ = inputs_shape
+        strides = 1 if self.atrous else self.strides
+        sides = [None if s is None else -(-s // strides) for s in sides]
+        return (batch, *sides, self.filters)
 
     def get_config(self):
         return {
@@ -60,6 +93,8 @@ class _Block(Composite):
             "groups": self.groups,
             "base_width": self.base_width,
             "dilation_rate": self.dilation_rate,
+            "atrous": self.atrous,
+            "drop_path_rate": self.drop_path_rate,
         }
 
 
@@ -73,6 +108,10 @@ class BasicBlock(_Block):
         groups: must be `1`; here so that blocks can stand for each other.
         base_width: must be `64`, likewise.
         dilation_rate: of both convolutions. Defaults to `1`.
+        atrous: whether to keep the picture's size: the second convolution
+            looks `strides` times wider instead. Defaults to `False`.
+        drop_path_rate: how often, in training, a picture takes the shortcut
+            alone. Defaults to `0.0`.
 
     Call arguments:
         inputs: `(batch, height, width, channels)`.
@@ -88,27 +127,16 @@ class BasicBlock(_Block):
     TensorShape([1, 8, 8, 16])
     """
 
-    def __init__(self, filters, strides=1, dilation_rate=1, **kwargs):
-        super().__init__(
-            filters, strides, dilation_rate=dilation_rate, **kwargs
-        )
+    def make_branch(self, striding, behind):
         if self.groups != 1 or self.base_width != 64:
             raise ValueError(
                 "BasicBlock is plain: expected groups=1 and base_width=64. "
                 f"Received: groups={self.groups}, base_width="
                 f"{self.base_width}. Use Bottleneck for grouped convolutions."
             )
-        self.conv1 = ConvBN(
-            filters,
-            strides=strides,
-            dilation_rate=dilation_rate,
-            **self.part("conv1"),
-        )
+        self.conv1 = ConvBN(self.filters, **striding, **self.part("conv1"))
         self.conv2 = ConvBN(
-            filters,
-            dilation_rate=dilation_rate,
-            activation=None,
-            **self.part("conv2"),
+            self.filters, activation=None, **behind, **self.part("conv2")
         )
 
     @property
@@ -130,6 +158,9 @@ class Bottleneck(_Block):
         base_width: inner channels per group and 64 output channels, before
             halving. Defaults to `64`.
         dilation_rate: of the 3x3 convolution. Defaults to `1`.
+        atrous: whether to keep the picture's size. Defaults to `False`.
+        drop_path_rate: how often, in training, a picture takes the shortcut
+            alone. Defaults to `0.0`.
 
     Call arguments:
         inputs: `(batch, height, width, channels)`.
@@ -145,35 +176,159 @@ class Bottleneck(_Block):
     TensorShape([1, 8, 8, 64])
     """
 
-    def __init__(
-        self,
-        filters,
-        strides=1,
-        groups=1,
-        base_width=64,
-        dilation_rate=1,
-        **kwargs,
-    ):
-        super().__init__(
-            filters, strides, groups, base_width, dilation_rate, **kwargs
-        )
-        inner = filters * base_width // 64 * groups // 2
-        self.conv1 = ConvBN(inner, 1, **self.part("conv1"))
+    def make_branch(self, striding, behind):
+        width = _inner_width(self)
+        self.conv1 = ConvBN(width, 1, **self.part("conv1"))
         self.conv2 = ConvBN(
-            inner,
-            strides=strides,
-            groups=groups,
-            dilation_rate=dilation_rate,
-            **self.part("conv2"),
+            width, groups=self.groups, **striding, **self.part("conv2")
         )
-        self.conv3 = ConvBN(filters, 1, activation=None, **self.part("conv3"))
+        self.conv3 = ConvBN(
+            self.filters, 1, activation=None, **self.part("conv3")
+        )
 
     @property
     def convolutions(self):
         return (self.conv1, self.conv2, self.conv3)
 
 
-BLOCKS = {"basic": BasicBlock, "bottleneck": Bottleneck}
+@register_keras_serializable(package="dla_keras")
+class Bottle2neck(_Block):
+    """Res2Net's block: a bottleneck of several scales (arXiv:1904.01169).
+
+    The 1x1 convolution's output is split in four. Three parts go through a
+    3x3 convolution each, which (but in a block that strides) also sees what
+    the one before made; the last part is passed on, pooled where it strides.
+
+    Args:
+        filters: output channels.
+        strides: of the 3x3 convolutions. Defaults to `1`.
+        groups: of the 3x3 convolutions. Defaults to `1`.
+        base_width: channels of a part, per group and 64 output channels,
+            before halving. Defaults to `64`.
+        dilation_rate: of the 3x3 convolutions. Defaults to `1`.
+        atrous: whether to keep the picture's size. Defaults to `False`.
+        drop_path_rate: how often, in training, a picture takes the shortcut
+            alone. Defaults to `0.0`.
+
+    Call arguments:
+        inputs: `(batch, height, width, channels)`.
+        shortcut: what is added, of the output's shape. Defaults to `inputs`,
+            which then must have `filters` channels and `strides` be `1`.
+
+    Output shape:
+        `(batch, ceil(height / strides), ceil(width / strides), filters)`
+
+    Example:
+
+    >>> Bottle2neck(64, base_width=28)(np.zeros((1, 8, 8, 64))).shape
+    TensorShape([1, 8, 8, 64])
+    """
+
+    SCALE = 4  # parts, as in every published network
+
+    def make_branch(self, striding, behind):
+        width = _inner_width(self)
+        self.conv1 = ConvBN(width * self.SCALE, 1, **self.part("conv1"))
+        self.split = Split(self.SCALE, **self.part("split"))
+        self.convs = [
+            ConvBN(
+                width,
+                groups=self.groups,
+                **striding,
+                **self.part(f"convs_{i}"),
+            )
+            for i in range(self.SCALE - 1)
+        ]
+        # A block that strides begins a level: its parts do not meet.
+        self.sums = None
+        self.pad = self.pool = None
+        if self.strides == 1:
+            self.sums = [
+                layers.Add(**self.part(f"sum_{i}"))
+                for i in range(1, self.SCALE - 1)
+            ]
+        elif self.atrous:
+            self.pool = DilatedPooling(
+                "average", 3, self.dilation_rate, **self.part("pool")
+            )
+        else:
+            # Padded apart, since PyTorch counts the padding.
+            self.pad = layers.ZeroPadding2D(1, **self.part("pad"))
+            self.pool = layers.AveragePooling2D(
+                3, self.strides, **self.part("pool")
+            )
+        self.join = layers.Concatenate(**self.part("join"))
+        self.conv3 = ConvBN(
+            self.filters, 1, activation=None, **self.part("conv3")
+        )
+
+    def build(self, inputs_shape, shortcut_shape=None):
+        self.conv1.build(inputs_shape)
+        whole = self.conv1.compute_output_shape(inputs_shape)
+        part = (*whole[:-1], whole[-1] // self.SCALE)
+        for convolution in self.convs:
+            convolution.build(part)
+        if self.atrous and self.pool is not None:
+            self.pool.build(part)
+        outputs = self.convs[0].compute_output_shape(part)
+        self.conv3.build((*outputs[:-1], whole[-1]))
+
+    def branch(self, x, training=None):
+        *parts, last = self.split(self.conv1(x, training=training))
+        outputs = []
+        for i, convolution in enumerate(self.convs):
+            x = parts[i]
+            if i and self.sums is not None:
+                x = self.sums[i - 1]([outputs[-1], x])
+            outputs.append(convolution(x, training=training))
+        if self.pool is not None:
+            last = self.pool(last if self.pad is None else self.pad(last))
+        return self.conv3(self.join([*outputs, last]), training=training)
+
+
+@register_keras_serializable(package="dla_keras")
+class Split(layers.Layer):
+    """Splits the channels into equal parts.
+
+    Args:
+        parts: a divisor of the number of channels.
+
+    Input shape:
+        `(batch, height, width, channels)`
+
+    Output shape:
+        A list of `parts` tensors `(batch, height, width, channels / parts)`.
+
+    Example:
+
+    >>> [part.shape for part in Split(2)(np.zeros((1, 4, 4, 6)))]
+    [TensorShape([1, 4, 4, 3]), TensorShape([1, 4, 4, 3])]
+    """
+
+    def __init__(self, parts, **kwargs):
+        super().__init__(**kwargs)
+        self.parts = parts
+
+    def call(self, inputs):
+        return ops.split(inputs, self.parts, axis=-1)
+
+    def compute_output_shape(self, input_shape):
+        *rest, channels = input_shape
+        return [(*rest, channels // self.parts)] * self.parts
+
+    def get_config(self):
+        return {**super().get_config(), "parts": self.parts}
+
+
+def _inner_width(block):
+    return block.filters * block.base_width // 64 * block.groups // 2
+
+
+BLOCKS = {
+    "basic": BasicBlock,
+    "bottleneck": Bottleneck,
+    "bottle2neck": Bottle2neck,
+}
 
 
 def find_block(name):

@@ -3,10 +3,11 @@
 import keras
 from keras.saving import register_keras_serializable
 
-from dla_keras.layers.aggregation import Tree
 from dla_keras.layers.convolution import ConvBN
+from dla_keras.layers.hierarchical import Tree
 from dla_keras.variants import find_variant
 
+LEVELS = ("P0", "P1", "P2", "P3", "P4", "P5")
 MAX_STRIDE = 32
 
 
@@ -16,72 +17,116 @@ class DLABackbone(keras.Model):
 
     Args:
         variant: a name of `dla_keras.VARIANTS`, for instance `"dla34"`.
-        input_shape: `(height, width, 3)`, each side a multiple of 32 or
-            `None`. Defaults to `(None, None, 3)`.
+        levels: names of the features wanted, fine to coarse; nothing beyond
+            the last one is built. Defaults to all, `("P0", ..., "P5")`.
+        output_stride: `32`, or `16` or `8`: where the last levels would
+            stride, they dilate instead (DeepLab's atrous convolution), with
+            the same weights. Defaults to `32`.
+        drop_path_rate: stochastic depth's rate in the last level; it rises
+            evenly from level to level. Defaults to `0.0`.
+        remat: gradient checkpointing: whether training computes inner values
+            again instead of keeping them, which takes less memory and more
+            time. Defaults to `False`.
+        input_shape: `(height, width, 3)`, each side a multiple of
+            `output_stride` or `None`. Defaults to `(None, None, 3)`.
 
     Input shape:
         `(batch, height, width, 3)`, already normalised.
 
     Output shape:
-        A dictionary `P0` .. `P5`; `Pn` has stride `2**n`:
+        A dictionary of the `levels`; `Pn` has stride `2**n`, or
+        `output_stride` where that is less:
         `(batch, height / 2**n, width / 2**n, filters[n])`.
 
     Raises:
-        ValueError: for an unknown variant, another number of channels, or a
-            picture whose sides are not multiples of 32.
+        ValueError: for an unknown variant or level, another output stride or
+            number of channels, or a picture whose sides are not multiples.
 
     Example:
 
-    >>> backbone = DLABackbone("dla46_c")
+    >>> backbone = DLABackbone("dla46_c", levels=("P2", "P5"))
     >>> features = backbone(np.zeros((1, 64, 96, 3)))
-    >>> features["P3"].shape
-    TensorShape([1, 8, 12, 64])
+    >>> {name: tuple(x.shape) for name, x in features.items()}
+    {'P2': (1, 16, 24, 64), 'P5': (1, 2, 3, 256)}
     """
 
-    def __init__(self, variant, input_shape=(None, None, 3), **kwargs):
+    def __init__(
+        self,
+        variant,
+        levels=LEVELS,
+        output_stride=MAX_STRIDE,
+        drop_path_rate=0.0,
+        remat=False,
+        input_shape=(None, None, 3),
+        **kwargs,
+    ):
         row = find_variant(variant)
-        check_input_shape(input_shape)
+        if output_stride not in (8, 16, 32):
+            raise ValueError(
+                f"`output_stride` must be 8, 16 or 32. Received: "
+                f"{output_stride!r}."
+            )
+        if not levels or sorted(set(levels) & set(LEVELS)) != list(levels):
+            raise ValueError(
+                "`levels` must name one or more of P0 to P5, fine to coarse. "
+                f"Received: {levels!r}."
+            )
+        check_input_shape(input_shape, output_stride)
 
         # === Layers ===
         # Named as in the reference, so that its weights' names lead here.
         dtype = kwargs.get("dtype")
-        self.base_layer = ConvBN(
-            row.filters[0], 7, name="base_layer", dtype=dtype
-        )
-        self.level0 = ConvBN(row.filters[0], name="level0", dtype=dtype)
-        self.level1 = ConvBN(
-            row.filters[1], strides=2, name="level1", dtype=dtype
-        )
-        self.level2, self.level3, self.level4, self.level5 = (
-            Tree(
+        deepest = LEVELS.index(levels[-1])
+        parts = {
+            "base_layer": ConvBN(
+                row.filters[0], 7, name="base_layer", dtype=dtype
+            ),
+            "level0": ConvBN(row.filters[0], name="level0", dtype=dtype),
+        }
+        if deepest >= 1:
+            parts["level1"] = ConvBN(
+                row.filters[1], strides=2, name="level1", dtype=dtype
+            )
+        for level in range(2, deepest + 1):
+            parts[f"level{level}"] = Tree(
                 row.filters[level],
-                depth,
+                row.depths[level - 2],
                 row.block,
                 strides=2,
                 level_root=level > 2,
                 residual_root=row.residual_root,
                 groups=row.groups,
                 base_width=row.base_width,
+                # The levels behind the output stride keep its size.
+                dilation_rate=max(1, 2 ** (level - 1) // output_stride),
+                atrous=2**level > output_stride,
+                drop_path_rate=drop_path_rate * (level - 2) / 3,
+                remat=remat,
                 name=f"level{level}",
                 dtype=dtype,
             )
-            for level, depth in enumerate(row.depths, start=2)
-        )
 
         # === Functional model ===
         inputs = keras.Input(input_shape, name="image")
-        x, outputs = self.base_layer(inputs), {}
-        for level in range(6):
-            x = getattr(self, f"level{level}")(x)
-            outputs[f"P{level}"] = x  # (N, H/2**level, W/2**level, filters)
+        x, features = parts["base_layer"](inputs), {}
+        for level in range(deepest + 1):
+            x = parts[f"level{level}"](x)
+            features[f"P{level}"] = x  # (N, H/2**level, W/2**level, filters)
+        outputs = {name: features[name] for name in levels}
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
 
-        # === Config ===
+        # === Attributes ===
+        for name, layer in parts.items():
+            setattr(self, name, layer)
         self.variant = variant
+        self.levels = tuple(levels)
+        self.output_stride = output_stride
+        self.drop_path_rate = drop_path_rate
+        self.remat = remat
         self.image_shape = tuple(input_shape)
 
     def call(self, inputs, training=None, mask=None):
-        check_input_shape(inputs.shape[1:])
+        check_input_shape(inputs.shape[1:], self.output_stride)
         return super().call(inputs, training=training, mask=mask)
 
     def get_config(self):
@@ -93,11 +138,15 @@ class DLABackbone(keras.Model):
                 self.base_layer.dtype_policy
             ),
             "variant": self.variant,
+            "levels": self.levels,
+            "output_stride": self.output_stride,
+            "drop_path_rate": self.drop_path_rate,
+            "remat": self.remat,
             "input_shape": self.image_shape,
         }
 
 
-def check_input_shape(shape):
+def check_input_shape(shape, stride=MAX_STRIDE):
     """Raises unless `shape` is `(height, width, 3)` with sides that fit."""
     if keras.config.image_data_format() != "channels_last":
         raise ValueError(
@@ -111,14 +160,14 @@ def check_input_shape(shape):
             f"{tuple(shape)}."
         )
     for side in shape[:2]:
-        if side is not None and (side < MAX_STRIDE or side % MAX_STRIDE):
+        if side is not None and (side < stride or side % stride):
             fit = [
-                -(-size // MAX_STRIDE) * MAX_STRIDE
+                -(-size // stride) * stride
                 for size in shape[:2]
                 if size is not None
             ]
             raise ValueError(
-                f"Height and width must be multiples of {MAX_STRIDE}. "
+                f"Height and width must be multiples of {stride}. "
                 f"Received: {tuple(shape)}. Pad to {' x '.join(map(str, fit))}"
                 " (dla_keras.inference pads and crops for you)."
             )

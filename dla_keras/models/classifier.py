@@ -1,119 +1,205 @@
-"""DLA classifiers with the signature that Keras Applications users know."""
+"""The DLA classifier: an RGB picture in, a probability per class out."""
 
 import keras
 from keras import initializers
 from keras import layers
+from keras.saving import register_keras_serializable
 
+from dla_keras.layers.normalization import pixel_normalization
+from dla_keras.models.backbone import MAX_STRIDE
 from dla_keras.models.backbone import DLABackbone
-from dla_keras.variants import find_variant
+from dla_keras.normalization import IMAGENET_MEAN
+from dla_keras.normalization import IMAGENET_STD
+
+POOLINGS = {
+    "avg": layers.GlobalAveragePooling2D,
+    "max": layers.GlobalMaxPooling2D,
+}
 
 
-def DLA(
-    variant,
-    include_top=True,
-    weights=None,
-    input_shape=(None, None, 3),
-    pooling=None,
-    classes=1000,
-    classifier_activation="softmax",
-    name=None,
-):
-    """A DLA classifier or feature extractor (section 4.1 of the paper).
+@register_keras_serializable(package="dla_keras")
+class DLAClassifier(keras.Model):
+    """DLA classifier or feature extractor (section 4.1 of the paper).
 
     Args:
-        variant: a name of `dla_keras.VARIANTS`.
+        variant: a name of `dla_keras.VARIANTS`, for instance `"dla34"`.
+        classes: number of classes. Defaults to `1000`.
         include_top: whether to end in the classification layer. Defaults to
             `True`.
-        weights: `None` for the authors' random start, or the path of a
-            `.weights.h5` file of the same model. Defaults to `None`.
-        input_shape: `(height, width, 3)`, sides multiples of 32 or `None`.
-            Defaults to `(None, None, 3)`.
-        pooling: without top: `None` for the feature map at stride 32,
-            `"avg"` or `"max"` for a vector. Defaults to `None`.
-        classes: number of classes. Defaults to `1000`.
+        pooling: without top: `None` for the feature map at the output
+            stride, `"avg"` or `"max"` for a vector. Defaults to `None`.
         classifier_activation: of the last layer, `None` for logits. Defaults
             to `"softmax"`.
-        name: of the model. Defaults to the variant's.
+        output_stride: `32`, `16` or `8`, see `DLABackbone`. Defaults to `32`.
+        dropout_rate: of the features before the last layer, in training.
+            Defaults to `0.0`.
+        drop_path_rate: see `DLABackbone`. Defaults to `0.0`.
+        remat: gradient checkpointing: whether training computes inner values
+            again instead of keeping them, which takes less memory and more
+            time. Defaults to `False`.
+        mean: RGB mean for pixels scaled to 0..1. Defaults to ImageNet's.
+        std: RGB standard deviation, likewise.
+        class_names: names carried along for reports and exported files.
+            Defaults to `None`.
+        input_shape: `(height, width, 3)`, sides multiples of `output_stride`
+            or `None`. Defaults to `(None, None, 3)`.
 
-    Returns:
-        A `keras.Model`. It takes pictures `(batch, height, width, 3)` in RGB,
-        scaled to 0..1 and normalised by ImageNet's mean and deviation, as
-        the published weights expect.
+    Input shape:
+        `(batch, height, width, 3)`: RGB, 0 to 255. The model normalises;
+        `model.backbone` takes what is normalised already.
+
+    Output shape:
+        `(batch, classes)`; without top `(batch, channels)` or
+        `(batch, height / output_stride, width / output_stride, channels)`.
 
     Raises:
-        ValueError: for an unknown variant, `pooling` or shape.
+        ValueError: for an unknown argument, or a picture whose sides are not
+            multiples of `output_stride`.
 
     Example:
 
-    >>> model = DLA("dla46_c", classes=10)
+    >>> model = DLAClassifier("dla46_c", classes=10)
     >>> model(np.zeros((1, 64, 64, 3))).shape
     TensorShape([1, 10])
     """
-    find_variant(variant)
-    if pooling not in (None, "avg", "max"):
-        raise ValueError(
-            f"`pooling` must be None, 'avg' or 'max'. Received: {pooling!r}."
-        )
-    backbone = DLABackbone(variant, input_shape, name="backbone")
-    inputs = keras.Input(input_shape, name="image")
-    x = backbone(inputs)["P5"]  # (N, H/32, W/32, C)
-    if include_top or pooling == "avg":
-        x = layers.GlobalAveragePooling2D(name="pool")(x)  # (N, C)
-    elif pooling == "max":
-        x = layers.GlobalMaxPooling2D(name="pool")(x)
-    if include_top:
-        x = layers.Dense(
-            classes,
-            activation=classifier_activation,
-            # As the authors start their final 1x1 convolution.
-            kernel_initializer=initializers.VarianceScaling(
-                2.0, "fan_out", "untruncated_normal"
-            ),
-            name="fc",
-        )(x)
-    model = keras.Model(inputs, x, name=name or variant)
-    if weights is not None:
-        model.load_weights(weights)
-    return model
 
-
-def _named(variant):
-    """`DLA` with the variant chosen."""
-
-    def build(
-        include_top=True,
-        weights=None,
-        input_shape=(None, None, 3),
-        pooling=None,
+    def __init__(
+        self,
+        variant,
         classes=1000,
+        include_top=True,
+        pooling=None,
         classifier_activation="softmax",
-        name=None,
+        output_stride=MAX_STRIDE,
+        dropout_rate=0.0,
+        drop_path_rate=0.0,
+        remat=False,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        class_names=None,
+        input_shape=(None, None, 3),
+        **kwargs,
     ):
-        return DLA(
+        if pooling not in (None, *POOLINGS):
+            raise ValueError(
+                "`pooling` must be None, 'avg' or 'max'. Received: "
+                f"{pooling!r}."
+            )
+        if include_top and class_names and len(class_names) != classes:
+            raise ValueError(
+                f"`class_names` needs one entry for each of the {classes} "
+                f"classes. Received: {len(class_names)}."
+            )
+
+        # === Layers ===
+        dtype = kwargs.get("dtype")
+        normalize = pixel_normalization(mean, std, dtype=dtype)
+        backbone = DLABackbone(
             variant,
-            include_top,
-            weights,
-            input_shape,
-            pooling,
-            classes,
-            classifier_activation,
-            name,
+            levels=("P5",),
+            output_stride=output_stride,
+            drop_path_rate=drop_path_rate,
+            remat=remat,
+            input_shape=input_shape,
+            name="backbone",
+            dtype=dtype,
         )
+        pool = dropout = fc = None
+        if include_top or pooling:
+            pool = POOLINGS[pooling or "avg"](name="pool", dtype=dtype)
+        if include_top and dropout_rate:
+            dropout = layers.Dropout(dropout_rate, name="dropout", dtype=dtype)
+        if include_top:
+            fc = layers.Dense(
+                classes,
+                # As the authors start their final 1x1 convolution.
+                kernel_initializer=initializers.VarianceScaling(
+                    2.0, "fan_out", "untruncated_normal"
+                ),
+                activation=classifier_activation,
+                name="fc",
+                dtype=dtype,
+            )
 
-    build.__name__ = build.__qualname__ = variant.upper().replace("_", "")
-    build.__doc__ = DLA.__doc__.replace(
-        "        variant: a name of `dla_keras.VARIANTS`.\n", ""
-    ).replace('DLA("dla46_c", ', f"{build.__name__}(")
-    return build
+        # === Functional model ===
+        inputs = keras.Input(input_shape, name="image")
+        x = backbone(normalize(inputs))["P5"]  # (N, H/32, W/32, C)
+        for layer in (pool, dropout, fc):
+            x = x if layer is None else layer(x)
+        super().__init__(inputs=inputs, outputs=x, **kwargs)
 
+        # === Attributes ===
+        self.normalize = normalize
+        self.backbone = backbone
+        self.pool = pool
+        self.dropout = dropout
+        self.fc = fc
+        self.variant = variant
+        self.classes = classes
+        self.include_top = include_top
+        self.pooling = pooling
+        self.classifier_activation = classifier_activation
+        self.output_stride = output_stride
+        self.dropout_rate = dropout_rate
+        self.drop_path_rate = drop_path_rate
+        self.remat = remat
+        self.mean = tuple(mean)
+        self.std = tuple(std)
+        self.class_names = class_names and tuple(class_names)
+        self.image_shape = tuple(input_shape)
 
-DLA34 = _named("dla34")
-DLA46C = _named("dla46_c")
-DLA46XC = _named("dla46x_c")
-DLA60XC = _named("dla60x_c")
-DLA60 = _named("dla60")
-DLA60X = _named("dla60x")
-DLA102 = _named("dla102")
-DLA102X = _named("dla102x")
-DLA102X2 = _named("dla102x2")
-DLA169 = _named("dla169")
+    def with_head(self, **changes):
+        """The same network with another head, its backbone's weights kept.
+
+        A functional model cannot change in place, so this is a new one; the
+        old keeps its own copy of the weights.
+
+        Args:
+            **changes: constructor arguments that change: `classes`,
+                `include_top`, `pooling`, `classifier_activation`,
+                `dropout_rate`, `class_names` or others but `variant`.
+
+        Returns:
+            A `DLAClassifier` whose last layer starts anew.
+
+        Raises:
+            ValueError: for another variant, or a faulty argument.
+
+        Example:
+
+        >>> model = DLAClassifier("dla46_c")
+        >>> model.with_head(classes=10).output.shape
+        (None, 10)
+        """
+        if "variant" in changes:
+            raise ValueError(
+                "Another variant has other weights: with_head cannot change "
+                f"`variant`. Received: {changes['variant']!r}."
+            )
+        config = {**self.get_config(), "class_names": None, **changes}
+        model = type(self).from_config(config)
+        model.backbone.set_weights(self.backbone.get_weights())
+        return model
+
+    def get_config(self):
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            # A functional model's own policy is not what its layers have.
+            "dtype": keras.dtype_policies.serialize(
+                self.normalize.dtype_policy
+            ),
+            "variant": self.variant,
+            "classes": self.classes,
+            "include_top": self.include_top,
+            "pooling": self.pooling,
+            "classifier_activation": self.classifier_activation,
+            "output_stride": self.output_stride,
+            "dropout_rate": self.dropout_rate,
+            "drop_path_rate": self.drop_path_rate,
+            "remat": self.remat,
+            "mean": self.mean,
+            "std": self.std,
+            "class_names": self.class_names,
+            "input_shape": self.image_shape,
+        }

@@ -5,7 +5,8 @@ from keras import initializers
 from keras import layers
 from keras.saving import register_keras_serializable
 
-from dla_keras.layers.aggregation import DLAUp
+from dla_keras.layers.iterative import DLAUp
+from dla_keras.layers.normalization import pixel_normalization
 from dla_keras.layers.upsampling import find_upsampling
 from dla_keras.models.backbone import DLABackbone
 from dla_keras.normalization import IMAGENET_MEAN
@@ -24,6 +25,10 @@ class DLASegmenter(keras.Model):
         upsampling: `"bilinear"` (fixed, for the edge) or `"learned"` (the
             authors' transposed convolutions; their last one is frozen).
             Defaults to `"bilinear"`.
+        drop_path_rate: see `DLABackbone`. Defaults to `0.0`.
+        remat: gradient checkpointing: whether training computes inner values
+            again instead of keeping them, which takes less memory and more
+            time. Defaults to `False`.
         mean: RGB mean for pixels scaled to 0..1. Defaults to ImageNet's.
         std: RGB standard deviation, likewise.
         class_names: names carried along for reports and exported files.
@@ -55,6 +60,8 @@ class DLASegmenter(keras.Model):
         num_classes,
         head_stride=4,
         upsampling="bilinear",
+        drop_path_rate=0.0,
+        remat=False,
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
         class_names=None,
@@ -79,15 +86,17 @@ class DLASegmenter(keras.Model):
 
         # === Layers ===
         dtype = kwargs.get("dtype")
-        self.normalize = layers.Rescaling(
-            scale=[1 / (255 * s) for s in std],
-            offset=[-m / s for m, s in zip(mean, std, strict=True)],
-            name="normalize",
+        normalize = pixel_normalization(mean, std, dtype=dtype)
+        base = DLABackbone(
+            variant,
+            drop_path_rate=drop_path_rate,
+            remat=remat,
+            input_shape=input_shape,
+            name="base",
             dtype=dtype,
         )
-        self.base = DLABackbone(variant, input_shape, name="base", dtype=dtype)
-        self.dla_up = DLAUp(upsampling, name="dla_up", dtype=dtype)
-        self.fc = layers.Conv2D(
+        dla_up = DLAUp(upsampling, remat, name="dla_up", dtype=dtype)
+        fc = layers.Conv2D(
             num_classes,
             1,
             kernel_initializer=initializers.VarianceScaling(
@@ -98,25 +107,32 @@ class DLASegmenter(keras.Model):
         )
         # Logits leave in the weights' precision, whatever a mixed policy
         # computes in.
-        self.up = find_upsampling(upsampling)(
-            head_stride, name="up", dtype=self.fc.variable_dtype
+        up = find_upsampling(upsampling)(
+            head_stride, name="up", dtype=fc.variable_dtype
         )
-        self.up.trainable = False  # the authors keep the last one bilinear
+        up.trainable = False  # the authors keep the last one bilinear
 
         # === Functional model ===
         inputs = keras.Input(input_shape, name="image")
-        levels = self.base(self.normalize(inputs))
+        levels = base(normalize(inputs))
         finest = head_stride.bit_length() - 1
-        x = self.dla_up([levels[f"P{n}"] for n in range(finest, 6)])
-        x = self.fc(x)  # (N, H/head_stride, W/head_stride, classes)
-        outputs = self.up(x)  # (N, H, W, classes)
+        x = dla_up([levels[f"P{n}"] for n in range(finest, 6)])
+        x = fc(x)  # (N, H/head_stride, W/head_stride, classes)
+        outputs = up(x)  # (N, H, W, classes)
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
 
-        # === Config ===
+        # === Attributes ===
+        self.normalize = normalize
+        self.base = base
+        self.dla_up = dla_up
+        self.fc = fc
+        self.up = up
         self.variant = variant
         self.num_classes = num_classes
         self.head_stride = head_stride
         self.upsampling = upsampling
+        self.drop_path_rate = drop_path_rate
+        self.remat = remat
         self.mean = tuple(mean)
         self.std = tuple(std)
         self.class_names = class_names and tuple(class_names)
@@ -133,6 +149,8 @@ class DLASegmenter(keras.Model):
             "num_classes": self.num_classes,
             "head_stride": self.head_stride,
             "upsampling": self.upsampling,
+            "drop_path_rate": self.drop_path_rate,
+            "remat": self.remat,
             "mean": self.mean,
             "std": self.std,
             "class_names": self.class_names,

@@ -1,4 +1,4 @@
-"""Weights of timm's and the authors' PyTorch networks into these, by name.
+"""Weights of timm's and the authors' PyTorch networks, by name: in and out.
 
 The layers carry the reference's attribute names, so a weight's name there is
 the path of attributes that leads to it here. What differs is written once:
@@ -6,39 +6,46 @@ how a ConvBN's two parts are called, and how each kind of layer turns its
 arrays.
 """
 
-import re
 from collections.abc import Callable
 from collections.abc import Iterator
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import keras
 import numpy as np
 from keras import layers
 
+from dla_keras.layers.blocks import Bottle2neck
 from dla_keras.layers.convolution import ConvBN
 from dla_keras.layers.upsampling import LearnedUpsampling
 from dla_keras.models.backbone import DLABackbone
+from dla_keras.models.classifier import DLAClassifier
 from dla_keras.models.segmenter import DLASegmenter
 
 
 @dataclass(frozen=True)
 class Slot:
-    """Where one PyTorch array goes.
+    """Where one PyTorch array goes, and what it is made of on the way back.
 
     Args:
         shape: the array's shape in PyTorch.
         variables: the Keras variables that hold it.
         to_keras: turns the array into one array per variable.
+        from_keras: turns one array per variable into the array.
     """
 
     shape: tuple[int, ...]
     variables: tuple[keras.Variable, ...]
     to_keras: Callable[[np.ndarray], list[np.ndarray]]
+    from_keras: Callable[[list[np.ndarray]], np.ndarray]
 
 
 def _vector(variable):
-    return Slot(tuple(variable.shape), (variable,), lambda array: [array])
+    return Slot(
+        tuple(variable.shape),
+        (variable,),
+        to_keras=lambda array: [array],
+        from_keras=lambda arrays: arrays[0],
+    )
 
 
 def _convolution_slots(layer, name):
@@ -48,7 +55,8 @@ def _convolution_slots(layer, name):
         Slot(
             (outputs, inputs, height, width),
             (layer.kernel,),
-            lambda array: [array.transpose(2, 3, 1, 0)],
+            to_keras=lambda array: [array.transpose(2, 3, 1, 0)],
+            from_keras=lambda arrays: arrays[0].transpose(3, 2, 0, 1),
         ),
     )
     if layer.use_bias:
@@ -63,7 +71,8 @@ def _dense_slots(layer, name):
         Slot(
             (outputs, inputs, 1, 1),
             (layer.kernel,),
-            lambda array: [array[:, :, 0, 0].T],
+            to_keras=lambda array: [array[:, :, 0, 0].T],
+            from_keras=lambda arrays: arrays[0].T[:, :, None, None],
         ),
     )
     yield f"{name}.bias", _vector(layer.bias)
@@ -79,17 +88,22 @@ def _batch_norm_slots(layer, name):
 def _upsampling_slots(layer, name):
     size = 2 * layer.factor
     channels = layer.phase[0].kernel.shape[2]
+    phases = range(layer.factor**2)
+    places = np.arange(size**2).reshape(size, size)
 
     def to_keras(array):
         kernel = array.transpose(2, 3, 0, 1)  # (2f, 2f, C, 1)
-        phases = range(layer.factor**2)
         return [layer.phase_of(kernel, index) for index in phases]
 
+    def from_keras(arrays):
+        kernel = np.empty((size**2, channels, 1), np.float32)
+        for index in phases:
+            kernel[layer.phase_of(places, index)] = arrays[index]
+        return kernel.reshape(size, size, channels, 1).transpose(2, 3, 0, 1)
+
     variables = tuple(phase.kernel for phase in layer.phase)
-    yield (
-        f"{name}.weight",
-        Slot((channels, 1, size, size), variables, to_keras),
-    )
+    shape = (channels, 1, size, size)
+    yield f"{name}.weight", Slot(shape, variables, to_keras, from_keras)
 
 
 def _conv_bn_slots(layer, name):
@@ -104,7 +118,16 @@ def _conv_bn_slots(layer, name):
         yield from _batch_norm_slots(layer.bn, f"{name}.1")
 
 
+def _bottle2neck_slots(block, name):
+    yield from _conv_bn_slots(block.conv1, f"{name}.conv1")
+    for index, part in enumerate(block.convs):
+        yield from _convolution_slots(part.conv, f"{name}.convs.{index}")
+        yield from _batch_norm_slots(part.bn, f"{name}.bns.{index}")
+    yield from _conv_bn_slots(block.conv3, f"{name}.conv3")
+
+
 _SLOTS = {
+    Bottle2neck: _bottle2neck_slots,
     ConvBN: _conv_bn_slots,
     LearnedUpsampling: _upsampling_slots,
     layers.Conv2D: _convolution_slots,
@@ -137,7 +160,10 @@ def torch_slots(model: keras.Model) -> dict[str, Slot]:
     """Every PyTorch name that `model` has a place for.
 
     Args:
-        model: a `DLABackbone`, a `DLASegmenter` or a classifier.
+        model: a `DLABackbone`, a `DLAClassifier` or a `DLASegmenter`.
+
+    Raises:
+        ValueError: for any other model.
 
     Example:
 
@@ -147,6 +173,8 @@ def torch_slots(model: keras.Model) -> dict[str, Slot]:
     """
     if isinstance(model, DLABackbone):
         parts = [(model, "")]
+    elif isinstance(model, DLAClassifier):
+        parts = [(model.backbone, ""), (model.fc, "fc")]
     elif isinstance(model, DLASegmenter):
         parts = [
             (model.base, "base"),
@@ -155,70 +183,40 @@ def torch_slots(model: keras.Model) -> dict[str, Slot]:
             (model.up, "up"),
         ]
     else:
-        names = {"backbone": "", "fc": "fc"}
-        parts = [
-            (layer, names[layer.name])
-            for layer in model.layers
-            if layer.name in names
-        ]
+        raise ValueError(
+            "Expected a DLABackbone, a DLAClassifier or a DLASegmenter. "
+            f"Received: {type(model).__name__} {getattr(model, 'name', '')!r}."
+        )
     return {
-        name: slot for layer, at in parts for name, slot in _slots(layer, at)
+        name: slot
+        for part, at in parts
+        if part is not None  # a classifier without top
+        for name, slot in _slots(part, at)
     }
 
 
-def _never_used(name, state):
-    """Counters, and what the authors' forward pass skips.
+def torch_state(model: keras.Model) -> dict[str, np.ndarray]:
+    """A model's weights under their PyTorch names, in PyTorch's layout.
 
-    A tree of two or more levels has no root of its own, and its `project`
-    is never called; nor is the classifier inside a segmenter's backbone.
-    """
-    if name.endswith("num_batches_tracked") or name.startswith("base.fc."):
-        return True
-    tree = re.match(r"(.*level\d(?:\.tree[12])*)\.project\.", name)
-    return bool(tree) and f"{tree[1]}.root.conv.weight" not in state
-
-
-def load_torch_state(
-    model: keras.Model, state: Mapping[str, np.ndarray]
-) -> None:
-    """Sets a model's weights from arrays under their PyTorch names.
-
-    Strict: every weight of the model must be there, of the right shape, and
-    nothing else but what the reference itself never uses. Otherwise the model
-    is left as it was.
+    A classifier's are what `timm` loads strictly, a segmenter's with learned
+    upsampling what the authors' code does (it misses only counters, which
+    PyTorch's batch norm does not insist on).
 
     Args:
-        model: a `DLABackbone`, a `DLASegmenter` or a classifier.
-        state: PyTorch name -> array, as in a `state_dict`.
+        model: a `DLABackbone`, a `DLAClassifier` or a `DLASegmenter`.
 
-    Raises:
-        ValueError: listing every missing, unexpected and misshapen name.
+    Returns:
+        PyTorch name -> float32 array.
 
     Example:
 
-    >>> model = dla_keras.DLABackbone("dla34")
-    >>> shapes = {n: s.shape for n, s in torch_slots(model).items()}
-    >>> load_torch_state(model, {n: np.ones(s) for n, s in shapes.items()})
+    >>> state = torch_state(dla_keras.DLA34(classes=10))
+    >>> state["fc.weight"].shape
+    (10, 512, 1, 1)
     """
-    slots = torch_slots(model)
-    used = {n: a for n, a in state.items() if not _never_used(n, state)}
-    faults = [f"missing: {name}" for name in slots if name not in used]
-    faults += [f"unexpected: {name}" for name in used if name not in slots]
-    faults += [
-        f"shape of {name}: expected {slots[name].shape}, "
-        f"received {tuple(array.shape)}"
-        for name, array in used.items()
-        if name in slots and tuple(array.shape) != slots[name].shape
-    ]
-    if faults:
-        raise ValueError(
-            f"These weights do not fit {model.name!r}; it was left as it "
-            "was. Check the variant, the number of classes and, for a "
-            "segmenter, `head_stride` and `upsampling`.\n  "
-            + "\n  ".join(faults)
-        )
-    for name, array in used.items():
-        slot = slots[name]
-        arrays = slot.to_keras(np.asarray(array))
-        for variable, value in zip(slot.variables, arrays, strict=True):
-            variable.assign(value)
+    state = {}
+    for name, slot in torch_slots(model).items():
+        arrays = [keras.ops.convert_to_numpy(v.value) for v in slot.variables]
+        array = slot.from_keras(arrays)
+        state[name] = np.ascontiguousarray(array, np.float32)
+    return state

@@ -1,7 +1,7 @@
-"""Deep layer aggregation: the paper's section 3 (arXiv:1707.06484) in one file.
+"""Hierarchical deep aggregation: section 3.2 of the paper (arXiv:1707.06484).
 
-Hierarchical aggregation (`Root`, `Tree`) makes the backbone; iterative
-aggregation (`IDAUp`, `DLAUp`) brings its levels back to a fine resolution.
+`Root` joins, `Tree` aggregates blocks; trees make the backbone. The other way
+to aggregate, iterative, is in `iterative.py`.
 """
 
 from keras import layers
@@ -10,12 +10,13 @@ from keras.saving import register_keras_serializable
 from dla_keras.layers.blocks import find_block
 from dla_keras.layers.composite import Composite
 from dla_keras.layers.convolution import ConvBN
-from dla_keras.layers.upsampling import find_upsampling
+from dla_keras.layers.pooling import DilatedPooling
+from dla_keras.layers.recompute import recompute
 
 
 @register_keras_serializable(package="dla_keras")
 class Root(Composite):
-    """Aggregation node: joins features with a 1x1 convolution (section 3.2).
+    """Aggregation node: joins features with a 1x1 convolution (section 3.3).
 
     Args:
         filters: output channels.
@@ -77,7 +78,8 @@ class Tree(Composite):
     Args:
         filters: output channels.
         depth: the tree holds `2**depth` blocks. Defaults to `1`.
-        block: `"basic"` or `"bottleneck"`. Defaults to `"basic"`.
+        block: `"basic"`, `"bottleneck"` or `"bottle2neck"`. Defaults to
+            `"basic"`.
         strides: of the tree as a whole. Defaults to `1`.
         level_root: whether the last root also sees the tree's input, pooled
             to the output's size. Defaults to `False`.
@@ -86,6 +88,14 @@ class Tree(Composite):
         groups: of the blocks' convolutions. Defaults to `1`.
         base_width: of the blocks. Defaults to `64`.
         dilation_rate: of the blocks. Defaults to `1`.
+        atrous: whether to keep the picture's size: what follows the first
+            convolution that would stride looks `strides` times wider instead,
+            so that every `strides`-th output is the same. Defaults to
+            `False`.
+        drop_path_rate: of the blocks, in training. Defaults to `0.0`.
+        remat: whether training keeps the input of every two blocks and their
+            root only, and computes what is inside again for the gradient:
+            less memory for one more forward pass. Defaults to `False`.
 
     Call arguments:
         x: `(batch, height, width, channels)`.
@@ -112,6 +122,9 @@ class Tree(Composite):
         groups=1,
         base_width=64,
         dilation_rate=1,
+        atrous=False,
+        drop_path_rate=0.0,
+        remat=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -128,41 +141,46 @@ class Tree(Composite):
         self.groups = groups
         self.base_width = base_width
         self.dilation_rate = dilation_rate
+        self.atrous = atrous
+        self.drop_path_rate = drop_path_rate
+        self.remat = remat
 
         self.downsample = None
-        if strides > 1:
+        if strides > 1 and atrous:
+            self.downsample = DilatedPooling(
+                "max", strides, dilation_rate, **self.part("downsample")
+            )
+        elif strides > 1:
             self.downsample = layers.MaxPooling2D(
                 strides, **self.part("downsample")
             )
-        half = self._block if depth == 1 else self._subtree
-        self.tree1 = half("tree1", strides)
-        self.tree2 = half("tree2", 1)
+        self.tree1 = self._make_half("tree1", strides, dilation_rate, atrous)
+        behind = dilation_rate * (strides if atrous else 1)
+        self.tree2 = self._make_half("tree2", 1, behind, False)
         self.root = None
         if depth == 1:
             self.root = Root(filters, residual_root, **self.part("root"))
         self.project = None
 
-    def _block(self, suffix, strides):
-        return find_block(self.block)(
-            self.filters,
-            strides=strides,
-            groups=self.groups,
-            base_width=self.base_width,
-            dilation_rate=self.dilation_rate,
+    def _make_half(self, suffix, strides, dilation_rate, atrous):
+        options = {
+            "strides": strides,
+            "groups": self.groups,
+            "base_width": self.base_width,
+            "dilation_rate": dilation_rate,
+            "atrous": atrous,
+            "drop_path_rate": self.drop_path_rate,
             **self.part(suffix),
-        )
-
-    def _subtree(self, suffix, strides):
+        }
+        if self.depth == 1:
+            return find_block(self.block)(self.filters, **options)
         return Tree(
             self.filters,
             self.depth - 1,
             self.block,
-            strides,
             residual_root=self.residual_root,
-            groups=self.groups,
-            base_width=self.base_width,
-            dilation_rate=self.dilation_rate,
-            **self.part(suffix),
+            remat=self.remat,
+            **options,
         )
 
     def build(self, x_shape, children_shape=()):
@@ -189,6 +207,12 @@ class Tree(Composite):
             self.project.build(bottom)
 
     def call(self, x, children=(), training=None):
+        aggregate = lambda x, *children: self._aggregate(x, children, training)
+        if self.remat and training and self.root is not None:
+            return recompute(self, aggregate, x, *children)
+        return aggregate(x, *children)
+
+    def _aggregate(self, x, children, training):
         bottom = x  # the input at the output's size
         if self.downsample is not None and (self.level_root or self.root):
             bottom = self.downsample(x)
@@ -221,155 +245,7 @@ class Tree(Composite):
             "groups": self.groups,
             "base_width": self.base_width,
             "dilation_rate": self.dilation_rate,
+            "atrous": self.atrous,
+            "drop_path_rate": self.drop_path_rate,
+            "remat": self.remat,
         }
-
-
-@register_keras_serializable(package="dla_keras")
-class IDAUp(Composite):
-    """Iterative deep aggregation with upsampling (section 3.3, figure 3).
-
-    Brings every input to the first one's channels and size, then folds them
-    in one after the other, each time through a 3x3 node.
-
-    Args:
-        filters: output channels, those of the first input.
-        factors: per input, output pixels per input pixel and side; the first
-            is `1`.
-        upsampling: `"bilinear"` or `"learned"`. Defaults to `"bilinear"`.
-
-    Input shape:
-        A list of `(batch, height / factor, width / factor, any channels)`.
-
-    Output shape:
-        A list, one shorter than the inputs, of the aggregation after each
-        node: `(batch, height, width, filters)`.
-
-    Example:
-
-    >>> fine, coarse = np.zeros((1, 8, 8, 16)), np.zeros((1, 4, 4, 32))
-    >>> [y.shape for y in IDAUp(16, factors=(1, 2))([fine, coarse])]
-    [TensorShape([1, 8, 8, 16])]
-    """
-
-    def __init__(self, filters, factors, upsampling="bilinear", **kwargs):
-        super().__init__(**kwargs)
-        if len(factors) < 2 or factors[0] != 1:
-            raise ValueError(
-                "`factors` needs at least two inputs, the first at the "
-                f"output's size (1). Received: factors={factors}."
-            )
-        self.filters = filters
-        self.factors = tuple(factors)
-        self.upsampling = upsampling
-
-        # The reference numbers its parts by input, so position 0, which needs
-        # neither upsampling nor node, holds None.
-        coarser = range(1, len(self.factors))
-        self.proj = [None] * len(self.factors)
-        self.up = [None] + [
-            find_upsampling(upsampling)(self.factors[i], **self.part(f"up_{i}"))
-            for i in coarser
-        ]
-        self.join = [None] + [
-            layers.Concatenate(**self.part(f"join_{i}")) for i in coarser
-        ]
-        self.node = [None] + [
-            ConvBN(filters, **self.part(f"node_{i}")) for i in coarser
-        ]
-
-    def build(self, input_shape):
-        self.proj = [
-            None
-            if i == 0 or shape[-1] == self.filters
-            else ConvBN(self.filters, 1, **self.part(f"proj_{i}"))
-            for i, shape in enumerate(input_shape)
-        ]
-        fine = (*input_shape[0][:-1], self.filters)
-        for i, shape in enumerate(input_shape[1:], start=1):
-            if self.proj[i] is not None:
-                self.proj[i].build(shape)
-            self.up[i].build((*shape[:-1], self.filters))
-            self.node[i].build(self.join[i].compute_output_shape([fine, fine]))
-
-    def call(self, inputs, training=None):
-        x, outputs = inputs[0], []
-        for i in range(1, len(inputs)):
-            y = inputs[i]
-            if self.proj[i] is not None:
-                y = self.proj[i](y, training=training)
-            y = self.up[i](y)
-            x = self.node[i](self.join[i]([x, y]), training=training)
-            outputs.append(x)
-        return outputs
-
-    def compute_output_shape(self, input_shape):
-        fine = (*input_shape[0][:-1], self.filters)
-        return [fine] * (len(input_shape) - 1)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "filters": self.filters,
-            "factors": self.factors,
-            "upsampling": self.upsampling,
-        }
-
-
-@register_keras_serializable(package="dla_keras")
-class DLAUp(Composite):
-    """Iterative aggregations of all levels into the finest (section 3.3).
-
-    The first `IDAUp` joins the two coarsest levels; each further one takes
-    the next finer level in and brings everything coarser up to it.
-
-    Args:
-        upsampling: `"bilinear"` or `"learned"`. Defaults to `"bilinear"`.
-
-    Input shape:
-        A list of two or more levels, fine to coarse, each half the size of
-        the one before: `(batch, height / 2**i, width / 2**i, channels_i)`.
-
-    Output shape:
-        `(batch, height, width, channels_0)`
-
-    Example:
-
-    >>> levels = [np.zeros((1, 16 >> i, 16 >> i, 8 << i)) for i in range(3)]
-    >>> DLAUp()(levels).shape
-    TensorShape([1, 16, 16, 8])
-    """
-
-    def __init__(self, upsampling="bilinear", **kwargs):
-        super().__init__(**kwargs)
-        self.upsampling = upsampling
-        self.ida = []
-
-    def build(self, input_shape):
-        channels = [shape[-1] for shape in input_shape]
-        # A step leaves everything coarser at its own size, so that the next
-        # one upsamples by two throughout.
-        self.ida = [
-            IDAUp(
-                channels[-i - 2],
-                (1,) + (2,) * (i + 1),
-                self.upsampling,
-                **self.part(f"ida_{i}"),
-            )
-            for i in range(len(channels) - 1)
-        ]
-        shapes = list(input_shape)
-        for i, ida in enumerate(self.ida):
-            ida.build(shapes[-i - 2 :])
-            shapes[-i - 1 :] = ida.compute_output_shape(shapes[-i - 2 :])
-
-    def call(self, inputs, training=None):
-        levels = list(inputs)
-        for i, ida in enumerate(self.ida):
-            levels[-i - 1 :] = ida(levels[-i - 2 :], training=training)
-        return levels[-1]
-
-    def compute_output_shape(self, input_shape):
-        return tuple(input_shape[0])
-
-    def get_config(self):
-        return {**super().get_config(), "upsampling": self.upsampling}

@@ -1,0 +1,127 @@
+"""A state dict into a model: strictly, or not at all.
+
+Here stands the rule of what is left out on purpose; whatever else does not
+match is an error that names the likely cause first.
+"""
+
+import re
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+
+from dla_keras.models.segmenter import DLASegmenter
+from dla_keras.weights.recognition import likely_variant
+from dla_keras.weights.torch_conversion import torch_slots
+
+_HEAD = ("fc.weight", "fc.bias")
+
+
+def load_torch_state(
+    model: keras.Model, state: Mapping[str, np.ndarray]
+) -> None:
+    """Sets a model's weights from arrays under their PyTorch names.
+
+    Strict: every weight of the model must be there, of the right shape and
+    finite, and nothing else but what is left out by rule:
+
+    - batch norm's counters, and what the authors' forward pass never uses:
+      `project` in trees of two or more levels, `base.fc`;
+    - the classifier's `fc`, where the model has no top;
+    - levels beyond the last one that a backbone builds.
+
+    A classifier's or backbone's weights (no name begins with `base.`) go
+    into a segmenter's backbone; the rest of the segmenter stays as it is.
+    Where anything else differs, the whole model is left as it was.
+
+    Args:
+        model: a `DLABackbone`, a `DLAClassifier` or a `DLASegmenter`.
+        state: PyTorch name -> array, as in a `state_dict`.
+
+    Raises:
+        ValueError: with the likely cause, and a list of every missing,
+            unexpected and misshapen name.
+
+    Example:
+
+    >>> model = dla_keras.DLASegmenter("dla34", num_classes=19)
+    >>> state = dla_keras.weights.torch_state(dla_keras.DLA34())
+    >>> load_torch_state(model, state)
+    """
+    if isinstance(model, DLASegmenter) and not any(
+        name.startswith("base.") for name in state
+    ):
+        model = model.base
+    slots = torch_slots(model)
+    used = {n: a for n, a in state.items() if not _left_out(n, state, slots)}
+    faults = _faults(slots, used)
+    if faults:
+        raise ValueError(
+            f"These weights do not fit the {type(model).__name__} "
+            f"{model.name!r}; it was left as it was. "
+            f"{_likely_cause(model, used, faults)}\n  "
+            + "\n  ".join(faults.values())
+        )
+    for name, array in used.items():
+        slot = slots[name]
+        arrays = slot.to_keras(np.asarray(array))
+        for variable, value in zip(slot.variables, arrays, strict=True):
+            variable.assign(value)
+
+
+def _left_out(name, state, slots):
+    if name.endswith("num_batches_tracked") or name.startswith("base.fc."):
+        return True
+    if name in _HEAD and name not in slots:
+        return True
+    level = re.match(r"level[1-5]\.", name)
+    if level and not any(slot.startswith(level[0]) for slot in slots):
+        return True
+    # A tree of two or more levels has no root of its own, and its `project`
+    # is never called.
+    tree = re.match(r"(.*level\d(?:\.tree[12])*)\.project\.", name)
+    return bool(tree) and f"{tree[1]}.root.conv.weight" not in state
+
+
+def _faults(slots, state):
+    """Name -> what is wrong with it."""
+    faults = {n: f"missing: {n}" for n in slots if n not in state}
+    for name, array in state.items():
+        if name not in slots:
+            faults[name] = f"unexpected: {name}"
+        elif tuple(array.shape) != slots[name].shape:
+            faults[name] = (
+                f"shape of {name}: expected {slots[name].shape}, received "
+                f"{tuple(array.shape)}"
+            )
+        elif not np.isfinite(array).all():
+            faults[name] = f"not finite: {name}"
+    return faults
+
+
+# Where the number of classes shows.
+_CLASSES = {"fc.weight", "fc.bias", "fc.0.weight", "fc.0.bias", "up.weight"}
+
+
+def _likely_cause(model, state, faults):
+    variant = likely_variant(state)
+    if variant not in (None, model.variant):
+        return (
+            f"The file looks like {variant} and the model is {model.variant}: "
+            f"build {variant!r}, or pass a file of {model.variant}."
+        )
+    segmenter = isinstance(model, DLASegmenter)
+    bias = state.get("fc.0.bias" if segmenter else "fc.bias")
+    if faults.keys() <= _CLASSES and bias is not None:
+        argument = "num_classes" if segmenter else "classes"
+        ours, theirs = getattr(model, argument), len(bias)
+        head = f", then take `model.with_head(classes={ours})`; or load into "
+        return (
+            f"The file has {theirs} classes and the model {ours}: build it "
+            f"with {argument}={theirs}"
+            + ("." if segmenter else f"{head}`model.backbone`.")
+        )
+    return (
+        "Check the variant, the number of classes and, for a segmenter, "
+        "`head_stride` and `upsampling`."
+    )

@@ -1,0 +1,117 @@
+"""Weight files of tf2cv (osmr/imgclsmob), under their PyTorch names.
+
+That package saves its Keras 2 models as HDF5, each array under the path of
+layers that leads to it. The paths are renamed here to timm's, so that what
+follows is the same for every source.
+"""
+
+import hashlib
+import io
+import os
+import pathlib
+import re
+import zipfile
+
+import h5py
+import numpy as np
+
+# From the path that an array has there to its name in PyTorch, one after
+# the other.
+_RENAMES = (
+    (r"^.*?(?=init_block/|stage\d/|output1/)", ""),
+    (r"/conv/kernel:0$", "/weight"),
+    (r"/conv/bias:0$", "/bias"),
+    (r"/gamma:0$", "/weight"),
+    (r"/beta:0$", "/bias"),
+    (r"/moving_mean:0$", "/running_mean"),
+    (r"/moving_variance:0$", "/running_var"),
+    (r"^output1/", "fc/"),
+    (r"^init_block/conv1/", "base_layer/"),
+    (r"^init_block/conv2/", "level0/"),
+    (r"^init_block/conv3/", "level1/"),
+    (r"^stage(\d)/", lambda match: f"level{int(match[1]) + 1}/"),
+    # timm's projection belongs to the tree, not to its first block.
+    (r"/tree1/project_conv/", "/project/"),
+    (r"/root/conv/", "/root/"),
+    (r"^(base_layer|level[01]|.*/project)/conv/", r"\1/0/"),
+    (r"^(base_layer|level[01]|.*/project)/bn/", r"\1/1/"),
+    (r"/body/conv(\d)/(conv|bn)/", r"/\2\1/"),
+    (r"/", "."),
+)
+
+
+def read_tf2cv_file(
+    path: str | os.PathLike, sha1: str | None = None
+) -> dict[str, np.ndarray]:
+    """The state dict in a weight file of tf2cv's DLA networks.
+
+    Args:
+        path: the `.tf2.h5` file, or the `.zip` it is published in.
+        sha1: of the `.h5` file, hexadecimal. Defaults to `None`: not checked.
+
+    Returns:
+        PyTorch name -> float32 array in PyTorch's layout.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: for a damaged file.
+
+    Example:
+
+    >>> state = read_tf2cv_file("dla34.tf2.h5")  # doctest: +SKIP
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no file {path}.")
+    try:
+        content = _unzipped(path)
+        if sha1 is not None and hashlib.sha1(content).hexdigest() != sha1:
+            raise OSError(f"its SHA-1 is not {sha1}")
+        with h5py.File(io.BytesIO(content)) as file:
+            arrays = _arrays(file)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{path} is no whole weight file of tf2cv "
+            f"({path.stat().st_size} bytes): {error}. Download it again."
+        ) from error
+    return _joined(arrays)
+
+
+def _unzipped(path):
+    if path.suffix != ".zip":
+        return path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        (name,) = archive.namelist()
+        return archive.read(name)
+
+
+def _arrays(file):
+    """Path -> array."""
+    arrays = {}
+
+    def collect(name, item):
+        if isinstance(item, h5py.Dataset):
+            arrays[name] = item[()]
+
+    file.visititems(collect)
+    return arrays
+
+
+def _joined(arrays):
+    """The state dict, groups of a convolution put back together."""
+    kernels, state = {}, {}
+    for path, array in arrays.items():
+        group = re.search(r"/convgroup(\d+)/", path)
+        path = re.sub(r"/convgroup\d+/", "/conv/", path)
+        for pattern, replacement in _RENAMES:
+            path = re.sub(pattern, replacement, path)
+        if array.ndim == 4:
+            order = int(group[1]) if group else 1
+            kernels.setdefault(path, {})[order] = array
+        else:
+            state[path] = array
+    for name, parts in kernels.items():
+        # (height, width, inputs, outputs), the groups' outputs in a row
+        kernel = np.concatenate([parts[i] for i in sorted(parts)], axis=-1)
+        state[name] = kernel.transpose(3, 2, 0, 1)
+    return state

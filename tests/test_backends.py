@@ -1,0 +1,50 @@
+"""Keras on JAX and PyTorch, each in a process of its own.
+
+A glance; `make backends` runs all tests of layers, models and weights there.
+"""
+
+import importlib.util
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+WITHOUT_TENSORFLOW = """
+import sys
+sys.modules["tensorflow"] = None  # as if it were not installed
+import numpy as np
+import dla_keras
+model = dla_keras.DLASegmenter("dla46_c", 5)
+assert model.predict(np.zeros((1, 64, 64, 3)), verbose=0).shape[-1] == 5
+model.compile("sgd", "mse")
+model.train_on_batch(np.zeros((1, 64, 64, 3)), np.zeros((1, 64, 64, 5)))
+"""
+
+
+def run(backend, arguments):
+    """A Python process on another backend; its output if it fails."""
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    result = subprocess.run(
+        [sys.executable, *arguments],
+        env={**os.environ, "KERAS_BACKEND": backend},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, (result.stdout + result.stderr)[-5000:]
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_same_numbers(backend):
+    few = "DLA46C or dla34up_c19_d4"
+    run(backend, ["-m", "pytest", "-q", "tests/test_golden.py", "-k", few])
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_needs_no_tensorflow(backend):
+    run(backend, ["-c", WITHOUT_TENSORFLOW])
