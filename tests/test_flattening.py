@@ -85,6 +85,9 @@ def test_weights_are_shared(upsampling):
     np.testing.assert_array_equal(after, numbers(flat(picture())))
 
 
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="takes TensorFlow's tape"
+)
 def test_gradients_and_statistics_are_the_same():
     import tensorflow as tf
 
@@ -116,7 +119,9 @@ def test_original_works_and_saves_as_before(tmp_path):
     assert model.get_layer("dla_up") is model.dla_up
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(model(picture()), loaded(picture()))
+    np.testing.assert_array_equal(
+        numbers(model(picture())), numbers(loaded(picture()))
+    )
 
 
 def test_models_within_models_and_layers_used_twice():
@@ -129,7 +134,9 @@ def test_models_within_models_and_layers_used_twice():
     outer = keras.Model(x, segmenter()(keras.layers.Conv2D(3, 1)(y)))
     flat = flatten(outer)
     assert not any(isinstance(layer, keras.Model) for layer in flat.layers)
-    np.testing.assert_array_equal(outer(picture()), flat(picture()))
+    np.testing.assert_array_equal(
+        numbers(outer(picture())), numbers(flat(picture()))
+    )
     twice = [call.layer.name for call in leaf_calls(outer, (64, 96, 3))]
     assert twice.count("twice_root_conv_conv") == 2
 
@@ -175,7 +182,9 @@ def test_layer_that_was_never_called_opens_too():
     with open_composites():
         flat = keras.Model(x, tree(x))
     assert tree.project is not None
-    np.testing.assert_array_equal(tree(picture(8, 8)), flat(picture(8, 8)))
+    np.testing.assert_array_equal(
+        numbers(tree(picture(8, 8))), numbers(flat(picture(8, 8)))
+    )
 
 
 @pytest.mark.parametrize(
@@ -205,4 +214,6 @@ def two_inputs():
 def test_two_inputs_are_flattened():
     model = two_inputs()
     pictures = [picture(8, 8), picture(8, 8)[::-1]]
-    np.testing.assert_array_equal(model(pictures), flatten(model)(pictures))
+    np.testing.assert_array_equal(
+        numbers(model(pictures)), numbers(flatten(model)(pictures))
+    )

@@ -189,6 +189,9 @@ def test_truncated_pickles_are_refused(tmp_path, kept, old_format):
         weights.read_torch_file(path)
 
 
+@pytest.mark.skipif(
+    keras.backend.backend() == "torch", reason="Keras itself needs it there"
+)
 def test_pytorch_is_asked_for_only_where_needed(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)  # cannot be imported
     path = tmp_path / "dla46_c.safetensors"

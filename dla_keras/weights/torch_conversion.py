@@ -137,7 +137,9 @@ _SLOTS = {
 
 def _parts(layer) -> Iterator[tuple[str, layers.Layer]]:
     """The layers a layer is made of, by attribute name."""
-    for name, value in vars(layer).items():
+    # With Keras on PyTorch a layer is a module, and keeps its parts apart.
+    attributes = {**vars(layer), **vars(layer).get("_modules", {})}
+    for name, value in attributes.items():
         if name.startswith("_"):
             continue
         if isinstance(value, layers.Layer):
