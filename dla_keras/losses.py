@@ -41,3 +41,34 @@ def cross_entropy_sums(labels, logits, class_weights=None):
         labels, logits, from_logits=True
     )
     return ops.sum(losses * weights), ops.sum(weights)
+
+
+def class_cross_entropy_sums(labels, logits, label_smoothing=0.0):
+    """Cross-entropy summed over pictures, and their number.
+
+    Args:
+        labels: `(batch,)`, class ids, or `(batch, classes)`, each class's
+            share of a mixed picture.
+        logits: `(batch, classes)`.
+        label_smoothing: share of the truth that goes to all classes alike.
+            Defaults to `0.0`.
+
+    Returns:
+        `(loss_sum, weight_sum)`, two scalars, at least in float32.
+
+    Example:
+
+    >>> labels, logits = np.array([1, 0]), np.array([[0.0, 9.0], [0.0, 9.0]])
+    >>> loss, weight = class_cross_entropy_sums(labels, logits)
+    >>> round(float(loss), 3), float(weight)
+    (9.0, 2.0)
+    """
+    dtype = keras.backend.result_type(logits.dtype, "float32")
+    logits = ops.cast(logits, dtype)
+    classes = logits.shape[-1]
+    if len(labels.shape) == 1:
+        labels = ops.one_hot(labels, classes)
+    targets = ops.cast(labels, dtype) * (1 - label_smoothing)
+    targets = targets + label_smoothing / classes
+    losses = ops.categorical_crossentropy(targets, logits, from_logits=True)
+    return ops.sum(losses), ops.cast(ops.size(losses), dtype)

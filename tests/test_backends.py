@@ -15,7 +15,13 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 WITHOUT_TENSORFLOW = """
 import sys
-sys.modules["tensorflow"] = None  # as if it were not installed
+
+class NotInstalled:
+    def find_spec(self, name, *_):
+        if name.split(".")[0] == "tensorflow":
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, NotInstalled())
 import numpy as np
 import dla_keras
 model = dla_keras.DLASegmenter("dla46_c", 5)

@@ -1,154 +1,28 @@
-"""Reading, augmentation and the input pipeline."""
-
-import json
-import pathlib
+"""Augmentation and the input pipeline."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
 
 from dla_keras.commands import plain_message
+from dla_keras.data import memory
 from dla_keras.data.augmentation import Augmentation
-from dla_keras.data.augmentation import augment
 from dla_keras.data.augmentation import random_affine
-from dla_keras.data.datasets import DATASETS
+from dla_keras.data.color import LUMINANCE
+from dla_keras.data.color import jitter_color
+from dla_keras.data.memory import RememberedSplit
+from dla_keras.data.memory import remember
+from dla_keras.data.pipeline import batch_names
 from dla_keras.data.pipeline import training_batches
-from dla_keras.data.reading import open_split
-
-CAMVID = pathlib.Path(__file__).parents[2] / "shared/data/camvid"
+from dla_keras.data.reading import Example
 
 
-def write_folder(folder, count=5, size=(48, 64), classes=3):
-    """A folder of list files with random pictures; returns its name."""
-    random = np.random.default_rng(0)
-    names = {"images": [], "labels": []}
-    for index in range(count):
-        image = random.integers(0, 256, (*size, 3), np.uint8)
-        label = random.integers(0, classes, size).astype(np.uint8)
-        for kind, picture in (("images", image), ("labels", label)):
-            names[kind].append(f"{kind}_{index}.png")
-            Image.fromarray(picture).save(folder / names[kind][-1])
-    for split in ("train", "val"):
-        for kind, files in names.items():
-            (folder / f"{split}_{kind}.txt").write_text("\n".join(files))
-    info = {"class_names": ["a", "b", "c"][:classes], "ignore_label": classes}
-    (folder / "info.json").write_text(json.dumps(info))
-    return str(folder)
+class Shades(list):
+    """A split of pictures whose colour tells their index."""
 
-
-def test_list_files_are_read_as_they_lie(tmp_path):
-    folder = write_folder(tmp_path)
-    Image.fromarray(np.array([[0, 3, 255]], np.uint8)).save(
-        tmp_path / "labels_0.png"
-    )
-    Image.fromarray(np.zeros((1, 3, 3), np.uint8)).save(
-        tmp_path / "images_0.png"
-    )
-    split = open_split(folder, "train")
-    assert len(split) == 5
-    assert split.info.class_names == ("a", "b", "c")
-    assert split[0].label.tolist() == [[0, 255, 255]]  # both mean ignored
-    assert split[1].image.shape == (48, 64, 3)
-    assert split[1].name.endswith("images_1.png")
-    # The same folder by --data-dir, under any name.
-    assert len(open_split("anything", "val", folder)) == 5
-
-
-def break_missing(folder):
-    (folder / "images_2.png").unlink()
-    return "names 1 of 5 files that do not exist.*images_2.png"
-
-
-def break_lengths(folder):
-    (folder / "train_labels.txt").write_text("labels_0.png\n")
-    return "5 lines in .*train_images.txt and 1 in .*train_labels.txt"
-
-
-def break_empty(folder):
-    (folder / "train_images.txt").write_text("\n")
-    (folder / "train_labels.txt").write_text("")
-    return "at least one picture in .*train_images.txt"
-
-
-def break_no_picture(folder):
-    (folder / "images_3.png").write_text("no picture")
-    return "images_3.png is no picture"
-
-
-def break_truncated(folder):
-    data = (folder / "labels_4.png").read_bytes()
-    (folder / "labels_4.png").write_bytes(data[: len(data) // 2])
-    return "labels_4.png cannot be decoded"
-
-
-def break_size(folder):
-    Image.new("L", (64, 47)).save(folder / "labels_1.png")
-    return r"labels_1.png with \(64, 47\)"
-
-
-def break_id(folder):
-    Image.new("L", (64, 48), 7).save(folder / "labels_2.png")
-    return r"ids \[7\] in .*labels_2.png"
-
-
-def break_colors(folder):
-    Image.new("RGB", (64, 48)).save(folder / "labels_0.png")
-    return "labels_0.png with shape .* convert its colours to ids"
-
-
-def break_list(folder):
-    (folder / "train_labels.txt").unlink()
-    return "list of files at .*train_labels.txt"
-
-
-def break_info(folder):
-    (folder / "info.json").write_text("{")
-    return "info.json is not valid JSON"
-
-
-def break_classes(folder):
-    (folder / "info.json").write_text("{}")
-    return "Expected 'class_names' .* in .*info.json"
-
-
-FAULTS = [f for n, f in sorted(globals().items()) if n.startswith("break_")]
-
-
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f.__name__)
-def test_faulty_files_are_named(tmp_path, fault):
-    folder = write_folder(tmp_path)
-    message = fault(tmp_path)
-    with pytest.raises((ValueError, FileNotFoundError), match=message):
-        list(open_split(folder, "train"))
-
-
-def test_fault_inside_the_pipeline_is_named(tmp_path):
-    folder = write_folder(tmp_path)
-    break_id(tmp_path)
-    split = open_split(folder, "train")
-    batches = training_batches(split, Augmentation((32, 32)), 1, 1, 20, 0)
-    with pytest.raises(tf.errors.OpError) as error:
-        list(batches)
-    message = plain_message(error.value)
-    assert message.endswith("labels_2.png.") and "Traceback" not in message
-
-
-def test_unknown_dataset_names_the_known(tmp_path):
-    with pytest.raises(ValueError, match="toy_streets, camvid.*'cityscape'"):
-        open_split("cityscape", "train", str(tmp_path))
-    with pytest.raises(FileNotFoundError, match="--data-dir FOLDER"):
-        open_split("camvid", "train")
-
-
-@pytest.mark.skipif(not CAMVID.exists(), reason="no CamVid beside the clone")
-def test_camvid_is_read_as_it_lies():
-    train = open_split("camvid", "train", str(CAMVID))
-    val = open_split(str(CAMVID), "val")
-    assert (len(train), len(val)) == (367, 101)
-    assert train.info.class_names == DATASETS["camvid"].class_names
-    assert train.info.mean != DATASETS["camvid"].mean  # info.json's own
-    assert set(np.unique(val[0].label)) <= {*range(11), 255}
+    def __getitem__(self, index):
+        shade = np.full((8, 8, 3), super().__getitem__(index), np.uint8)
+        return Example(shade, shade[..., 0], f"shade {index}")
 
 
 def still(size, **changes):
@@ -166,7 +40,7 @@ def coordinates(height=40, width=60):
 
 def test_augmentation_without_change_is_a_copy():
     image, label = coordinates()
-    x, y = augment(image, label, (0, 0), still((40, 60)))
+    x, y = still((40, 60))(image, label, (0, 0))
     np.testing.assert_allclose(x, image, atol=1e-3)
     np.testing.assert_array_equal(y, label)
 
@@ -175,7 +49,7 @@ def test_flip_mirrors_both():
     image, label = coordinates()
     seen = set()
     for seed in range(8):
-        x, y = augment(image, label, (0, seed), still((40, 60), flip=True))
+        x, y = still((40, 60), flip=True)(image, label, (0, seed))
         mirrored = bool(x[0, 0, 1] > 1)
         step = -1 if mirrored else 1
         np.testing.assert_allclose(x, image[:, ::step], atol=1e-3)
@@ -188,7 +62,7 @@ def test_crop_lies_inside_and_label_follows():
     image, label = coordinates()
     corners = set()
     for seed in range(20):
-        x, y = augment(image, label, (1, seed), still((16, 16)))
+        x, y = still((16, 16))(image, label, (1, seed))
         # Whole rows and columns were drawn, or fractions of them.
         top, left = float(x[0, 0, 0]), float(x[0, 0, 1])
         assert 0 <= top <= 24 and 0 <= left <= 44
@@ -204,7 +78,7 @@ def test_crop_lies_inside_and_label_follows():
 def test_picture_smaller_than_the_crop_is_framed_by_ignored(rotation):
     image, label = coordinates()
     config = still((80, 120), rotation=rotation)
-    _, y = augment(image, np.zeros_like(label), (0, 3), config)
+    _, y = config(image, np.zeros_like(label), (0, 3))
     share = np.mean(y.numpy() == 0)
     assert share == pytest.approx(40 * 60 / (80 * 120), abs=0.02)
     assert set(np.unique(y)) == {0, 255}
@@ -212,7 +86,7 @@ def test_picture_smaller_than_the_crop_is_framed_by_ignored(rotation):
 
 def test_zoom_magnifies():
     image, label = coordinates()
-    x, _ = augment(image, label, (0, 0), still((16, 16), scale=(2, 2)))
+    x, _ = still((16, 16), scale=(2, 2))(image, label, (0, 0))
     step = np.diff(x[..., 1].numpy(), axis=1)
     np.testing.assert_allclose(step, 0.5, atol=1e-3)
 
@@ -236,54 +110,151 @@ def test_jitter_keeps_the_range_and_the_label():
     random = np.random.default_rng(0)
     image = random.integers(0, 256, (32, 32, 3), np.uint8)
     label = random.integers(0, 5, (32, 32)).astype(np.uint8)
-    x, y = augment(image, label, (0, 1), still((32, 32), jitter=0.4))
+    x, y = still((32, 32), jitter=0.4)(image, label, (0, 1))
     assert x.numpy().min() >= 0 and x.numpy().max() <= 255
     assert np.abs(x - image).max() > 10
     np.testing.assert_array_equal(y, label)
 
 
-def batches_of(split, replicas=1, steps=6, start_step=0, seed=1):
+def test_one_matrix_does_all_colour_changes():
+    """Against the three steps one after the other, in float64."""
+    image = np.random.default_rng(0).uniform(40, 160, (20, 30, 3))
+    mean_colour = np.array([10.0, 20.0, 30.0])
+    for seed in range(5):
+        brightness, contrast, saturation = tf.random.stateless_uniform(
+            (3,), (0, seed), 0.8, 1.2
+        ).numpy()
+        expected = brightness * (image + mean_colour)
+        mean = (expected @ LUMINANCE).mean()
+        expected = mean + contrast * (expected - mean)
+        gray = (expected @ LUMINANCE)[..., None]
+        expected = gray + saturation * (expected - gray)
+        x = jitter_color(
+            image.astype(np.float32), (0, seed), 0.2, tuple(mean_colour)
+        )
+        # float32's rounding of sums of a few hundred.
+        np.testing.assert_allclose(x, expected.clip(0, 255), atol=1e-3)
+
+
+def batches_of(split, size=(8, 8), replicas=1, steps=6, seed=1, **changes):
     dataset = training_batches(
-        split, Augmentation((32, 32)), 4, replicas, steps, seed, start_step
+        split, Augmentation(size), 4, replicas, steps, seed, **changes
     )
     return [(x.numpy(), y.numpy()) for x, y in dataset]
 
 
-def test_pipeline_is_a_function_of_the_step(tmp_path):
-    split = open_split(write_folder(tmp_path), "train")
-    whole = batches_of(split)
-    later = batches_of(split, start_step=4)
-    assert len(whole) == 6 and len(later) == 2
-    for (x, y), (later_x, later_y) in zip(whole[4:], later, strict=True):
-        np.testing.assert_array_equal(x, later_x)
-        np.testing.assert_array_equal(y, later_y)
-    other = batches_of(split, seed=2)
+def assert_same(batches, others):
+    for batch, other in zip(batches, others, strict=True):
+        for array, other_array in zip(batch, other, strict=True):
+            np.testing.assert_array_equal(array, other_array)
+
+
+def test_pipeline_is_a_function_of_the_step():
+    whole = batches_of(Shades(range(5)))
+    assert len(whole) == 6
+    assert_same(whole[4:], batches_of(Shades(range(5)), start_step=4))
+    other = batches_of(Shades(range(5)), seed=2)
     assert not np.array_equal(whole[0][0], other[0][0])
 
 
-def test_replicas_share_the_same_global_batch(tmp_path):
-    split = open_split(write_folder(tmp_path), "train")
-    whole, halves = batches_of(split), batches_of(split, replicas=2)
+@pytest.mark.parametrize("mixed", [False, True])
+@pytest.mark.parametrize("parts", [1, 2])
+def test_replicas_and_pipelines_share_the_same_global_batch(parts, mixed):
+    mix = (lambda x, y, seed: (x + x[::-1], y)) if mixed else None
+    split = Shades(range(5))
+    whole = batches_of(split, mix=mix)
+    streams = [
+        batches_of(split, replicas=2, pipeline=(part, parts), mix=mix)
+        for part in range(parts)
+    ]
+    # Two replicas in turn of one pipeline, or one of each of two.
+    halves = [half for step in zip(*streams, strict=True) for half in step]
+    assert len(halves) == 12
     joined = [
-        np.concatenate([halves[i][0], halves[i + 1][0]])
+        tuple(map(np.concatenate, zip(halves[i], halves[i + 1], strict=True)))
         for i in range(0, 12, 2)
     ]
-    for (x, _), parts in zip(whole, joined, strict=True):
-        np.testing.assert_array_equal(x, parts)
-    with pytest.raises(ValueError, match="multiple of 3"):
+    assert_same(whole, joined)
+
+
+def test_shares_that_do_not_fit_are_refused():
+    split = Shades(range(5))
+    with pytest.raises(ValueError, match="multiple of 3 .3 replicas"):
         batches_of(split, replicas=3)
+    with pytest.raises(ValueError, match="multiple of 8 .4 replicas, in pairs"):
+        batches_of(split, replicas=4, mix=lambda x, y, seed: (x, y))
+    with pytest.raises(ValueError, match="1 replicas for pipeline 0 of 2"):
+        batches_of(split, pipeline=(0, 2))
+    with pytest.raises(ValueError, match="no picture to train on"):
+        batches_of(Shades())
 
 
 def test_every_epoch_shows_every_picture_once():
-    class Counting(list):
-        """Pictures whose colour tells their index."""
-
-        def __getitem__(self, index):
-            shade = np.full((8, 8, 3), index, np.uint8)
-            return type("E", (), {"image": shade, "label": shade[..., 0]})
-
-    split = Counting(range(12))
-    batches = training_batches(split, still((8, 8)), 4, 1, 6, 0)
+    batches = training_batches(
+        Shades(range(12)), still((8, 8)), 4, 1, 6, seed=0
+    )
     shown = np.concatenate([y[:, 0, 0].numpy() for _, y in batches])
     assert sorted(shown[:12]) == sorted(shown[12:]) == list(range(12))
     assert shown[:12].tolist() != shown[12:].tolist()
+
+
+def test_a_single_picture_is_a_dataset():
+    ((x, y),) = batches_of(Shades([7]), steps=1)
+    assert x.shape == (4, 8, 8, 3) and set(np.unique(y)) <= {7, 255}
+
+
+def test_names_are_those_of_the_batch():
+    split = Shades(range(12))
+    batches = training_batches(split, still((8, 8)), 4, 1, 6, seed=3)
+    for step, (_, y) in enumerate(batches):
+        shown = [f"shade {i}" for i in y[:, 0, 0].numpy()]
+        assert batch_names(split, 4, step, seed=3) == shown
+
+
+def test_a_fault_in_the_middle_of_training_is_named():
+    class Faulty(Shades):
+        def __getitem__(self, index):
+            if index == 29:  # not among those that tell the size of all
+                raise ValueError("b.png cannot be decoded: it is short.")
+            return super().__getitem__(index)
+
+    with pytest.raises(tf.errors.OpError) as error:
+        batches_of(Faulty(range(30)), steps=8)
+    message = plain_message(error.value)
+    assert message == "b.png cannot be decoded: it is short."
+
+
+def test_pictures_are_decoded_once_where_memory_allows():
+    class Counting(Shades):
+        reads = 0
+
+        def __getitem__(self, index):
+            self.reads += 1
+            return super().__getitem__(index)
+
+    size = 10 * (8 * 8 * 3 + 8 * 8)
+    split = Counting(range(10))
+    assert remember(split, limit=size - 1) is split
+    remembered = remember(split, limit=size)
+    assert isinstance(remembered, RememberedSplit)
+    assert remember(remembered) is remembered
+    split.reads = 0
+    for _ in range(3):
+        assert [e.name for e in map(remembered.__getitem__, range(10))] == [
+            f"shade {index}" for index in range(10)
+        ]
+    assert split.reads == 10
+
+
+def test_memory_is_what_a_container_may_take(tmp_path, monkeypatch):
+    limit = tmp_path / "memory.max"
+    monkeypatch.setattr(memory, "_CONTAINER_LIMITS", (limit,))
+    machine = memory.free_memory()
+    assert machine > 0
+    limit.write_text("max\n")
+    # Others come and go meanwhile.
+    assert memory.free_memory() == pytest.approx(machine, rel=0.5)
+    limit.write_text("1000\n")
+    assert memory.free_memory() < 1000
+    split = Shades(range(10))
+    assert remember(split) is split

@@ -43,8 +43,7 @@ ALLOWED = {
 MAY_USE_TENSORFLOW = {
     "data",
     "lite",
-    "training_loop",
-    "history",
+    "engine",
     "inference",  # for models in TensorFlow's formats, when called
     "quiet",  # if it is the backend
 }

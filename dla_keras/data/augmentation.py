@@ -9,13 +9,20 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
+from dla_keras.data.color import jitter_color
 from dla_keras.data.datasets import IGNORE_LABEL
 from dla_keras.normalization import IMAGENET_MEAN
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is drawn at random for each training picture.
+    """A random crop of a picture and its label.
+
+    Called with an image `(height, width, 3)`, RGB, 0 to 255, a label
+    `(height, width)` of class ids or `IGNORE_LABEL`, and a seed of two
+    integers; equal seeds give equal crops. Returns float32 `(*size, 3)`, 0 to
+    255, and uint8 `size`. Where the crop leaves the picture, the image holds
+    ImageNet's mean colour and the label `IGNORE_LABEL`.
 
     Args:
         size: height and width of the crop, in pixels.
@@ -24,6 +31,13 @@ class Augmentation:
         flip: whether half of the pictures are mirrored. Defaults to `True`.
         jitter: largest relative change of brightness, contrast and
             saturation. Defaults to `0.4`.
+
+    Example:
+
+    >>> image, label = np.zeros((60, 80, 3)), np.zeros((60, 80), "uint8")
+    >>> x, y = Augmentation((32, 32))(image, label, (1, 2))
+    >>> x.shape, y.shape
+    (TensorShape([32, 32, 3]), TensorShape([32, 32]))
     """
 
     size: tuple[int, int]
@@ -32,51 +46,31 @@ class Augmentation:
     flip: bool = True
     jitter: float = 0.4
 
-
-def augment(image, label, seed, config: Augmentation):
-    """A random crop of a picture and its label.
-
-    Args:
-        image: `(height, width, 3)`, RGB, 0 to 255.
-        label: `(height, width)`, class ids or `IGNORE_LABEL`.
-        seed: two integers; equal seeds give equal crops.
-        config: what to draw.
-
-    Returns:
-        `(image, label)`: float32 `(*config.size, 3)`, 0 to 255, and uint8
-        `config.size`. Where the crop leaves the picture, the image holds
-        ImageNet's mean colour and the label `IGNORE_LABEL`.
-
-    Example:
-
-    >>> image, label = np.zeros((60, 80, 3)), np.zeros((60, 80), "uint8")
-    >>> x, y = augment(image, label, (1, 2), Augmentation((32, 32)))
-    >>> x.shape, y.shape
-    (TensorShape([32, 32, 3]), TensorShape([32, 32]))
-    """
-    # One independent seed per decision.
-    seeds = tf.unstack(tf.random.split(seed, 2), num=2)
-    matrix = random_affine(tf.shape(label), seeds[0], config)
-    fill = 255 * tf.constant(IMAGENET_MEAN)
-    image = tf.cast(image, tf.float32) - fill
-    image = _transform(image, matrix, config.size, "BILINEAR", 0.0) + fill
-    label = _transform(
-        label[..., None], matrix, config.size, "NEAREST", IGNORE_LABEL
-    )
-    return jitter_color(image, seeds[1], config.jitter), label[..., 0]
+    def __call__(self, image, label, seed):
+        # One independent seed per decision.
+        seeds = tf.unstack(tf.random.split(seed, 2), num=2)
+        matrix = random_affine(tf.shape(label), seeds[0], self)
+        # About the mean colour, which so becomes what lies outside.
+        mean = 255 * tf.constant(IMAGENET_MEAN)
+        image = tf.cast(image, tf.float32) - mean
+        image = _transform(image, matrix, self.size, "BILINEAR", 0.0)
+        label = _transform(
+            label[..., None], matrix, self.size, "NEAREST", IGNORE_LABEL
+        )
+        return jitter_color(image, seeds[1], self.jitter, mean), label[..., 0]
 
 
-def random_affine(shape, seed, config: Augmentation):
+def random_affine(shape, seed, augmentation: Augmentation):
     """The map from crop pixels to picture pixels: 8 numbers, row by row."""
     u = tf.random.stateless_uniform((5,), seed)
-    low, high = (math.log(bound) for bound in config.scale)
+    low, high = (math.log(bound) for bound in augmentation.scale)
     scale = tf.exp(low + u[0] * (high - low))
-    angle = (2 * u[1] - 1) * config.rotation * math.pi / 180
-    mirror = tf.where(config.flip & (u[2] < 0.5), -1.0, 1.0)
+    angle = (2 * u[1] - 1) * augmentation.rotation * math.pi / 180
+    mirror = tf.where(augmentation.flip & (u[2] < 0.5), -1.0, 1.0)
 
     # The crop's centre lies where the crop is inside the picture; where the
     # zoomed picture is smaller, where the picture is inside the crop.
-    height, width = config.size
+    height, width = augmentation.size
     picture = tf.cast(shape[:2], tf.float32)
     reach = tf.constant([height / 2, width / 2]) / scale
     center = reach + u[3:5] * (picture - 2 * reach)
@@ -99,17 +93,3 @@ def _transform(image, matrix, size, interpolation, fill):
         interpolation=interpolation,
         fill_mode="CONSTANT",
     )[0]
-
-
-def jitter_color(image, seed, strength: float):
-    """Random brightness, contrast and saturation, each by `1 +- strength`."""
-    factors = tf.random.stateless_uniform(
-        (3,), seed, 1 - strength, 1 + strength
-    )
-    luminance = tf.constant([0.299, 0.587, 0.114])
-    image = image * factors[0]
-    mean = tf.reduce_mean(tf.reduce_sum(image * luminance, -1))
-    image = mean + (image - mean) * factors[1]
-    gray = tf.reduce_sum(image * luminance, -1, keepdims=True)
-    image = gray + (image - gray) * factors[2]
-    return tf.clip_by_value(image, 0.0, 255.0)

@@ -4,20 +4,25 @@ Nothing is remembered between steps, so training can start at any step, on any
 number of replicas, and see the same pictures in the same crops.
 """
 
+from collections.abc import Callable
+
+import numpy as np
 import tensorflow as tf
 
-from dla_keras.data.augmentation import Augmentation
-from dla_keras.data.augmentation import augment
+from dla_keras.data.memory import remember
 
 
 def training_batches(
     split,
-    augmentation: Augmentation,
+    augment: Callable,
     batch_size: int,
     replicas: int,
     steps: int,
     seed: int,
     start_step: int = 0,
+    pipeline: tuple[int, int] = (0, 1),
+    mix: Callable | None = None,
+    memory: int | None = None,
 ):
     """Batches for the replicas, in turn, of every global batch.
 
@@ -25,56 +30,161 @@ def training_batches(
     incomplete batch is filled from the next epoch.
 
     Args:
-        split: a sequence of `Example`.
-        augmentation: what to draw for each picture.
+        split: a sequence of examples with `image` (uint8, RGB) and `label`
+            (a uint8 label map, or a class id).
+        augment: `(image, label, seed)` -> float32 image and label, each of
+            one size; for instance an `Augmentation` or `RandomResizedCrop`.
         batch_size: pictures a step, over all replicas.
-        replicas: number of replicas; `batch_size` is a multiple of it.
+        replicas: number of replicas, over all pipelines; `batch_size` is a
+            multiple of it.
         steps: the step to end before.
         seed: of order and crops.
         start_step: the step to start at. Defaults to `0`.
+        pipeline: which of how many input pipelines this is, where several
+            machines share the batch: it gives its contiguous part of every
+            global batch. Defaults to `(0, 1)`: all of it.
+        mix: `(images, labels, seed)` -> the same of two neighbours in the
+            batch, for instance a `Mixing`; each replica's batch is then even.
+            Defaults to `None`.
+        memory: bytes that decoded pictures may take, to be read once; all or
+            none are kept. Defaults to `None`: a quarter of what is free.
 
     Returns:
         A `tf.data.Dataset` of `(images, labels)`: float32
-        `(batch_size / replicas, height, width, 3)` and uint8 without the
-        last axis.
+        `(batch_size / replicas, height, width, 3)` and the labels, stacked.
 
     Raises:
-        ValueError: for a batch that the replicas cannot share equally.
+        ValueError: for an empty split, or a batch that the replicas cannot
+            share equally.
     """
-    if batch_size % replicas:
-        raise ValueError(
-            "The global batch is shared equally: expected a multiple of "
-            f"{replicas} (replicas). Received: batch_size={batch_size}."
-        )
-    count = len(split)
-
-    def index_at(position):
-        epoch, offset = position // count, position % count
-        seeds = tf.cast(tf.stack([seed, epoch]), tf.uint32)
-        index = tf.random.experimental.index_shuffle(
-            tf.cast(offset, tf.uint32), seeds, tf.cast(count - 1, tf.uint32)
-        )
-        return position, index
+    part, parts = pipeline
+    _check_shares(split, batch_size, replicas, part, parts, mix)
+    split = remember(split, memory)
+    label = np.asarray(split[0].label)
+    share, count = batch_size // parts, len(split)
 
     def read(index):
         example = split[int(index)]
-        return example.image, example.label
+        return example.image, np.asarray(example.label)
 
-    def load(position, index):
-        image, label = tf.numpy_function(
-            read, [index], (tf.uint8, tf.uint8), stateful=False
+    def load(position):
+        position = (
+            position // share * batch_size + part * share + position % share
+        )
+        index = picture_index(position, count, seed)
+        image, target = tf.numpy_function(
+            read, [index], (tf.uint8, label.dtype), stateful=False
         )
         image.set_shape((None, None, 3))
-        label.set_shape((None, None))
-        crop_seed = tf.stack([tf.cast(seed, tf.int64), position])
-        return augment(image, label, crop_seed, augmentation)
+        target.set_shape((None,) * label.ndim)
+        return *augment(image, target, seed_at(seed, position)), position
 
-    positions = tf.data.Dataset.range(
-        start_step * batch_size, steps * batch_size
+    def mix_pairs(images, labels, positions):
+        return mix(images, labels, seed_at(seed, -1 - positions[0]))
+
+    examples = tf.data.Dataset.range(start_step * share, steps * share).map(
+        load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
+    if mix:
+        examples = examples.batch(2).map(mix_pairs, tf.data.AUTOTUNE)
+        examples = examples.unbatch()
+    else:
+        examples = examples.map(lambda image, label, _: (image, label))
+    return examples.batch(batch_size // replicas, drop_remainder=True).prefetch(
+        tf.data.AUTOTUNE
+    )
+
+
+def evaluation_batches(split, transform: Callable, batch_size: int):
+    """Batches of a whole split in order; the last may be smaller.
+
+    Args:
+        split: a sequence of examples with `image` and a class id as `label`.
+        transform: image -> image of one size, in NumPy; for instance a
+            `central_crop`.
+        batch_size: pictures in a batch.
+
+    Returns:
+        A `tf.data.Dataset` of `(images, labels)`: float32
+        `(n, height, width, 3)` and int64 `(n,)`.
+    """
+
+    def read(index):
+        example = split[int(index)]
+        return transform(example.image), np.int64(example.label)
+
+    def load(index):
+        image, label = tf.numpy_function(
+            read, [index], (tf.uint8, tf.int64), stateful=False
+        )
+        image.set_shape((None, None, 3))
+        label.set_shape(())
+        return tf.cast(image, tf.float32), label
+
     return (
-        positions.map(index_at)
+        tf.data.Dataset.range(len(split))
         .map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        .batch(batch_size // replicas, drop_remainder=True)
+        .batch(batch_size)
         .prefetch(tf.data.AUTOTUNE)
     )
+
+
+def picture_index(position, count: int, seed: int):
+    """Which picture stands at a position of the endless sequence of epochs.
+
+    Args:
+        position: number of the picture in training, from 0; int64.
+        count: pictures in the split.
+        seed: of the order.
+    """
+    epoch, offset = position // count, position % count
+    return tf.random.experimental.index_shuffle(
+        tf.cast(offset, tf.uint32),
+        tf.cast(tf.stack([seed, epoch]), tf.uint32),
+        tf.cast(count - 1, tf.uint32),
+    )
+
+
+def batch_names(split, batch_size: int, step: int, seed: int) -> list[str]:
+    """The names of the pictures of a global batch, to say what was in it.
+
+    Args:
+        split: as for `training_batches`.
+        batch_size: likewise.
+        step: whose batch it is.
+        seed: likewise.
+
+    Example:
+
+    >>> from dla_keras.data.classification import open_classification_split
+    >>> train = open_classification_split("digits", "train")
+    >>> batch_names(train, batch_size=2, step=0, seed=0)
+    ['digits/train/742', 'digits/train/873']
+    """
+    first = step * batch_size
+    positions = tf.range(first, first + batch_size, dtype=tf.int64)
+    indices = [picture_index(p, len(split), seed) for p in positions]
+    return [split[int(index)].name for index in indices]
+
+
+def seed_at(seed, position):
+    """The seed of what is drawn at a position."""
+    return tf.stack([tf.cast(seed, tf.int64), position])
+
+
+def _check_shares(split, batch_size, replicas, part, parts, mix):
+    if not len(split):
+        raise ValueError("There is no picture to train on.")
+    if not 0 <= part < parts or replicas % parts:
+        raise ValueError(
+            "Every input pipeline feeds as many replicas: expected a multiple "
+            f"of {parts} (pipelines). Received: {replicas} replicas for "
+            f"pipeline {part} of {parts}."
+        )
+    pieces = replicas * (2 if mix else 1)
+    if batch_size < 1 or batch_size % pieces:
+        raise ValueError(
+            "The global batch is shared equally: expected a multiple of "
+            f"{pieces} ({replicas} replicas{', in pairs' if mix else ''}). "
+            f"Received: batch_size={batch_size}."
+        )

@@ -1,4 +1,4 @@
-"""Opens a split: pictures and labels by index, from TFDS or from list files.
+"""Opens a split: pictures and labels by index, from TFDS or from files.
 
 What leaves here is checked: RGB pictures, labels of the same size, ids inside
 the dataset's classes or `IGNORE_LABEL`. A fault is an error that names the
@@ -7,18 +7,23 @@ file; nothing is skipped.
 
 import dataclasses
 import io
-import json
 import pathlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from PIL import Image
-from PIL import UnidentifiedImageError
 
 from dla_keras.data.datasets import DATASETS
 from dla_keras.data.datasets import IGNORE_LABEL
 from dla_keras.data.datasets import DatasetInfo
-from dla_keras.data.datasets import distinct_palette
+from dla_keras.data.folders import folder_info
+from dla_keras.data.folders import layout_pairs
+from dla_keras.data.folders import list_pairs
+from dla_keras.data.pictures import open_header
+from dla_keras.data.pictures import open_picture
+from dla_keras.data.pictures import read_rgb
+from dla_keras.data.tfds_source import open_builder
+from dla_keras.data.tfds_source import open_source
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,53 +41,47 @@ class Example:
     name: str
 
 
-class ListFileSplit(Sequence):
-    """A split of a folder in the layout of the DLA and DRN code.
-
-    `<split>_images.txt` and `<split>_labels.txt` hold one path a line,
-    relative to the folder; `info.json` holds the facts.
+class FileSplit(Sequence):
+    """A split whose pictures and labels are files, read by index.
 
     Args:
-        folder: the folder with the lists.
-        split: for instance `"train"`.
+        pairs: the path of each picture and of its label.
         info: the dataset's facts.
+        source: what named the files, for messages.
 
     Raises:
-        FileNotFoundError: for a list, picture or label that is not there.
-        ValueError: for lists of different lengths, an empty list, a file
-            that is no picture, or a label of another size.
+        FileNotFoundError: for a picture or label that is not there.
+        ValueError: without any pair, for a file that is no picture, or a
+            label of another size.
     """
 
-    def __init__(self, folder, split: str, info: DatasetInfo):
+    def __init__(self, pairs, info: DatasetInfo, source: str):
         self.info = info
-        folder = pathlib.Path(folder)
-        image_list = folder / f"{split}_images.txt"
-        label_list = folder / f"{split}_labels.txt"
-        images = _read_list(image_list)
-        labels = _read_list(label_list)
-        if len(images) != len(labels):
-            raise ValueError(
-                "Every picture needs a label. Received: "
-                f"{len(images)} lines in {image_list} and {len(labels)} in "
-                f"{label_list}."
+        self._pairs = pairs
+        if not pairs:
+            raise ValueError(f"Expected at least one picture in {source}.")
+        missing = [p for pair in pairs for p in pair if not p.is_file()]
+        if missing:
+            raise FileNotFoundError(
+                f"{source} names {len(missing)} of {2 * len(pairs)} files "
+                f"that do not exist, the first: {missing[0]}."
             )
-        if not images:
-            raise ValueError(f"Expected at least one picture in {image_list}.")
-        self._pairs = [
-            (folder / image, folder / label)
-            for image, label in zip(images, labels, strict=True)
-        ]
-        _check_pairs(self._pairs, image_list, label_list)
+        # Every header now, so that faults show before training; threads,
+        # since on a network drive each file is a wait.
+        with ThreadPoolExecutor(16) as threads:
+            list(threads.map(_check_sizes, pairs))
 
     def __len__(self):
         return len(self._pairs)
 
     def __getitem__(self, index):
         image_path, label_path = self._pairs[index]
-        image = np.array(_open(image_path).convert("RGB"))
-        label = np.array(_open(label_path))
         return checked_example(
-            image, label, self.info, str(image_path), str(label_path)
+            read_rgb(image_path),
+            np.array(open_picture(label_path)),
+            self.info,
+            str(image_path),
+            str(label_path),
         )
 
 
@@ -90,8 +89,7 @@ class TFDSSplit(Sequence):
     """A split of a TFDS builder, read by index.
 
     Args:
-        source: what `builder.as_data_source(split)` gives, pictures left as
-            encoded.
+        source: what `open_source` gives: rows with encoded pictures.
         info: the dataset's facts.
         split: for instance `"train"`.
     """
@@ -109,15 +107,13 @@ class TFDSSplit(Sequence):
             raise IndexError(index)
         row = self._source[index]
         name = f"{self.info.name}/{self._split}/{index}"
-        image = _open(io.BytesIO(row["image"]), name).convert("RGB")
-        label = _open(io.BytesIO(row["segmentation_label"]), name)
-        return checked_example(
-            np.array(image), np.array(label), self.info, name, name
-        )
+        image = read_rgb(io.BytesIO(row[self.info.tfds.image]), name)
+        label = open_picture(io.BytesIO(row[self.info.tfds.label]), name)
+        return checked_example(image, np.array(label), self.info, name, name)
 
 
 def checked_example(image, label, info, image_name, label_name) -> Example:
-    """The example, once its label fits the picture and the classes.
+    """The example in class ids, once its label fits picture and classes.
 
     Raises:
         ValueError: naming `label_name`, for a label that is not one id per
@@ -134,16 +130,21 @@ def checked_example(image, label, info, image_name, label_name) -> Example:
             f"{label_name} with {label.shape} for {image_name} with "
             f"{image.shape[:2]} (height, width)."
         )
-    ignored = (label == info.ignore_label) | (label == IGNORE_LABEL)
-    foreign = np.unique(label[~ignored & (label >= info.num_classes)])
-    if foreign.size:
+    known = info.label_ids or tuple(range(info.num_classes))
+    classes = np.full(256, -1, np.int16)  # by the id in the file
+    classes[[IGNORE_LABEL, *info.ignored_ids]] = IGNORE_LABEL
+    classes[list(known)] = range(len(known))
+    byte = label.astype(np.uint8)
+    # 16-bit files may hold more than a byte, and -1 is nobody's id.
+    mapped = np.where(byte == label, classes[byte], -1)
+    if mapped.min() < 0:
+        foreign = np.unique(label[mapped < 0]).tolist()
         raise ValueError(
-            f"{info.name} has class ids 0 to {info.num_classes - 1}, and "
-            f"{info.ignore_label} where ignored. Received: ids "
-            f"{foreign.tolist()} in {label_name}."
+            f"{info.name} has class ids {_spoken(known)}, and "
+            f"{_spoken(info.ignored_ids)} where ignored. Received: ids "
+            f"{foreign} in {label_name}."
         )
-    label = np.where(ignored, IGNORE_LABEL, label).astype(np.uint8)
-    return Example(image, label, image_name)
+    return Example(image, mapped.astype(np.uint8), image_name)
 
 
 def open_split(
@@ -151,10 +152,15 @@ def open_split(
 ) -> Sequence[Example]:
     """Opens a dataset's split for reading by index.
 
+    Looked for in turn: list files in the folder (`<split>_images.txt` and
+    `<split>_labels.txt` hold one path a line, relative to the folder;
+    `info.json` holds the facts; the labels hold class ids), the folders that
+    the dataset's archives unpack to, and TFDS.
+
     Args:
         dataset: a name of `DATASETS`, or a folder with list files.
         split: `"train"` or `"val"`.
-        data_dir: a folder with list files, or where TFDS keeps its data.
+        data_dir: the dataset's folder, or where TFDS keeps its data.
             Defaults to `None`: TFDS' own default.
 
     Returns:
@@ -162,7 +168,7 @@ def open_split(
 
     Raises:
         ValueError: for an unknown dataset, or faulty files.
-        FileNotFoundError: for missing files.
+        FileNotFoundError: for missing files, with how to get them.
 
     Example:
 
@@ -170,10 +176,11 @@ def open_split(
     >>> val[0].image.shape  # doctest: +SKIP
     (192, 384, 3)
     """
-    for folder in (data_dir, dataset):
-        if folder and (pathlib.Path(folder) / f"{split}_images.txt").exists():
-            info = _folder_info(pathlib.Path(folder), DATASETS.get(dataset))
-            return ListFileSplit(folder, split, info)
+    for folder in map(pathlib.Path, filter(None, (data_dir, dataset))):
+        if (folder / f"{split}_images.txt").exists():
+            info = folder_info(folder, DATASETS.get(dataset))
+            source = f"{folder / split}_images.txt"
+            return FileSplit(list_pairs(folder, split), info, source)
     if dataset not in DATASETS:
         raise ValueError(
             f"Unknown dataset: expected one of {', '.join(DATASETS)}, or a "
@@ -182,106 +189,40 @@ def open_split(
             + (f" and data_dir={data_dir!r}." if data_dir else ".")
         )
     info = DATASETS[dataset]
-    if info.tfds_name is None:
+    for layout in info.layouts if data_dir else ():
+        pairs = layout_pairs(pathlib.Path(data_dir), layout, split)
+        if pairs:
+            return FileSplit(pairs, info, f"{data_dir} ({split})")
+    if info.tfds is None:
+        places = [f"{split}_images.txt", *(row.images for row in info.layouts)]
         raise FileNotFoundError(
-            f"{dataset} is read from list files. Expected "
-            f"{split}_images.txt, {split}_labels.txt and info.json in its "
-            f"folder. Received: data_dir={data_dir!r}; pass --data-dir FOLDER."
+            f"{info.how_to_get} Expected {' or '.join(places)} in its folder. "
+            f"Received: data_dir={data_dir!r}; pass --data-dir FOLDER."
         )
-    return _open_tfds(info, split, data_dir)
-
-
-def _open_tfds(info, split, data_dir):
-    import tensorflow_datasets as tfds
-
-    from dla_keras.data import toy_streets  # noqa: F401 registers the builder
-
-    # ArrayRecord files, unlike TFRecord, can be read by index.
-    builder = tfds.builder(
-        info.tfds_name, data_dir=data_dir, file_format="array_record"
-    )
-    builder.download_and_prepare()
-    # Left encoded, pictures are decoded here as those of list files are.
-    decoders = {
-        feature: tfds.decode.SkipDecoding()
-        for feature in ("image", "segmentation_label")
-    }
-    source = builder.as_data_source(split, decoders=decoders)
+    try:
+        builder = open_builder(info.tfds.builder, data_dir)
+    except FileNotFoundError as error:
+        message = f"{error} {info.how_to_get}".strip()
+        raise FileNotFoundError(message) from error
+    tfds_split = info.tfds.val if split == "val" else split
+    features = (info.tfds.image, info.tfds.label)
+    source = open_source(builder, tfds_split, features)
     return TFDSSplit(source, info, split)
 
 
-def _folder_info(folder, known: DatasetInfo | None) -> DatasetInfo:
-    """The facts of a folder: `info.json`, over what `DATASETS` knows."""
-    path = folder / "info.json"
-    facts = {}
-    if path.exists():
-        try:
-            facts = json.loads(path.read_text())
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path} is not valid JSON: {error}.") from error
-    class_names = facts.get("class_names") or (known and known.class_names)
-    if not class_names and "classes" in facts:
-        class_names = [f"class_{i}" for i in range(facts["classes"])]
-    if not class_names:
-        raise ValueError(
-            f"The classes of {folder} are unknown. Expected 'class_names' (a "
-            f"list) or 'classes' (their number) in {path}."
-        )
-    if known is None or len(known.class_names) != len(class_names):
-        palette = distinct_palette(len(class_names))
-        known = DatasetInfo(folder.name, tuple(class_names), palette)
-    palette = facts.get("palette", known.palette)
-    return dataclasses.replace(
-        known,
-        class_names=tuple(class_names),
-        palette=tuple(map(tuple, palette)),
-        ignore_label=facts.get("ignore_label", known.ignore_label),
-        mean=tuple(facts.get("mean", known.mean)),
-        std=tuple(facts.get("std", known.std)),
-        tfds_name=None,
-    )
-
-
-def _read_list(path):
-    if not path.exists():
-        raise FileNotFoundError(f"Expected a list of files at {path}.")
-    lines = path.read_text().splitlines()
-    return [line.strip() for line in lines if line.strip()]
-
-
-def _check_pairs(pairs, image_list, label_list):
-    """Looks at every file's header, so that faults show before training."""
-    for column, list_path in enumerate((image_list, label_list)):
-        missing = [p[column] for p in pairs if not p[column].is_file()]
-        if missing:
-            raise FileNotFoundError(
-                f"{list_path} names {len(missing)} of {len(pairs)} files that "
-                f"do not exist, the first: {missing[0]}."
+def _check_sizes(pair):
+    """A label of another size is seen in the headers alone."""
+    with open_header(pair[0]) as image, open_header(pair[1]) as label:
+        if image.size != label.size:
+            raise ValueError(
+                "A label is of its picture's size. Received: "
+                f"{pair[1]} with {label.size} for {pair[0]} with "
+                f"{image.size} (width, height)."
             )
-    for image_path, label_path in pairs:
-        with _header(image_path) as image, _header(label_path) as label:
-            if image.size != label.size:
-                raise ValueError(
-                    "A label is of its picture's size. Received: "
-                    f"{label_path} with {label.size} for {image_path} with "
-                    f"{image.size} (width, height)."
-                )
 
 
-def _header(file, name=None):
-    try:
-        return Image.open(file)
-    except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(f"{name or file} is no picture: {error}.") from error
-
-
-def _open(file, name=None):
-    """The decoded picture of a path, or of encoded bytes under a name."""
-    image = _header(file, name)
-    try:
-        image.load()
-    except (OSError, SyntaxError, ValueError) as error:
-        raise ValueError(
-            f"{name or file} cannot be decoded: {error}."
-        ) from error
-    return image
+def _spoken(ids):
+    """`0 to 18` for ids without a gap, `7, 8, 11` for others."""
+    if len(ids) > 1 and tuple(ids) == tuple(range(ids[0], ids[-1] + 1)):
+        return f"{ids[0]} to {ids[-1]}"
+    return ", ".join(map(str, ids))

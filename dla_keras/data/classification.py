@@ -1,0 +1,256 @@
+"""Opens a split of whole-picture labels: digits, class folders, TFDS.
+
+The counterpart of `reading.py` for classification. Files are looked at when
+they are read, since ImageNet has a million; a fault names its file.
+"""
+
+import io
+import pathlib
+from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dla_keras.data.digits import count_digits
+from dla_keras.data.digits import read_digit
+from dla_keras.data.pictures import read_rgb
+from dla_keras.data.tfds_source import open_builder
+from dla_keras.data.tfds_source import open_source
+from dla_keras.normalization import IMAGENET_MEAN
+from dla_keras.normalization import IMAGENET_STD
+
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+
+# What a split to validate on is called elsewhere, the better first.
+_VAL = ("val", "validation", "test")
+
+# FGVC-Aircraft's pictures end with rows that name the photographer.
+_BANNER_ROWS = 20
+
+
+@dataclass(frozen=True)
+class LabelledPicture:
+    """A picture of one class.
+
+    Args:
+        image: uint8 `(height, width, 3)`, RGB.
+        label: its class id.
+        name: file or key it came from, for messages and reports.
+    """
+
+    image: np.ndarray
+    label: int
+    name: str
+
+
+@dataclass(frozen=True)
+class ClassificationInfo:
+    """Facts about a classification dataset.
+
+    Args:
+        name: what `--dataset` calls it.
+        class_names: one name per class id, in order.
+        mean: mean RGB of the pictures, for pixels scaled to 0..1. Defaults to
+            ImageNet's.
+        std: standard deviation, likewise.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+
+@dataclass(frozen=True)
+class LabelledSplit(Sequence):
+    """A split, read by index.
+
+    Args:
+        info: the dataset's facts.
+        length: number of pictures.
+        read: index -> `LabelledPicture`.
+    """
+
+    info: ClassificationInfo
+    length: int
+    read: Callable[[int], LabelledPicture]
+
+    def __len__(self):
+        return self.length
+
+    def __getitem__(self, index):
+        if not 0 <= index < self.length:
+            raise IndexError(index)
+        return self.read(index)
+
+
+def open_classification_split(
+    dataset: str, split: str, data_dir: str | None = None
+) -> Sequence[LabelledPicture]:
+    """Opens a classification dataset's split for reading by index.
+
+    Args:
+        dataset: `"digits"` (in the package), a classification dataset of TFDS
+            (`"imagenet2012"`, `"caltech_birds2011"`, `"cars196"`,
+            `"food101"`, ...), or a folder: either of class folders,
+            `<split>/<class>/<picture>`, or FGVC-Aircraft's, with
+            `images_variant_<split>.txt`.
+        split: `"train"`, `"val"` or another of its splits. Where there is no
+            `"val"`, it is `"validation"`, or else `"test"`.
+        data_dir: that folder, or where TFDS keeps its data. Defaults to
+            `None`: TFDS' own default.
+
+    Returns:
+        A sequence of `LabelledPicture`, with the dataset's facts as `info`.
+
+    Raises:
+        ValueError: for an unknown dataset, a split without a picture, or a
+            class that was not trained on.
+        FileNotFoundError: for missing files, with how to get them.
+
+    Example:
+
+    >>> train = open_classification_split("digits", "train")
+    >>> len(train), train.info.num_classes, train[7].label
+    (1437, 10, 7)
+    """
+    if dataset == "digits":
+        return _open_digits(split)
+    for folder in map(pathlib.Path, filter(None, (data_dir, dataset))):
+        for root in (folder, folder / "data"):
+            if (root / "images_variant_train.txt").exists():
+                return _open_aircraft(root, split)
+        if (folder / "train").is_dir():
+            return _open_class_folders(folder, split)
+    if pathlib.Path(dataset).is_dir():
+        raise FileNotFoundError(
+            f"Expected a folder train/ with a folder per class in {dataset}, "
+            "or FGVC-Aircraft's images_variant_train.txt."
+        )
+    return _open_tfds(dataset, split, data_dir)
+
+
+def _open_digits(split):
+    if split not in ("train", "val"):
+        raise ValueError(
+            f"digits has the splits 'train' and 'val'. Received: {split!r}."
+        )
+
+    def read(index):
+        return LabelledPicture(
+            *read_digit(split, index), f"digits/{split}/{index}"
+        )
+
+    info = ClassificationInfo("digits", tuple("0123456789"))
+    return LabelledSplit(info, count_digits(split), read)
+
+
+def _open_files(info, files, source, crop_rows=0):
+    """A split of `files`: the path of each picture, and its class id."""
+    if not files:
+        raise ValueError(f"Expected at least one picture in {source}.")
+
+    def read(index):
+        path, label = files[index]
+        image = read_rgb(path)
+        return LabelledPicture(
+            image[: len(image) - crop_rows], label, str(path)
+        )
+
+    return LabelledSplit(info, len(files), read)
+
+
+def _open_class_folders(folder, split):
+    names = _class_names(folder / "train")
+    wanted = _VAL if split == "val" else (split,)
+    found = [folder / name for name in wanted if (folder / name).is_dir()]
+    if not found:
+        raise FileNotFoundError(
+            f"Expected a folder {' or '.join(wanted)} in {folder}."
+        )
+    strange = {*_class_names(found[0])} - {*names}
+    if strange:
+        raise ValueError(
+            f"{found[0]} has classes that {folder / 'train'} has not: "
+            f"{', '.join(sorted(strange))}."
+        )
+    files = [
+        (path, label)
+        for label, name in enumerate(names)
+        for path in sorted((found[0] / name).rglob("*"))
+        if path.suffix.lower() in _SUFFIXES
+    ]
+    info = ClassificationInfo(folder.name, names)
+    return _open_files(info, files, found[0])
+
+
+def _class_names(folder):
+    folders = (path for path in folder.iterdir() if path.is_dir())
+    return tuple(sorted(p.name for p in folders if p.name[0] != "."))
+
+
+def _open_aircraft(root, split):
+    path = root / f"images_variant_{split}.txt"
+    if not path.exists():
+        raise FileNotFoundError(f"Expected FGVC-Aircraft's list at {path}.")
+    names = tuple((root / "variants.txt").read_text().splitlines())
+    # A line is the picture's number and its variant, which may hold spaces.
+    lines = [line.partition(" ") for line in path.read_text().splitlines()]
+    strange = {variant for _, _, variant in lines} - {*names}
+    if strange:
+        raise ValueError(
+            f"{path} has variants that {root / 'variants.txt'} has not: "
+            f"{', '.join(sorted(strange))}."
+        )
+    files = [
+        (root / "images" / f"{number}.jpg", names.index(variant))
+        for number, _, variant in lines
+    ]
+    missing = [path for path, _ in files if not path.is_file()]
+    if missing:
+        raise FileNotFoundError(
+            f"{path} names {len(missing)} of {len(files)} files that do not "
+            f"exist, the first: {missing[0]}."
+        )
+    info = ClassificationInfo("fgvc_aircraft", names)
+    return _open_files(info, files, path, crop_rows=_BANNER_ROWS)
+
+
+def _open_tfds(dataset, split, data_dir):
+    import tensorflow_datasets as tfds
+
+    try:
+        builder = open_builder(dataset, data_dir)
+    except ValueError as error:
+        raise ValueError(
+            f"{error} Nor is data_dir={data_dir!r} a folder that holds "
+            "train/<class>/<picture>."
+        ) from error
+    features = dict(builder.info.features.items())
+    label = features.get("label")
+    if "image" not in features or not isinstance(
+        label, tfds.features.ClassLabel
+    ):
+        raise ValueError(
+            "Expected a dataset with the features 'image' and 'label', a "
+            f"class. Received: {dataset} with {', '.join(features)}."
+        )
+    if split == "val":
+        split = next((n for n in _VAL if n in builder.info.splits), split)
+    source = open_source(builder, split, ("image",))
+
+    def read(index):
+        row = source[index]
+        name = f"{dataset}/{split}/{index}"
+        if row["label"] < 0:  # as TFDS' splits of undisclosed labels have
+            raise ValueError(f"Expected a class. Received: none for {name}.")
+        image = read_rgb(io.BytesIO(row["image"]), name)
+        return LabelledPicture(image, int(row["label"]), name)
+
+    info = ClassificationInfo(dataset, tuple(label.names))
+    return LabelledSplit(info, len(source), read)

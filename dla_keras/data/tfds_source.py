@@ -1,0 +1,120 @@
+"""Opens a TFDS dataset for reading by index, in whatever files it lies."""
+
+import bisect
+import itertools
+import struct
+from collections.abc import Sequence
+
+
+def open_builder(name: str, data_dir: str | None = None):
+    """A TFDS builder with its data prepared.
+
+    Args:
+        name: of the builder, with its config after a slash where it has any.
+        data_dir: where TFDS keeps its data. Defaults to `None`: TFDS' own
+            default.
+
+    Raises:
+        ValueError: if TFDS has no such dataset.
+        FileNotFoundError: with TFDS' instructions, where files must be
+            downloaded by hand.
+    """
+    import tensorflow_datasets as tfds
+
+    from dla_keras.data import toy_streets  # noqa: F401 registers the builder
+
+    try:
+        builder = tfds.builder(name, data_dir=data_dir)
+        if not builder.is_prepared():
+            # ArrayRecord files, unlike TFRecord, tell where a record starts.
+            builder = tfds.builder(
+                name, data_dir=data_dir, file_format="array_record"
+            )
+            builder.download_and_prepare()
+    except tfds.core.registered.DatasetNotFoundError as error:
+        raise ValueError(
+            f"TFDS has no dataset {name!r}; tensorflow.org/datasets lists "
+            "what it has."
+        ) from error
+    except AssertionError as error:
+        # What TFDS raises for files that only a person may download.
+        how = " ".join((builder.MANUAL_DOWNLOAD_INSTRUCTIONS or "").split())
+        raise FileNotFoundError(f"{name}: {error} {how}".strip()) from error
+    return builder
+
+
+def open_source(builder, split: str, pictures: Sequence[str]) -> Sequence:
+    """The rows of a split, by index; its pictures stay encoded.
+
+    Args:
+        builder: what `open_builder` gave.
+        split: TFDS' name of it, for instance `"validation"`.
+        pictures: features to leave as they were encoded.
+
+    Raises:
+        ValueError: for a split that the dataset has not.
+    """
+    import tensorflow_datasets as tfds
+
+    decoders = {name: tfds.decode.SkipDecoding() for name in pictures}
+    if builder.info.file_format is tfds.core.FileFormat.TFRECORD:
+        return TFRecordSource(builder.info, split, decoders)
+    return builder.as_data_source(split, decoders=decoders)
+
+
+class TFRecordSource(Sequence):
+    """Reads a split that TFDS once wrote as TFRecord files by index.
+
+    A TFRecord file has no table of contents, so its records' lengths are
+    followed once from the first to the last.
+
+    Args:
+        info: the builder's.
+        split: TFDS' name of it.
+        decoders: as `builder.as_data_source` takes them.
+
+    Raises:
+        ValueError: for a file that ends within a record.
+    """
+
+    def __init__(self, info, split: str, decoders):
+        self._features, self._decoders = info.features, decoders
+        self._shards = []  # (path, where its records start)
+        for shard in info.splits[split].file_instructions:
+            end = None if shard.take < 0 else shard.skip + shard.take
+            starts = _record_starts(shard.filename)
+            self._shards.append((shard.filename, starts[shard.skip : end]))
+        counts = [len(starts) for _, starts in self._shards]
+        self._ends = list(itertools.accumulate(counts))
+
+    def __len__(self):
+        return self._ends[-1] if self._ends else 0
+
+    def __getitem__(self, index):
+        shard = bisect.bisect_right(self._ends, index)
+        path, starts = self._shards[shard]
+        first = self._ends[shard] - len(starts)
+        with open(path, "rb") as file:
+            file.seek(starts[index - first])
+            (length,) = struct.unpack("<Q4x", file.read(12))
+            record = file.read(length)
+        return self._features.deserialize_example_np(
+            record, decoders=self._decoders
+        )
+
+
+def _record_starts(path):
+    # A record: length (8 bytes), its checksum (4), data, its checksum (4).
+    starts = []
+    with open(path, "rb") as file:
+        size = file.seek(0, 2)
+        start = 0
+        while start < size:
+            file.seek(start)
+            header = file.read(8)
+            end = start + 16 + int.from_bytes(header, "little")
+            if len(header) < 8 or end > size:
+                raise ValueError(f"{path} ends within a record; restore it.")
+            starts.append(start)
+            start = end
+    return starts

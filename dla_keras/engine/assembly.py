@@ -1,0 +1,185 @@
+"""Puts a task together from the flags: what every training command does."""
+
+from functools import partial
+
+import keras
+import tensorflow as tf
+
+from dla_keras.data.memory import remember
+from dla_keras.data.pipeline import batch_names
+from dla_keras.data.pipeline import training_batches
+from dla_keras.engine.averages import Snapshot
+from dla_keras.engine.averages import WeightAverage
+from dla_keras.engine.loop import Run
+from dla_keras.engine.optimizers import Schedule
+from dla_keras.engine.optimizers import make_optimizer
+from dla_keras.engine.options import make_plan
+from dla_keras.engine.run_folder import choose_run_dir
+from dla_keras.engine.run_folder import claim
+from dla_keras.engine.run_folder import find_start
+from dla_keras.engine.steps import make_train_steps
+from dla_keras.engine.strategies import distribute
+from dla_keras.engine.strategies import is_chief
+from dla_keras.engine.strategies import join_replicas
+from dla_keras.engine.strategies import make_strategy
+from dla_keras.engine.task import Task
+
+
+def set_up(args) -> tf.distribute.Strategy:
+    """The strategy, and every random generator seeded."""
+    strategy = make_strategy(args.strategy)
+    keras.utils.set_random_seed(args.seed)
+    if args.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    return strategy
+
+
+def assemble(
+    args,
+    strategy,
+    plan,
+    train,
+    augment,
+    make_model,
+    loss_sums,
+    validation,
+    columns: tuple[str, ...],
+    backbone: str,
+    mix=None,
+) -> Task:
+    """Everything that a run needs, made but not begun.
+
+    Args:
+        args: the flags of `make_parser`.
+        strategy: what `set_up` gave.
+        plan: what `make_plan` gave.
+        train: the training split.
+        augment: `(image, label, seed)` -> what the model gets.
+        make_model: gives the network, its weights to start from included.
+        loss_sums: `(labels, logits)` -> loss sum and the weight it stands on.
+        validation: `model` -> a function of `watch`, which goes through
+            the validation pictures with `watch(indices)` and gives scores.
+        columns: the scores for `history.csv`, the decisive one first.
+        backbone: the model's attribute that `--backbone-rate` is for.
+        mix: see `training_batches`. Defaults to `None`.
+    """
+    _check_batch(args.batch_size, strategy, args.accumulate)
+    batches = _make_batches(args, remember(train), augment, mix)
+    rate = Schedule(
+        args.learning_rate,
+        plan.steps,
+        args.schedule,
+        args.milestones,
+        round(args.warmup_epochs * plan.epoch_steps),
+    )
+    model, optimizer, average = _make_network(
+        args, strategy, rate, make_model, backbone
+    )
+    train_steps = make_train_steps(
+        strategy,
+        model,
+        optimizer,
+        loss_sums,
+        average,
+        args.accumulate,
+        args.clip_norm,
+        args.jit,
+    )
+    # Pictures from beyond the run's end: always the same.
+    beyond = (plan.steps, plan.steps + args.recalibrate_bn)
+    renewing = batches(*beyond) if args.recalibrate_bn else None
+    snapshot = Snapshot(model, average, renewing)
+    feed = lambda start: partial(batches, start, plan.steps)
+    return Task(
+        strategy=strategy,
+        model=model,
+        optimizer=optimizer,
+        train_steps=train_steps,
+        batches=lambda start: distribute(strategy, feed(start)),
+        validate=validation(snapshot.model),
+        columns=columns,
+        snapshot=snapshot,
+        rate=lambda step: float(rate(step)),
+        names=lambda step: batch_names(train, args.batch_size, step, args.seed),
+        average=average,
+    )
+
+
+def _make_network(args, strategy, rate, make_model, backbone):
+    with strategy.scope():
+        model = make_model()
+        join_replicas(strategy, model)
+        optimizer = make_optimizer(
+            args.optimizer,
+            rate,
+            args.weight_decay,
+            model,
+            slow=getattr(model, backbone),
+            slow_rate=args.backbone_rate,
+        )
+        average = WeightAverage(model, args.ema) if args.ema else None
+    return model, optimizer, average
+
+
+def _make_batches(args, train, augment, mix):
+    return lambda start, stop, replicas=1, pipeline=(0, 1): training_batches(
+        train,
+        augment,
+        args.batch_size,
+        replicas,
+        stop,
+        args.seed,
+        start,
+        pipeline,
+        mix,
+    )
+
+
+def _check_batch(batch_size, strategy, accumulate):
+    replicas = strategy.num_replicas_in_sync
+    if batch_size % (replicas * accumulate):
+        raise ValueError(
+            "Every replica's microbatches are of one size: expected a "
+            f"multiple of {replicas * accumulate} ({replicas} replicas, "
+            f"{accumulate} microbatches). Received: --batch-size {batch_size}."
+        )
+
+
+def run(args, strategy, train, val, assemble_task):
+    """Trains as the flags say, from where the run's folder stands.
+
+    Args:
+        args: the flags of `make_parser`.
+        strategy: what `set_up` gave.
+        train: the training split.
+        val: the validation split.
+        assemble_task: `plan` -> what `assemble` gave.
+
+    Returns:
+        The run's folder, and the scores at the end, which are `None` where
+        another process is the chief.
+    """
+    plan = make_plan(args, len(train))
+    settings = {**vars(args), "steps": plan.steps}
+    run_dir = choose_run_dir(args)
+    chief = is_chief(strategy)
+    # The chief may be the first here, and its new folder no earlier run.
+    resume = args.resume if chief or args.resume != "never" else "auto"
+    start = find_start(run_dir, settings, resume, args.overwrite)
+    # Before anything is written: it refuses what is wrong in the flags.
+    task = assemble_task(plan)
+    whole = Run(task, plan, run_dir)
+    if start:
+        whole.restore(start)
+    step = whole.progress.step
+    batches = task.batches(step)
+    if chief:
+        claim(run_dir, settings, strategy, step, args.overwrite)
+        print(
+            f"{train.info.name}: {len(train)} pictures to train on, "
+            f"{len(val)} to validate; {args.variant}, {plan.steps} steps of "
+            f"{args.batch_size} crops of {args.size}, "
+            f"{strategy.num_replicas_in_sync} replica(s); "
+            + (f"going on from {start.path}" if start else "a fresh start")
+        )
+    return run_dir, whole.run(batches)

@@ -1,0 +1,134 @@
+"""The weights that are evaluated and exported, beside those that train."""
+
+import keras
+import tensorflow as tf
+
+from dla_keras.engine.strategies import batch_norms
+
+
+class WeightAverage:
+    """Exponential moving average of all weights, running statistics too.
+
+    Keras' own `use_ema` leaves out batch norms' statistics, which then belong
+    to other weights than those they are used with.
+
+    Args:
+        model: whose weights to average, in whose strategy's scope.
+        momentum: share of the old average that a step keeps; less at the
+            start, when it would still be of random weights.
+
+    Raises:
+        ValueError: for a momentum outside 0 to 1.
+    """
+
+    def __init__(self, model, momentum: float):
+        if not 0 < momentum < 1:
+            raise ValueError(
+                "The average's momentum lies between 0 and 1, for instance "
+                f"0.999. Received: {momentum}."
+            )
+        self.momentum = momentum
+        # The states of random generators are integers, and stay their own.
+        self.sources = [
+            v for v in model.variables if keras.backend.is_float_dtype(v.dtype)
+        ]
+        self.variables = [
+            keras.Variable(v.numpy(), trainable=False, name="average")
+            for v in self.sources
+        ]
+
+    def update(self, step) -> None:
+        """Takes in the weights after step number `step`, from 1."""
+        step = tf.cast(step, "float32")
+        momentum = tf.minimum(self.momentum, (1 + step) / (10 + step))
+        for average, v in zip(self.variables, self.sources, strict=True):
+            move = (v.value - average.value) * tf.cast(1 - momentum, v.dtype)
+            average.value.assign_add(move)
+
+
+class Snapshot:
+    """The model as it is evaluated and exported.
+
+    A copy in float32 on one device, so what is scored is what is saved, and
+    the weights that train are never touched.
+
+    Args:
+        model: the one that trains.
+        average: a `WeightAverage` to take the weights from. Defaults to
+            `None`: the model's own.
+        batches: an iterable of `(images, labels)` to renew the batch norms'
+            statistics with. Defaults to `None`: as they are.
+    """
+
+    def __init__(self, model, average=None, batches=None):
+        self.source = model
+        self.model = type(model).from_config(
+            {**model.get_config(), "dtype": "float32"}
+        )
+        self.renew = None
+        if batches is not None:
+            self.renew = BatchNormRenewal(self.model, batches)
+        averages = {}
+        if average is not None:
+            pairs = zip(average.sources, average.variables, strict=True)
+            averages = {id(source): v for source, v in pairs}
+        self.pairs = [
+            (copy, averages.get(id(v), v))
+            for copy, v in zip(
+                self.model.variables, model.variables, strict=True
+            )
+        ]
+
+    def take(self) -> None:
+        """Brings the copy up to date."""
+        for copy, v in self.pairs:
+            copy.assign(v.numpy())
+        if self.renew is not None:
+            self.renew()
+
+
+class BatchNormRenewal:
+    """Sets batch norms' statistics to those of the weights as they are now.
+
+    The running ones follow the last dozens of steps only, noisily where
+    batches are small; these are exact over all of `batches` (precise batch
+    norm, arXiv:2105.07576).
+
+    Args:
+        model: its batch norms are changed.
+        batches: an iterable of `(images, labels)`, all of one size.
+    """
+
+    def __init__(self, model, batches):
+        self.layers = batch_norms(model)
+        self.batches = batches
+        self.forward = tf.function(lambda x: model(x, training=True))
+
+    def __call__(self) -> None:
+        momenta = [layer.momentum for layer in self.layers]
+        try:
+            for layer in self.layers:
+                layer.momentum = 0.0  # a batch then leaves its own statistics
+            means, squares, count = self._sums()
+        finally:
+            for layer, momentum in zip(self.layers, momenta, strict=True):
+                layer.momentum = momentum
+        for layer, mean, square in zip(
+            self.layers, means, squares, strict=True
+        ):
+            mean = mean / count
+            layer.moving_mean.assign(mean)
+            layer.moving_variance.assign(square / count - mean**2)
+
+    def _sums(self):
+        means = [0.0] * len(self.layers)
+        squares = list(means)
+        count = 0
+        for images, _ in self.batches:
+            self.forward(images)
+            count += 1
+            for index, layer in enumerate(self.layers):
+                mean = layer.moving_mean.numpy().astype("float64")
+                means[index] += mean
+                squares[index] += layer.moving_variance.numpy() + mean**2
+        return means, squares, count

@@ -1,0 +1,264 @@
+"""The training loop: steps, validations, checkpoints, and ends of all kinds.
+
+Every decision follows from the step and from what the checkpoint holds, so a
+run that was killed takes the same course as one that was not.
+"""
+
+import dataclasses
+import math
+import pathlib
+import signal
+import time
+
+import numpy as np
+from tqdm import tqdm
+
+from dla_keras.engine.checkpoints import Checkpoints
+from dla_keras.engine.history import History
+from dla_keras.engine.stopping import EXIT_CODE
+from dla_keras.engine.stopping import Stopped
+from dla_keras.engine.stopping import StopSignals
+from dla_keras.engine.strategies import is_chief
+from dla_keras.engine.strategies import is_shared
+from dla_keras.engine.strategies import make_agreement
+from dla_keras.engine.task import Plan
+from dla_keras.engine.task import Progress
+from dla_keras.engine.task import Task
+from dla_keras.files import atomic_path
+
+LOSS_EVERY = 10  # steps between looks at the loss, which wait for the device
+
+
+class Run:
+    """A task's way from its last checkpoint to its end.
+
+    Args:
+        task: what to train.
+        plan: when to do what.
+        run_dir: the run's folder; several machines share it.
+    """
+
+    def __init__(self, task: Task, plan: Plan, run_dir):
+        self.task = task
+        self.plan = plan
+        self.run_dir = pathlib.Path(run_dir)
+        self.checkpoints = Checkpoints(self.run_dir / "checkpoints", plan.keep)
+        self.progress = Progress()
+        self.chief = is_chief(task.strategy)
+        self.shared = is_shared(task.strategy)
+        self.agree = make_agreement(task.strategy)
+        self.pending = []  # losses not looked at yet
+
+    def restore(self, checkpoint) -> None:
+        """Goes to where a checkpoint was written.
+
+        Raises:
+            ValueError: if it is of another network or optimizer.
+        """
+        variables = self.task.variables()
+        ours = {(name, tuple(v.shape)) for name, v in variables.items()}
+        theirs = {(name, a.shape) for name, a in checkpoint.arrays.items()}
+        if differing := sorted(ours ^ theirs):
+            raise ValueError(
+                f"{checkpoint.path} is of another network, optimizer or "
+                f"average: {len(differing)} variables differ, the first: "
+                f"{differing[0]}."
+            )
+        for name, variable in variables.items():
+            variable.assign(checkpoint.arrays[name])
+        self.progress = Progress(**checkpoint.facts)
+
+    def run(self, batches) -> dict | None:
+        """Trains to the end.
+
+        Args:
+            batches: global batches, from where the run stands.
+
+        Returns:
+            What the validation at the end gave; `None` where another process
+            is the chief.
+
+        Raises:
+            ValueError: once the loss is not finite.
+            SystemExit: after a signal, with everything saved.
+        """
+        self._check_agreement()
+        with StopSignals() as self.signals, self._make_bar() as self.bar:
+            if self.chief:
+                self._open_files()
+            self.saved = self.clock = time.perf_counter()
+            batches = iter(batches)
+            while True:
+                scores = self._validate()
+                if self.progress.step == self.plan.steps:
+                    return scores
+                self._advance(batches)
+
+    def _check_agreement(self):
+        """Several machines go on from the same step."""
+        step = self.progress.step
+        workers, total = self.agree(1, step)
+        if total != workers * step:
+            raise ValueError(
+                f"This process would go on from step {step}, others from "
+                "elsewhere. Put --run-dir on storage that all machines share. "
+                f"Received: {self.run_dir}."
+            )
+
+    def _open_files(self):
+        step = self.progress.step
+        self.checkpoints.folder.mkdir(parents=True, exist_ok=True)
+        self.checkpoints.set_aside(step)
+        self.history = History(self.run_dir, step, self.progress.rows)
+
+    def _make_bar(self):
+        return tqdm(
+            total=self.plan.steps,
+            initial=self.progress.step,
+            unit="step",
+            desc="train",
+            mininterval=1,
+            disable=not self.chief,
+        )
+
+    def _advance(self, batches):
+        """Takes steps up to the next event, then does what is due."""
+        progress, plan = self.progress, self.plan
+        stop = plan.next_stop(progress.step)
+        count = stop - progress.step
+        self.pending.append(self.task.train_steps(batches, np.int32(count)))
+        progress.step = stop
+        self.bar.update(count)
+        waiting = sum(losses.shape[0] for losses in self.pending)
+        if (
+            waiting >= LOSS_EVERY
+            or plan.saves(stop)
+            or plan.validates(stop)
+            # Several processes have to agree on a stop at a look.
+            or (self.signals.number and not self.shared)
+        ):
+            self._look()
+            minutes = (time.perf_counter() - self.saved) / 60
+            late = minutes >= plan.checkpoint_minutes
+            self._settle(late or plan.saves(stop) or stop == plan.steps)
+
+    def _look(self):
+        """Waits for the losses so far; a bad one ends the run."""
+        progress, task = self.progress, self.task
+        losses = np.concatenate(self.pending).tolist()
+        self.pending = []
+        first = progress.step - len(losses) + 1
+        for step, loss in enumerate(losses, start=first):
+            if not math.isfinite(loss):
+                raise ValueError(self._diverged(step, f"The loss is {loss} at"))
+            progress.loss_sum += loss
+            progress.loss_steps += 1
+        self.bar.set_postfix(refresh=False, loss=f"{np.mean(losses):.3f}")
+        if self.chief:
+            self.history.add_losses(first, losses, task.rate)
+
+    def _diverged(self, step, what):
+        saved = self.checkpoints.paths()
+        return (
+            f"{what} step {step} of {self.plan.steps}, learning rate "
+            f"{self.task.rate(step - 1):.3g}, on "
+            f"{', '.join(self.task.names(step - 1))}. Look at these files, or "
+            "try a smaller --learning-rate or --clip-norm 1. The last "
+            f"checkpoint is {saved[-1] if saved else 'none'}."
+        )
+
+    def _settle(self, save):
+        """Saves, or saves and stops, if any process has reason to."""
+        wishes = [self.signals.number == s for s in StopSignals.SIGNALS]
+        save, *stops = self.agree(save and self.chief, *wishes)
+        if save or any(stops):
+            self._save()
+        if any(stops):
+            self.agree(0)  # a launcher may kill the rest once one has left
+        for number, wanted in zip(StopSignals.SIGNALS, stops, strict=True):
+            if wanted:
+                self._leave(number)
+
+    def _save(self, best=False):
+        """Writes a checkpoint; the chief does."""
+        now = time.perf_counter()
+        self.progress.seconds += now - self.clock
+        self.saved = self.clock = now
+        if not self.chief:
+            return
+        arrays = {n: v.numpy() for n, v in self.task.variables().items()}
+        step = self.progress.step
+        for name, array in arrays.items():
+            # The last loss may be fine, and the step behind it not.
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                raise ValueError(
+                    self._diverged(step, f"{name} is not finite after")
+                )
+        self.history.sync()
+        facts = dataclasses.asdict(self.progress)
+        self.checkpoints.save(step, arrays, facts, best)
+
+    def _leave(self, number):
+        self.bar.close()
+        if self.chief:
+            print(
+                f"Stopped by {signal.Signals(number).name} after step "
+                f"{self.progress.step} of {self.plan.steps}. The same command "
+                "again (without --overwrite) goes on from "
+                f"{self.checkpoints.paths()[-1]}."
+            )
+        raise SystemExit(EXIT_CODE + number)
+
+    def _validate(self):
+        """Validates if it is due and was not done before a restart."""
+        progress, plan = self.progress, self.plan
+        at_end = progress.step == plan.steps
+        done = progress.rows and progress.rows[-1]["step"] == progress.step
+        if not plan.validates(progress.step) or (done and not at_end):
+            return None
+        scores = None
+        if self.chief:
+            try:
+                scores = self._score()
+            except Stopped:
+                pass  # settled below, by all processes together
+        self._settle(at_end)
+        return scores
+
+    def _score(self):
+        """Scores a snapshot, notes it, and keeps it if it is the best."""
+        progress, task = self.progress, self.task
+        task.snapshot.take()
+        scores = task.validate(self.signals.watch)
+        if progress.step == self.plan.steps:
+            self._export("model")
+        if progress.rows and progress.rows[-1]["step"] == progress.step:
+            return scores  # noted before a restart
+        self._note(scores)
+        score = scores[task.columns[0]]
+        if progress.best is None or score > progress.best:
+            progress.best, progress.best_step = score, progress.step
+            self._export("best")
+            self._save(best=True)
+        return scores
+
+    def _export(self, name):
+        with atomic_path(self.run_dir / f"{name}.keras") as temporary:
+            self.task.snapshot.model.save(temporary)
+
+    def _note(self, scores):
+        """Adds a row to the history."""
+        progress, task = self.progress, self.task
+        seconds = progress.seconds + time.perf_counter() - self.clock
+        self.history.add(
+            {
+                "step": progress.step,
+                "epoch": round(progress.step / self.plan.epoch_steps, 2),
+                "loss": progress.loss_sum / progress.loss_steps,
+                "learning_rate": task.rate(progress.step),
+                **{f"val_{name}": scores[name] for name in task.columns},
+                "seconds": round(seconds, 1),
+            }
+        )
+        progress.rows = self.history.rows
+        progress.loss_sum, progress.loss_steps = 0.0, 0

@@ -1,0 +1,166 @@
+"""Optimizers and learning rates, by name.
+
+Keras' own optimizers, with two things that PyTorch's recipes rely on: a
+weight decay that means what it means there, and a rate per variable.
+"""
+
+import math
+
+import keras
+from keras import ops
+
+
+class SGD(keras.optimizers.SGD):
+    """SGD with momentum 0.9; the decay goes through the momentum.
+
+    Keras would decay the weights beside the momentum.
+
+    Args:
+        learning_rate: a number or a schedule.
+        decay: factor of the L2 penalty.
+        rates: factor of the learning rate, for each trainable variable.
+    """
+
+    def __init__(self, learning_rate, decay, rates):
+        super().__init__(learning_rate, momentum=0.9, name="sgd")
+        self.decay = decay
+        self.rates = rates
+
+    def update_step(self, gradient, variable, learning_rate):
+        rate = learning_rate * self.rates[self._get_variable_index(variable)]
+        gradient = ops.cast(gradient, variable.dtype) + self.decay * variable
+        super().update_step(gradient, variable, rate)
+
+
+class AdamW(keras.optimizers.Adam):
+    """Adam with decoupled decay, each variable's at its own rate.
+
+    Args:
+        learning_rate: a number or a schedule.
+        decay: a step takes this times the rate off each weight.
+        rates: factor of the learning rate, for each trainable variable.
+    """
+
+    def __init__(self, learning_rate, decay, rates):
+        super().__init__(learning_rate, name="adamw")
+        self.decay = decay
+        self.rates = rates
+
+    def update_step(self, gradient, variable, learning_rate):
+        rate = learning_rate * self.rates[self._get_variable_index(variable)]
+        rate = ops.cast(rate, variable.dtype)
+        self.assign_sub(variable, rate * self.decay * variable)
+        super().update_step(gradient, variable, rate)
+
+
+# name -> (class, default rate, default decay)
+OPTIMIZERS = {
+    "sgd": (SGD, 0.02, 1e-4),  # the paper's
+    "adamw": (AdamW, 1e-3, 1e-2),  # further on after few steps from scratch
+}
+
+
+def _step(progress, milestones):
+    passed = [ops.cast(progress >= share, "float32") for share in milestones]
+    return ops.power(0.1, sum(passed, 0.0))
+
+
+# name -> factor of the rate, by the share of the run that is done and, for
+# "step", the shares at which it drops to a tenth. The authors' poly goes down
+# once an epoch; here it is the same curve without stairs.
+SCHEDULES = {
+    "poly": lambda progress, _: (1.0 - progress) ** 0.9,
+    "step": _step,
+    "cosine": lambda progress, _: 0.5 + 0.5 * ops.cos(math.pi * progress),
+    "constant": lambda progress, _: 1.0 + 0.0 * progress,
+}
+
+
+class Schedule(keras.optimizers.schedules.LearningRateSchedule):
+    """The learning rate of a run, by step.
+
+    Args:
+        rate: at the start, or after the warm-up.
+        steps: of the whole run.
+        name: of `SCHEDULES`. Defaults to `"poly"`.
+        milestones: for `"step"`, in shares of the run. Defaults to none.
+        warmup: steps over which the rate rises to `rate`. Defaults to `0`.
+
+    Raises:
+        ValueError: for an unknown name, or milestones outside the run.
+
+    Example:
+
+    >>> schedule = Schedule(0.1, 120, "step", (0.25, 0.5), warmup=5)
+    >>> [round(float(schedule(step)), 6) for step in (0, 29, 30, 60)]
+    [0.02, 0.1, 0.01, 0.001]
+    """
+
+    def __init__(self, rate, steps, name="poly", milestones=(), warmup=0):
+        if name not in SCHEDULES:
+            raise ValueError(
+                f"Expected a schedule of {', '.join(SCHEDULES)}. Received: "
+                f"{name!r}."
+            )
+        if name == "step" and not milestones:
+            raise ValueError(
+                "The schedule 'step' drops at milestones. Received none; pass "
+                "--milestones SHARE ..., for instance 0.5 0.75."
+            )
+        if not all(0 < share < 1 for share in milestones):
+            raise ValueError(
+                "Milestones are shares of the run, between 0 and 1. "
+                f"Received: {tuple(milestones)}."
+            )
+        self.rate = rate
+        self.steps = steps
+        self.name = name
+        self.milestones = tuple(milestones)
+        self.warmup = warmup
+
+    def __call__(self, step):
+        step = ops.cast(step, "float32")
+        progress = ops.minimum(step / self.steps, 1.0)
+        factor = SCHEDULES[self.name](progress, self.milestones)
+        if self.warmup:
+            factor = factor * ops.minimum((step + 1.0) / self.warmup, 1.0)
+        return self.rate * factor
+
+    def get_config(self):
+        return {
+            "rate": self.rate,
+            "steps": self.steps,
+            "name": self.name,
+            "milestones": self.milestones,
+            "warmup": self.warmup,
+        }
+
+
+def make_optimizer(name, rate, decay, model, slow=None, slow_rate=1.0):
+    """The optimizer called `name`, built on a model's weights.
+
+    Args:
+        name: of `OPTIMIZERS`.
+        rate: a number or a `Schedule`.
+        decay: weight decay.
+        model: whose trainable variables it shall move.
+        slow: part of the model that learns at `slow_rate` times the rate,
+            for instance a pretrained backbone. Defaults to `None`.
+        slow_rate: Defaults to `1.0`.
+
+    Returns:
+        A Keras optimizer; for a model that computes in float16, one that
+        scales the loss and skips the steps which overflow.
+    """
+    slowed = {id(v) for v in slow.trainable_variables} if slow else ()
+    rates = [
+        slow_rate if id(v) in slowed else 1.0 for v in model.trainable_variables
+    ]
+    optimizer = OPTIMIZERS[name][0](rate, decay, rates)
+    layers = model._flatten_layers(include_self=False)
+    if any(layer.compute_dtype == "float16" for layer in layers):
+        optimizer = keras.optimizers.LossScaleOptimizer(
+            optimizer, name="loss_scale"
+        )
+    optimizer.build(model.trainable_variables)
+    return optimizer

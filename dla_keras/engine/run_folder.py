@@ -1,0 +1,204 @@
+"""The run's folder: whose it is, where to go on from, and what ran.
+
+config.json   what ran: settings, command, versions, hardware, git
+checkpoints/  step-00000120.npz, ..., best.npz
+history.csv  steps.csv  events.out.tfevents.*    while it runs
+model.keras  best.keras  metrics.json ...        what it is for
+"""
+
+import datetime
+import json
+import os
+import pathlib
+import platform
+import shutil
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dla_keras.engine.checkpoints import Checkpoint
+from dla_keras.engine.checkpoints import Checkpoints
+from dla_keras.engine.checkpoints import read_checkpoint
+from dla_keras.files import write_json
+from dla_keras.version import __version__
+
+CONFIG = "config.json"
+FINISHED = "metrics.json"  # written last
+
+# Settings that do not change what is learned, or where it is kept.
+FREE = {
+    "checkpoint_minutes",
+    "checkpoint_steps",
+    "data_dir",
+    "keep",
+    "overwrite",
+    "resume",
+    "run_dir",
+    "steps_per_execution",
+    "strategy",
+}
+# What a run writes, and `--overwrite` removes.
+OURS = (
+    CONFIG,
+    FINISHED,
+    "checkpoints",
+    "history.csv",
+    "steps.csv",
+    "events.out.tfevents.*",
+    "*.keras",
+)
+
+
+def choose_run_dir(args) -> pathlib.Path:
+    """Where a run goes: as asked, where `--resume PATH` is from, or new.
+
+    Raises:
+        ValueError: for several machines that could not agree on a new one.
+    """
+    if args.run_dir:
+        return pathlib.Path(args.run_dir)
+    if args.resume not in ("auto", "never"):
+        folder = pathlib.Path(args.resume).resolve().parents[1]
+        if (folder / CONFIG).exists():
+            return folder
+    if os.environ.get("TF_CONFIG"):
+        raise ValueError("Several machines need --run-dir, one for all.")
+    name = pathlib.Path(args.dataset).name
+    now = datetime.datetime.now()
+    return pathlib.Path(f"runs/{name}-{args.variant}-{now:%Y%m%d-%H%M%S}")
+
+
+def find_start(
+    run_dir, settings: dict, resume: str = "auto", overwrite: bool = False
+) -> Checkpoint | None:
+    """The checkpoint that a run goes on from, `None` for a fresh start.
+
+    Nothing is changed yet.
+
+    Args:
+        run_dir: the run's folder.
+        settings: of the run, by flag.
+        resume: `"auto"` (the newest of the folder's, if any), `"never"`, or
+            the path of a checkpoint. Defaults to `"auto"`.
+        overwrite: whether what is in the folder counts for nothing. Defaults
+            to `False`.
+
+    Raises:
+        ValueError: if the folder holds a run of other settings, or one that
+            is not to be gone on with.
+        SystemExit: if that run is finished; the exit code is 0.
+    """
+    run_dir = pathlib.Path(run_dir)
+    if (run_dir / CONFIG).exists() and not overwrite:
+        _check_settings(run_dir, settings)
+        if resume == "never":
+            raise ValueError(
+                f"{run_dir} holds an earlier run. Choose another --run-dir, "
+                "pass --overwrite to lose it, or --resume auto to go on."
+            )
+        if resume == "auto" and (run_dir / FINISHED).exists():
+            print(
+                f"{run_dir} holds this run, finished: {FINISHED} is there. "
+                "To train anew, choose another --run-dir or pass --overwrite."
+            )
+            raise SystemExit(0)
+    if resume not in ("auto", "never"):
+        return read_checkpoint(resume)
+    if resume == "never" or overwrite:
+        return None
+    return Checkpoints(run_dir / "checkpoints").newest()
+
+
+def _check_settings(run_dir, settings):
+    try:
+        theirs = json.loads((run_dir / CONFIG).read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f"{run_dir / CONFIG} is not valid JSON ({error}). Choose another "
+            "--run-dir, or pass --overwrite to lose that run."
+        ) from error
+    ours = json.loads(json.dumps(settings))
+    differing = [
+        f"--{name.replace('_', '-')} {ours[name]} (there: {theirs.get(name)})"
+        for name in ours
+        if name not in FREE and ours[name] != theirs.get(name)
+    ]
+    if differing:
+        raise ValueError(
+            f"{run_dir} holds a run of other settings: "
+            f"{', '.join(differing)}. Choose another --run-dir, or pass "
+            "--overwrite to lose that run."
+        )
+
+
+def claim(run_dir, settings: dict, strategy, step: int, overwrite: bool):
+    """Makes the folder the run's own, and writes what runs to `config.json`.
+
+    Args:
+        run_dir: the run's folder.
+        settings: of the run, by flag.
+        strategy: that it runs on.
+        step: that it goes on from; `0` for a fresh start.
+        overwrite: whether to remove what an earlier run left.
+    """
+    run_dir = pathlib.Path(run_dir)
+    path = run_dir / CONFIG
+    if overwrite and path.exists():
+        for pattern in OURS:
+            for old in run_dir.glob(pattern):
+                shutil.rmtree(old) if old.is_dir() else old.unlink()
+    starts = []
+    if path.exists():
+        starts = json.loads(path.read_text()).get("starts", [])
+    facts = {
+        "replicas": strategy.num_replicas_in_sync,
+        "command": ["python", *sys.argv],
+        "versions": {
+            "dla_keras": __version__,
+            "keras": keras.__version__,
+            "tensorflow": tf.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+        "hardware": _hardware(strategy),
+        "git": _git_commit(),
+    }
+    now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+    starts.append({"time": now, "step": step, **facts})
+    config = {**settings, "run_dir": str(run_dir), **facts, "starts": starts}
+    write_json(path, config)
+
+
+def _hardware(strategy) -> dict:
+    """The devices that train, and the processor."""
+    gpus = [
+        tf.config.experimental.get_device_details(gpu).get("device_name")
+        for gpu in tf.config.list_physical_devices("GPU")
+    ]
+    cpuinfo = pathlib.Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else ()
+    names = [line.split(":")[1] for line in lines if "model name" in line]
+    return {
+        "devices": list(strategy.extended.worker_devices),
+        "gpus": gpus,
+        "cpu": names[0].strip() if names else platform.processor(),
+        "cores": os.cpu_count(),
+    }
+
+
+def _git_commit() -> str | None:
+    """The commit of the code that runs, with `+` if it was changed since."""
+    folder = pathlib.Path(__file__).parent
+    git = lambda *words: subprocess.run(
+        ["git", "-C", folder, *words], capture_output=True, text=True
+    )
+    try:
+        commit, changes = git("rev-parse", "HEAD"), git("diff", "HEAD")
+    except OSError:  # no git
+        return None
+    if commit.returncode:  # no repository
+        return None
+    return commit.stdout.strip() + "+" * bool(changes.stdout)

@@ -1,0 +1,137 @@
+"""The compiled training step: several replicas' sum is one device's step.
+
+Written out, since Keras' `fit` normalises ignored pixels, clips gradients and
+looks for overflow per replica.
+"""
+
+import keras
+import tensorflow as tf
+
+SUM = tf.distribute.ReduceOp.SUM
+
+
+def make_train_steps(
+    strategy: tf.distribute.Strategy,
+    model: keras.Model,
+    optimizer: keras.optimizers.Optimizer,
+    loss_sums,
+    average=None,
+    accumulate: int = 1,
+    clip_norm: float | None = None,
+    jit: bool = False,
+):
+    """Compiles training: global batches in, their losses out.
+
+    Whatever the number of replicas and microbatches, the gradient is that of
+    the mean loss over everything valid in the global batch.
+
+    Args:
+        strategy: where `model` and `optimizer` were made.
+        model: gives logits.
+        optimizer: built on the model's weights.
+        loss_sums: `(labels, logits)` -> loss sum and the weight it stands on.
+        average: a `WeightAverage` to keep up to date. Defaults to `None`.
+        accumulate: microbatches that each replica's batch is cut into, one
+            after the other, to save memory. Defaults to `1`.
+        clip_norm: largest norm of the gradient of all replicas together.
+            Defaults to `None`: any.
+        jit: compile the network with XLA. Defaults to `False`.
+
+    Returns:
+        A function of an iterator of global batches and a number of steps to
+        take; it gives the loss before each of them, `(steps,)`.
+
+    Raises:
+        ValueError: for XLA on several replicas.
+    """
+    replicas = strategy.num_replicas_in_sync
+    variables = model.trainable_variables
+    dtype = variables[0].dtype
+    scales = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+    differentiate = _make_differentiation(model, loss_sums, replicas, jit)
+
+    def replica_step(images, labels):
+        context = tf.distribute.get_replica_context()
+        # The true divisor is known only after the last microbatch. This one
+        # keeps what float16 holds meanwhile at the size of a mean.
+        count = tf.cast(tf.size(labels), dtype)
+        scale = optimizer.dynamic_scale.value if scales else 1.0
+        gradients, loss, weight = _accumulated(
+            differentiate, images, labels, scale / count, accumulate
+        )
+        weight = context.all_reduce(SUM, weight)
+        # A batch without a valid pixel has nothing to divide by.
+        mean = 1 / tf.maximum(weight, 1e-6)
+        gradients = [g * (mean * count) for g in gradients]
+        if clip_norm or scales:
+            gradients = context.all_reduce(SUM, gradients)
+            gradients = _share(gradients, replicas, clip_norm, scale)
+        optimizer.apply(gradients, variables)
+        if average is not None:
+            average.update(optimizer.iterations)
+        return loss * mean
+
+    @tf.function
+    def train_steps(batches, count):
+        losses = tf.TensorArray(dtype, count)
+        for index in tf.range(count):
+            shares = strategy.run(replica_step, args=next(batches))
+            loss = strategy.reduce(SUM, shares, axis=None)
+            losses = losses.write(index, loss)
+        return losses.stack()
+
+    return train_steps
+
+
+def _share(gradients, replicas, clip_norm, scale):
+    """A replica's share of the whole gradient, clipped.
+
+    The optimizer sums over replicas once more. But a norm, and an overflow of
+    float16, are of all replicas together.
+    """
+    gradients = [g / replicas for g in gradients]
+    if not clip_norm:
+        return gradients
+    limit = clip_norm * scale / replicas
+    return tf.clip_by_global_norm(gradients, limit)[0]
+
+
+def _make_differentiation(model, loss_sums, replicas, jit):
+    """What gives gradients of a scaled loss sum, that sum, and its weight."""
+    if jit and replicas > 1:
+        raise ValueError(
+            "XLA cannot compile a network whose batch norms wait for other "
+            f"replicas. Received: --jit with {replicas} replicas; pass "
+            "--strategy one_device, or leave --jit out."
+        )
+
+    def differentiate(images, labels, scale):
+        weights = [v.value for v in model.trainable_variables]
+        with tf.GradientTape() as tape:
+            loss, weight = loss_sums(labels, model(images, training=True))
+            scaled = loss * scale
+        return tape.gradient(scaled, weights), loss, weight
+
+    # Not compiled apart without need: replicas could not meet inside it.
+    return (
+        tf.function(differentiate, jit_compile=True) if jit else differentiate
+    )
+
+
+def _accumulated(differentiate, images, labels, scale, parts):
+    """Gradients, loss and weight summed over microbatches, one at a time."""
+    total = None
+    for index in range(parts):
+        # Every so many-th picture: batch norm then sees the same pictures
+        # together on any number of replicas.
+        part, part_labels = images[index::parts], labels[index::parts]
+        if total is None:
+            total = differentiate(part, part_labels, scale)
+            continue
+        # TensorFlow would run the parts side by side, in as much memory as
+        # the whole.
+        with tf.control_dependencies(tf.nest.flatten(total)):
+            part = tf.identity(part)
+        sums = differentiate(part, part_labels, scale)
+        total = tf.nest.map_structure(tf.add, total, sums)
+    return total

@@ -1,0 +1,196 @@
+"""What a run writes: checkpoints, its folder's config, and its tables."""
+
+import errno
+import json
+import os
+import random
+import resource
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dla_keras.engine.checkpoints import Checkpoints
+from dla_keras.engine.checkpoints import read_checkpoint
+from dla_keras.engine.checkpoints import write_checkpoint
+from dla_keras.engine.history import History
+from dla_keras.engine.run_folder import claim
+from dla_keras.engine.run_folder import find_start
+from dla_keras.engine.strategies import make_strategy
+from dla_keras.engine.task import Plan
+
+ARRAYS = {
+    "model/0/kernel": np.arange(600, dtype=np.float32).reshape(20, 30),
+    "model/1/seed": np.array([1, 2], np.uint32),
+    "optimizer/0/iteration": np.array(7, np.int64),
+}
+
+
+# === Checkpoints ===
+
+
+def test_a_checkpoint_comes_back_to_the_bit(tmp_path):
+    facts = {"step": 7, "rows": [{"loss": 0.1 + 0.2}], "best": None}
+    write_checkpoint(tmp_path / "a.npz", ARRAYS, facts)
+    checkpoint = read_checkpoint(tmp_path / "a.npz")
+    assert checkpoint.facts == facts
+    assert checkpoint.arrays.keys() == ARRAYS.keys()
+    for name, array in ARRAYS.items():
+        assert checkpoint.arrays[name].dtype == array.dtype
+        np.testing.assert_array_equal(checkpoint.arrays[name], array)
+
+
+def test_every_damage_is_found_or_harmless(tmp_path):
+    path = tmp_path / "a.npz"
+    write_checkpoint(path, ARRAYS, {"step": 7})
+    whole = path.read_bytes()
+    draw = random.Random(0)
+    found = 0
+    for _ in range(400):
+        damaged = bytearray(whole)
+        kind = draw.choice(("flip", "cut", "zeros"))
+        at = draw.randrange(len(whole))
+        if kind == "flip":
+            damaged[at] ^= 1 << draw.randrange(8)
+        elif kind == "cut":
+            del damaged[at:]
+        else:
+            damaged[at : at + 512] = bytes(len(damaged[at : at + 512]))
+        path.write_bytes(damaged)
+        try:
+            checkpoint = read_checkpoint(path)
+        except ValueError as error:
+            assert "damaged" in str(error) and "a.npz" in str(error)
+            found += 1
+            continue
+        # A date, say, or zeros that were zeros before.
+        assert checkpoint.facts == {"step": 7}
+        assert checkpoint.arrays.keys() == ARRAYS.keys()
+        for name, array in ARRAYS.items():
+            np.testing.assert_array_equal(checkpoint.arrays[name], array)
+    assert found > 300
+
+
+def test_the_last_and_the_best_are_kept(tmp_path):
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    for step in (5, 10, 15, 20):
+        checkpoints.save(step, ARRAYS, {"step": step}, best=step == 10)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["best.npz", "step-00000015.npz", "step-00000020.npz"]
+    assert read_checkpoint(tmp_path / "best.npz").facts == {"step": 10}
+    assert checkpoints.newest().facts == {"step": 20}
+
+
+def test_a_damaged_newest_gives_way_to_the_one_before(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    assert checkpoints.newest() is None
+    for step in (5, 10, 15):
+        checkpoints.save(step, ARRAYS, {"step": step})
+    five, ten, fifteen = checkpoints.paths()
+    fifteen.write_bytes(fifteen.read_bytes()[:-100])
+    with pytest.warns(UserWarning) as warnings:
+        assert checkpoints.newest().facts == {"step": 10}
+    message = str(warnings[0].message)
+    assert str(fifteen) in message and str(ten) in message
+    # Going on from 10 leaves the damaged one, but not in the way.
+    (tmp_path / ".step-00000020.npz.abc").mkdir()  # a killed process' own
+    checkpoints.set_aside(10)
+    assert checkpoints.paths() == [five, ten]
+    assert fifteen.with_suffix(".npz.unused").exists()
+    assert len(list(tmp_path.iterdir())) == 3
+    for path in (five, ten):
+        path.write_bytes(b"")
+    with pytest.raises(ValueError, match="No checkpoint can be read.*--over"):
+        checkpoints.newest()
+
+
+def test_no_space_leaves_the_earlier_checkpoints(tmp_path):
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    checkpoints.save(5, ARRAYS, {"step": 5})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # The kernel refuses to write on, as on a full disk.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="step-00000010.npz cannot be") as e:
+            checkpoints.save(10, ARRAYS, {"step": 10}, best=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert os.strerror(errno.EFBIG) in str(e.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000005.npz"]
+    assert checkpoints.newest().facts == {"step": 5}
+
+
+# === The run's folder ===
+
+
+def test_a_folder_is_gone_on_with_by_its_own_run_only(tmp_path):
+    strategy = make_strategy("one_device")
+    settings = {"dataset": "noise", "learning_rate": 0.1, "strategy": "auto"}
+    assert find_start(tmp_path, settings) is None
+    claim(tmp_path, settings, strategy, 0, False)
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    assert find_start(tmp_path, settings) is None
+    checkpoints.folder.mkdir()
+    checkpoints.save(5, ARRAYS, {"step": 5})
+    # What does not change the result may differ.
+    start = find_start(tmp_path, {**settings, "strategy": "mirrored"})
+    assert start.facts == {"step": 5}
+    with pytest.raises(ValueError, match="learning-rate 0.2 .there: 0.1"):
+        find_start(tmp_path, {**settings, "learning_rate": 0.2})
+    with pytest.raises(ValueError, match="holds an earlier run"):
+        find_start(tmp_path, settings, "never")
+    assert find_start(tmp_path, settings, overwrite=True) is None
+    with pytest.raises(FileNotFoundError, match="no checkpoint at .*x.npz"):
+        find_start(tmp_path, settings, str(tmp_path / "x.npz"))
+    (tmp_path / "metrics.json").write_text("{}")
+    with pytest.raises(SystemExit) as finished:
+        find_start(tmp_path, settings)
+    assert finished.value.code == 0
+
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["learning_rate"] == 0.1
+    assert config["versions"]["keras"] == keras.__version__
+    assert config["starts"][0]["hardware"]["cores"] == os.cpu_count()
+    (tmp_path / "own.txt").write_text("not the run's")
+    claim(tmp_path, settings, strategy, 0, True)
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ["config.json", "own.txt"]
+
+
+def test_a_plan_stops_where_something_is_due():
+    stops = [0]
+    plan = Plan(25, 10, 1, checkpoint_steps=8, steps_per_execution=6)
+    while stops[-1] < plan.steps:
+        stops.append(plan.next_stop(stops[-1]))
+    assert stops == [0, 6, 8, 10, 16, 20, 24, 25]
+    assert [s for s in stops if plan.validates(s)] == [10, 20, 25]
+    assert [s for s in stops if plan.saves(s)] == [0, 8, 16, 24]
+
+
+# === History ===
+
+
+def test_history_goes_on_without_a_double_row(tmp_path):
+    rate = lambda step: 0.1
+    history = History(tmp_path)
+    history.add_losses(1, [1 / 3] * 25, rate)
+    history.add({"step": 20, "val_miou": 0.5})
+    history.sync()
+    event = next(tmp_path.glob("events*"))
+    event.write_bytes(event.read_bytes()[:-3])  # killed while writing
+    with (tmp_path / "steps.csv").open("a") as file:
+        file.write("26,0.3")
+
+    history = History(tmp_path, step=12, rows=[])
+    history.add_losses(13, [0.25] * 10, rate)
+    history.sync()
+    lines = (tmp_path / "steps.csv").read_text().splitlines()
+    assert lines[12:14] == [f"12,{1 / 3!r}", "13,0.25"] and len(lines) == 23
+    assert not (tmp_path / "history.csv").exists()
+    steps = [
+        tf.compat.v1.Event.FromString(record.numpy()).step
+        for path in tmp_path.glob("events*")
+        for record in tf.data.TFRecordDataset(str(path))
+    ]
+    assert sorted(steps) == [0, 0, 10, 10, 20, 20]  # loss and rate
