@@ -8,6 +8,7 @@ from PIL import ImageDraw
 from PIL import ImageFont
 
 from dla_keras.data.random_crops import central_crop
+from dla_keras.inference import softmax
 
 _BATCH = 32  # pictures
 
@@ -22,8 +23,7 @@ def evaluate_classifier(
     """Scores of a classifier over a whole split, on central crops.
 
     Args:
-        predict: uint8 pictures `(n, *size, 3)` -> `(n, classes)`, the larger
-            the likelier.
+        predict: uint8 pictures `(n, *size, 3)` -> logits `(n, classes)`.
         split: a sequence of labelled pictures with `info`.
         size: height and width of the crops, in pixels.
         crop_pct: see `central_crop`. Defaults to `0.875`.
@@ -31,8 +31,9 @@ def evaluate_classifier(
             none.
 
     Returns:
-        `top1`, `top5`, `confusion` (true classes in rows), `class_names` and
-        `pictures`.
+        `top1`, `top5`, `confusion` (true classes in rows), `class_names`,
+        `pictures`, and `per_picture`: rows of `name`, `prediction` and the
+        `probability` of the true class.
 
     Raises:
         ValueError: for an empty split.
@@ -41,13 +42,24 @@ def evaluate_classifier(
         raise ValueError("There is no picture to evaluate on.")
     names = split.info.class_names
     confusion = np.zeros((len(names), len(names)), np.int64)
-    near = 0
+    near, rows = 0, []
     for start in progress(range(0, len(split), _BATCH)):
         stop = min(start + _BATCH, len(split))
         pictures = [split[index] for index in range(start, stop)]
         crops = [central_crop(p.image, size, crop_pct) for p in pictures]
         labels = np.array([p.label for p in pictures])
-        order = np.argsort(-np.asarray(predict(np.stack(crops))), axis=-1)
+        logits = np.asarray(predict(np.stack(crops)))
+        order = np.argsort(-logits, axis=-1)
+        rows += [
+            {
+                "name": picture.name,
+                "prediction": int(found),
+                "probability": float(shares[picture.label]),
+            }
+            for picture, found, shares in zip(
+                pictures, order[:, 0], softmax(logits), strict=True
+            )
+        ]
         np.add.at(confusion, (labels, order[:, 0]), 1)
         near += int((order[:, :5] == labels[:, None]).sum())
     return {
@@ -56,6 +68,7 @@ def evaluate_classifier(
         "confusion": confusion.tolist(),
         "class_names": list(names),
         "pictures": len(split),
+        "per_picture": rows,
     }
 
 

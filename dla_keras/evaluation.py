@@ -25,8 +25,10 @@ def evaluate(
     Returns:
         `miou`, `per_class_iou` (class name -> IoU, `None` where the class
         neither occurs nor is predicted), `pixel_accuracy`, `confusion` (true
-        classes in rows), `class_names`, `pictures`, and `milliseconds`: the
-        median time of one prediction.
+        classes in rows), `class_names`, `pictures`, `milliseconds`: the
+        median time of one prediction, and `per_picture`: for each, in order,
+        `name`, and `miou` and `pixel_accuracy` of it alone (`None` where
+        every pixel is ignored).
 
     Raises:
         ValueError: for an empty split or a mask of another size.
@@ -35,13 +37,15 @@ def evaluate(
         raise ValueError("There is no picture to evaluate on.")
     names = split.info.class_names
     confusion = np.zeros((len(names), len(names)), np.int64)
-    seconds = []
+    seconds, rows = [], []
     for index in progress(range(len(split))):
         example = split[index]
         start = time.perf_counter()
         mask = predict(example.image)
         seconds.append(time.perf_counter() - start)
-        confusion += confusion_matrix(example.label, mask, len(names))
+        counts = confusion_matrix(example.label, mask, len(names))
+        confusion += counts
+        rows.append({"name": example.name, **_picture_scores(counts)})
     scores = segmentation_scores(confusion)
     scores["per_class_iou"] = dict(
         zip(names, scores["per_class_iou"], strict=True)
@@ -52,6 +56,17 @@ def evaluate(
         "class_names": list(names),
         "pictures": len(split),
         "milliseconds": 1000 * float(np.median(seconds)),
+        "per_picture": rows,
+    }
+
+
+def _picture_scores(counts):
+    """Of one picture: the mean is over the classes in it, true or found."""
+    scores = segmentation_scores(counts)
+    valid = bool(counts.sum())
+    return {
+        key: scores[key] if valid else None
+        for key in ("miou", "pixel_accuracy")
     }
 
 

@@ -4,7 +4,8 @@
         runs/x/int8.tflite --dataset toy_streets
 
 Takes `.keras`, SavedModel and `.tflite` alike. Beside each model, a folder
-`<model>.evaluation` gets `metrics.json` and `predictions.png`.
+`<model>.evaluation` gets `metrics.json`, `predictions.png` and `report.html`.
+The authors' test time: `--scales 0.5,0.75,1,1.25,1.5`, and `--flip`.
 """
 
 import argparse
@@ -20,9 +21,12 @@ from dla_keras.data.reading import open_split
 from dla_keras.evaluation import evaluate
 from dla_keras.files import atomic_path
 from dla_keras.files import write_json
-from dla_keras.inference import load_predictor
+from dla_keras.html_report import write_report
+from dla_keras.inference_flags import add_flags
+from dla_keras.inference_flags import open_predictor
+from dla_keras.report_pictures import segmentation_galleries
 from dla_keras.reports import prediction_grid
-from dla_keras.reports import text_table
+from dla_keras.tables import text_table
 
 
 def parse_arguments(argv=None) -> argparse.Namespace:
@@ -35,9 +39,9 @@ def parse_arguments(argv=None) -> argparse.Namespace:
     add("--dataset", help="default: what the first model was trained on")
     add("--data-dir", help="folder with list files, or TFDS' data folder")
     add("--split", default="val")
-    add("--threads", type=int, default=2, help="for .tflite files")
     add("--output-dir", help="instead of <model>.evaluation; one model only")
     add("--table", help="also write the table to this file")
+    add_flags(parser)
     args = parser.parse_args(argv)
     if args.output_dir and len(args.model) > 1:
         parser.error("--output-dir takes the results of one --model only")
@@ -53,7 +57,7 @@ def file_megabytes(path) -> float:
 
 def evaluate_model(path, split, args) -> dict:
     """Scores one model file and writes what belongs to it."""
-    predict = load_predictor(path, args.threads)
+    predict, _ = open_predictor(path, args)
     predict(split[0].image)  # compiles, which shall not count as latency
     bar = lambda indices: tqdm(indices, desc=pathlib.Path(path).name)
     scores = evaluate(predict, split, progress=bar)
@@ -67,6 +71,9 @@ def evaluate_model(path, split, args) -> dict:
     write_json(output / "metrics.json", scores)
     with atomic_path(output / "predictions.png") as temporary:
         prediction_grid(predict, split).save(temporary)
+    galleries = segmentation_galleries(predict, split, scores["per_picture"])
+    run_dir = pathlib.Path(path).parent
+    write_report(output / "report.html", scores, run_dir, galleries)
     return scores
 
 

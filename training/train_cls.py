@@ -33,8 +33,10 @@ from dla_keras.engine.options import parse_arguments
 from dla_keras.engine.recipes import CLASSIFICATION
 from dla_keras.files import atomic_path
 from dla_keras.files import write_json
+from dla_keras.html_report import write_report
 from dla_keras.losses import class_cross_entropy_sums
 from dla_keras.models.backbone import check_input_shape
+from dla_keras.report_pictures import classification_galleries
 from dla_keras.tables import text_table
 
 
@@ -111,15 +113,17 @@ def assemble_classification(args, strategy, plan, train, val):
     )
 
 
-def write_results(run_dir, scores) -> None:
+def write_results(run_dir, scores, val) -> None:
     """What a run leaves at its end, and its table on the terminal."""
     picture = confusion_picture(scores["confusion"], scores["class_names"])
     with atomic_path(run_dir / "confusion.png") as temporary:
         picture.save(temporary)
+    galleries = classification_galleries(val, scores.pop("per_picture"))
+    write_report(run_dir / "report.html", scores, run_dir, galleries)
     write_json(run_dir / "metrics.json", scores)
     cells = [("trained", f"{scores['top1']:.4f}", f"{scores['top5']:.4f}")]
     print(text_table(("on val", "top-1", "top-5"), cells))
-    print(f"Written to {run_dir}: model.keras, metrics.json, confusion.png")
+    print(f"Written to {run_dir}: model.keras, metrics.json, report.html")
 
 
 def train_classifier(args) -> None:
@@ -136,7 +140,7 @@ def train_classifier(args) -> None:
         lambda plan: assemble_classification(args, strategy, plan, train, val),
     )
     if scores:
-        write_results(run_dir, scores)
+        write_results(run_dir, scores, val)
 
 
 def main(argv=None) -> int:

@@ -6,7 +6,7 @@
 
 Needs no flag. Trains on all GPUs, or on the CPU, and writes to the run folder
 `model.keras` and `best.keras`, `config.json`, `history.csv`, `steps.csv`,
-`metrics.json`, `predictions.png`, checkpoints and TensorBoard's events. After
+`metrics.json`, `report.html`, checkpoints and TensorBoard's events. After
 a stop of any kind the same command goes on where it was.
 """
 
@@ -32,10 +32,12 @@ from dla_keras.evaluation import majority_baseline
 from dla_keras.evaluation import row_baseline
 from dla_keras.files import atomic_path
 from dla_keras.files import write_json
+from dla_keras.html_report import write_report
 from dla_keras.inference import load_segmenter
 from dla_keras.inference import model_predictor
 from dla_keras.losses import cross_entropy_sums
 from dla_keras.models.backbone import check_input_shape
+from dla_keras.report_pictures import segmentation_galleries
 from dla_keras.reports import prediction_grid
 from dla_keras.tables import text_table
 
@@ -127,9 +129,11 @@ def write_results(run_dir, scores, train, val) -> None:
         name: {key: row[key] for key in ("miou", "pixel_accuracy")}
         for name, row in rows.items()
     }
-    model = load_segmenter(run_dir / "model.keras")
+    predict = model_predictor(load_segmenter(run_dir / "model.keras"))
     with atomic_path(run_dir / "predictions.png") as temporary:
-        prediction_grid(model_predictor(model), val).save(temporary)
+        prediction_grid(predict, val).save(temporary)
+    galleries = segmentation_galleries(predict, val, scores["per_picture"])
+    write_report(run_dir / "report.html", scores, run_dir, galleries)
     write_json(run_dir / "metrics.json", scores)
     rows["trained"] = scores
     cells = [
@@ -137,7 +141,7 @@ def write_results(run_dir, scores, train, val) -> None:
         for name, row in rows.items()
     ]
     print(text_table(("on val", "mIoU", "pixel accuracy"), cells))
-    print(f"Written to {run_dir}: model.keras, metrics.json, predictions.png")
+    print(f"Written to {run_dir}: model.keras, metrics.json, report.html")
 
 
 def train_segmenter(args) -> None:

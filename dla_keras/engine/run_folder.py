@@ -49,6 +49,7 @@ OURS = (
     "steps.csv",
     "events.out.tfevents.*",
     "*.keras",
+    "report.html",
 )
 
 
