@@ -231,6 +231,18 @@ def test_remat_trains_alike(kind):
         assert error <= 1e-3 * np.abs(kept).max()
 
 
+def test_remat_leaves_frozen_weights_alone():
+    # Read in half precision, they must not come back rounded.
+    model = dla_keras.DLA46C(classes=3, remat=True, dtype="mixed_bfloat16")
+    model.backbone.trainable = False
+    before = model.backbone.level3.get_weights()
+    model(random_pictures(2, 64, 64), training=True)
+    for array, weight in zip(
+        before, model.backbone.level3.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(array, weight)
+
+
 def test_drop_path_and_dropout_act_in_training_only():
     model = dla_keras.DLA46C(classes=3, drop_path_rate=0.9, dropout_rate=0.5)
     plain = dla_keras.DLA46C(classes=3)

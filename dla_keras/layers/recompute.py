@@ -1,5 +1,8 @@
 """Gradient checkpointing: inner values are computed again, not kept."""
 
+import itertools
+import operator
+
 import keras
 from keras import ops
 
@@ -24,15 +27,21 @@ def recompute(layer, function, *inputs):
     # Copies: on some backends a value is the variable itself, which changes.
     before = [ops.copy(state.value) for state in states]
 
+    moved = []  # those that `function` assigns to, not frozen weights
+
     def run(*arrays):
         values = [*arrays[: len(weights)], *before]
         known = zip([*weights, *states], values, strict=True)
         with keras.StatelessScope(state_mapping=known) as scope:
+            start = [scope.get_current_value(v) for v in states]
             outputs = function(*arrays[len(weights) :])
-        return outputs, *(scope.get_current_value(v) for v in states)
+        after = [scope.get_current_value(v) for v in states]
+        changed = list(map(operator.is_not, after, start))
+        moved[:] = itertools.compress(states, changed)
+        return outputs, *itertools.compress(after, changed)
 
     arrays = [ops.convert_to_tensor(weight.value) for weight in weights]
     outputs, *after = keras.remat(run)(*arrays, *inputs)
-    for state, value in zip(states, after, strict=True):
+    for state, value in zip(moved, after, strict=True):
         state.assign(value)
     return outputs
