@@ -32,6 +32,7 @@ demo: $(BIN)/.installed
 	$(BIN)/python training/evaluate.py \
 	  --table $(DEMO)/table.md --model $(DEMO)/model.keras \
 	  $(DEMO)/float32.tflite $(DEMO)/int8.tflite
+	@echo "Report: $(DEMO)/report.html"
 	@echo "Pictures: $(DEMO)/predictions.png (the trained network) and" \
 	  "$(DEMO)/int8.tflite.evaluation/predictions.png (what a phone would show)."
 	@echo "Table: $(DEMO)/table.md"

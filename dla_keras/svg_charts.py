@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 _WIDTH, _HEIGHT = 380, 240  # of a chart's coordinates; the page scales it
-_LEFT, _RIGHT, _TOP, _BOTTOM = 48, 12, 10, 38
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 10, 38
 MOST_POINTS = 300
 
 
