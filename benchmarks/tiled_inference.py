@@ -30,7 +30,7 @@ from dla_keras.commands import run_command
 from dla_keras.data.pictures import read_rgb
 from dla_keras.inference import model_probabilities
 from dla_keras.inference import most_likely
-from dla_keras.inference import open_model
+from dla_keras.model_files import open_model
 from dla_keras.tables import text_table
 from dla_keras.tiling import probability_pieces
 from dla_keras.tiling import tiled

@@ -20,6 +20,7 @@ from dla_keras.applications import DLA60Res2NeXt
 from dla_keras.applications import list_variants
 from dla_keras.counting import complexity
 from dla_keras.models.backbone import DLABackbone
+from dla_keras.models.boundary_detector import DLABoundaryDetector
 from dla_keras.models.classifier import DLAClassifier
 from dla_keras.models.flattening import flatten
 from dla_keras.models.segmenter import DLASegmenter
@@ -45,6 +46,7 @@ __all__ = [
     "DLA60X",
     "DLA60XC",
     "DLABackbone",
+    "DLABoundaryDetector",
     "DLAClassifier",
     "DLASegmenter",
     "PRESETS",

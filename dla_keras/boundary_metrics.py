@@ -7,6 +7,7 @@ MATLAB computes to 0.002.
 
 import collections
 import concurrent.futures
+import multiprocessing
 import os
 from collections.abc import Iterable
 from collections.abc import Sequence
@@ -240,7 +241,9 @@ def _named_counts(name, *arguments):
 def _in_processes(jobs, processes):
     """Yields names and counts in the jobs' order, reading little ahead."""
     waiting = collections.deque()
-    with concurrent.futures.ProcessPoolExecutor(processes) as executor:
+    # A fork of a process in which TensorFlow has run may never wake.
+    spawn = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(processes, spawn) as executor:
         for job in jobs:
             waiting.append(executor.submit(_named_counts, *job))
             if len(waiting) > 2 * processes:

@@ -27,8 +27,9 @@ def write_report(
 
     Args:
         path: of the page, for instance `run_dir / "report.html"`.
-        scores: what `evaluate` or `evaluate_classifier` gives, perhaps with
-            `baselines`: name -> scores.
+        scores: what `evaluate`, `evaluate_classifier` or
+            `evaluate_boundary_split` gives, perhaps with `baselines`: name ->
+            scores.
         run_dir: of the training; what it lacks is left out.
         galleries: best and worst pictures. Defaults to none.
     """
@@ -72,7 +73,9 @@ def report_page(run: Run, galleries: Sequence[Gallery] = ()) -> str:
 
 
 def _subtitle(run):
-    parts = [f"{run.scores['pictures']} pictures"]
+    pictures = run.scores["pictures"]
+    count = pictures if isinstance(pictures, int) else len(pictures)
+    parts = [f"{count} pictures"]
     if run.history:
         parts.insert(0, f"{run.history[-1]['step']} steps")
         parts.append(f"trained in {duration(run.history[-1]['seconds'])}")

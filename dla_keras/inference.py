@@ -1,14 +1,11 @@
-"""From a picture of any size to its mask, whatever file holds the model.
+"""From a picture of any size to its mask, with a model of any kind.
 
-`.keras`, SavedModel and `.tflite` become the same `ModelFile`, so that one
-evaluation serves all three. `multiscale.py` and `tiling.py` go on from
-its probabilities.
+`model_files.py` opens models; `multiscale.py` and `tiling.py` go on from
+probabilities.
 """
 
-import pathlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from dataclasses import replace
 
 import numpy as np
 from PIL import Image
@@ -127,31 +124,25 @@ def most_likely(probabilities) -> Callable[[np.ndarray], np.ndarray]:
     return lambda image: probabilities(image).argmax(-1).astype(np.uint8)
 
 
-@dataclass(frozen=True)
-class ModelFile:
-    """A segmentation model, whichever kind of file it comes from.
+def class_logits(outputs):
+    """Of what a `DLASegmenter` gives, with a boundary head or without."""
+    return outputs["classes"] if isinstance(outputs, dict) else outputs
 
-    Args:
-        masks: gives masks.
-        probabilities: gives probabilities; `None` where the file holds
-            nothing but masks.
-        class_names: what the file itself says. Defaults to `None`.
-        palette: likewise, an RGB colour per class. Defaults to `None`.
-    """
 
-    masks: Predictor
-    probabilities: Predictor | None
-    class_names: tuple[str, ...] | None = None
-    palette: tuple[tuple[int, int, int], ...] | None = None
+def _any_picture():
+    """What is compiled once, for pictures of all sizes."""
+    import tensorflow as tf
+
+    return tf.TensorSpec((1, None, None, 3), tf.uint8)
 
 
 def model_predictor(model) -> Predictor:
     """A predictor of masks around a segmentation model in memory."""
     import tensorflow as tf
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(input_signature=[_any_picture()])
     def mask(images):
-        logits = model(images, training=False)
+        logits = class_logits(model(images, training=False))
         return tf.cast(tf.argmax(logits, -1), tf.uint8)
 
     return Predictor(lambda image: mask(image[None])[0].numpy())
@@ -161,115 +152,33 @@ def model_probabilities(model) -> Predictor:
     """A predictor of probabilities around a model in memory."""
     import tensorflow as tf
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(input_signature=[_any_picture()])
     def probabilities(images):
-        return tf.nn.softmax(model(images, training=False))
+        return tf.nn.softmax(class_logits(model(images, training=False)))
 
     return Predictor(lambda image: probabilities(image[None])[0].numpy())
 
 
-def open_model(path, num_threads: int = 2) -> ModelFile:
-    """Opens a model file of any kind.
+def boundary_predictor(model) -> Predictor:
+    """A predictor of boundaries' probabilities around a model in memory.
 
     Args:
-        path: a `.keras` file, a SavedModel's folder or a `.tflite` file.
-        num_threads: for `.tflite` files. Defaults to `2`.
+        model: a `DLABoundaryDetector`, or a `DLASegmenter` with a boundary
+            head.
 
-    Raises:
-        FileNotFoundError: if nothing is there.
-        ValueError: for a file of another kind.
+    Returns:
+        uint8 `(h, w, 3)` -> float32 `(h, w, 1)`.
     """
-    path = pathlib.Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"There is no model at {path}.")
-    if path.suffix == ".tflite":
-        return _open_tflite(path, num_threads)
-    if path.suffix == ".keras":
-        model = load_segmenter(path)
-        size = _fixed(model.image_shape[:2])
-        return ModelFile(
-            replace(model_predictor(model), size=size),
-            replace(model_probabilities(model), size=size),
-            model.class_names,
-            model.palette,
-        )
-    if (path / "saved_model.pb").exists():
-        return _open_saved_model(path)
-    raise ValueError(
-        "Expected a .keras file, a .tflite file or a SavedModel's folder. "
-        f"Received: {path}."
-    )
-
-
-def load_predictor(path, num_threads: int = 2) -> Predictor:
-    """A predictor of masks around a model file; see `open_model`."""
-    return open_model(path, num_threads).masks
-
-
-def load_segmenter(path):
-    """The `DLASegmenter` of a `.keras` file.
-
-    Raises:
-        FileNotFoundError: if nothing is there.
-        ValueError: for a broken file, or another kind of model.
-    """
-    import keras
-
-    from dla_keras.models.segmenter import DLASegmenter
-
-    if not pathlib.Path(path).exists():
-        raise FileNotFoundError(f"There is no model at {path}.")
-    try:
-        model = keras.models.load_model(path, compile=False)
-    except Exception as error:
-        raise ValueError(
-            f"{path} cannot be read as a .keras model: {error}"
-        ) from error
-    if not isinstance(model, DLASegmenter):
-        raise ValueError(
-            "Expected a DLASegmenter. Received: "
-            f"{type(model).__name__} in {path}."
-        )
-    return model
-
-
-def _open_tflite(path, num_threads):
-    from dla_keras.lite.runtime import LiteModel
-
-    model = LiteModel(path, num_threads=num_threads)
-    size = tuple(model.input_shape[1:3])
-    probabilities = None
-    if not model.gives_mask:
-        probabilities = Predictor(lambda image: softmax(model.run(image)), size)
-    return ModelFile(Predictor(model, size), probabilities)
-
-
-def _open_saved_model(path):
     import tensorflow as tf
 
-    loaded = tf.saved_model.load(str(path))
-    serve = loaded.signatures["serving_default"]
-    ((name, spec),) = serve.structured_input_signature[1].items()
-    size = _fixed(spec.shape[1:3].as_list())
+    @tf.function(input_signature=[_any_picture()])
+    def probabilities(images):
+        outputs = model(images, training=False)
+        if isinstance(outputs, dict):
+            outputs = outputs["boundary"]
+        return tf.sigmoid(outputs)
 
-    def run(image, output):
-        picture = tf.cast(image[None], spec.dtype)
-        return serve(**{name: picture})[output][0].numpy()
-
-    # `loaded` must outlive its signature.
-    run.model = loaded
-    masks = Predictor(lambda image: run(image, "mask").astype(np.uint8), size)
-    probabilities = None
-    if "logits" in serve.structured_outputs:
-        probabilities = Predictor(
-            lambda image: softmax(run(image, "logits")), size
-        )
-    return ModelFile(masks, probabilities)
-
-
-def _fixed(size):
-    """Height and width where both are given, otherwise `None`."""
-    return None if None in size else tuple(size)
+    return Predictor(lambda image: probabilities(image[None])[0].numpy())
 
 
 def softmax(logits) -> np.ndarray:

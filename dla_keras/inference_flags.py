@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 
+from dla_keras.boundary_evaluation import soft_boundaries
 from dla_keras.commands import parse_size
-from dla_keras.inference import ModelFile
 from dla_keras.inference import most_likely
-from dla_keras.inference import open_model
+from dla_keras.model_files import ModelFile
+from dla_keras.model_files import open_boundaries
+from dla_keras.model_files import open_model
 from dla_keras.multiscale import averaged
 from dla_keras.multiscale import parse_scales
 from dla_keras.tiling import DEFAULT_OVERLAP
@@ -59,6 +61,30 @@ def open_predictor(path, args) -> tuple[Callable, ModelFile]:
     if tile:
         return tiled(predict, tile, overlap), opened
     return most_likely(predict), opened
+
+
+def open_boundary_finder(path, args) -> Callable:
+    """A model file as a function from example to boundary map, likewise.
+
+    Args:
+        path: of the model file.
+        args: what a parser with `add_flags` gave; `nms` of theirs, unless
+            `False`, has ridges kept only.
+
+    Raises:
+        FileNotFoundError: without a file there.
+        ValueError: for wrong flags, or a file without boundaries.
+    """
+    scales = parse_scales(args.scales) if args.scales else (1.0,)
+    if args.tile or args.overlap is not None:
+        raise ValueError("--tile and --overlap are for segmentation only.")
+    predict = open_boundaries(path, args.threads)
+    if predict.size and scales != (1.0,):
+        raise ValueError(
+            f"--scales needs a model that takes any size, and {path} takes "
+            f"{predict.size[0]}x{predict.size[1]} only."
+        )
+    return soft_boundaries(predict, scales, args.flip, args.nms is not False)
 
 
 def _check_file(path, opened, scales, tile):

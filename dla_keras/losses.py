@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from dla_keras.data.boundary_labels import CERTAIN
+from dla_keras.data.boundary_labels import label_edges
 from dla_keras.data.datasets import IGNORE_LABEL
 
 
@@ -72,3 +74,59 @@ def class_cross_entropy_sums(labels, logits, label_smoothing=0.0):
     targets = targets + label_smoothing / classes
     losses = ops.categorical_crossentropy(targets, logits, from_logits=True)
     return ops.sum(losses), ops.cast(ops.size(losses), dtype)
+
+
+def boundary_cross_entropy_sums(labels, logits, positive_weight=10.0):
+    """Cross-entropy of boundary or none over the valid pixels, and its weight.
+
+    Boundaries are few, so that each counts as `positive_weight` others: the
+    paper's 10 (section 5.3), the authors' `--edge-weight`.
+
+    Args:
+        labels: `(batch, height, width)`, 0 to `CERTAIN` or `IGNORE_LABEL`;
+            see `dla_keras.data.boundary_labels`.
+        logits: `(batch, height, width, 1)`.
+        positive_weight: of a boundary's loss. Defaults to `10.0`.
+
+    Returns:
+        `(loss_sum, weight_sum)`, two scalars, at least in float32.
+
+    Example:
+
+    >>> labels = np.array([[[0, 254, 255]]])
+    >>> loss, weight = boundary_cross_entropy_sums(
+    ...     labels, np.zeros((1, 1, 3, 1)), positive_weight=3.0
+    ... )
+    >>> round(float(loss / weight), 4), float(weight)
+    (0.6931, 4.0)
+    """
+    dtype = keras.backend.result_type(logits.dtype, "float32")
+    logits = ops.cast(logits[..., 0], dtype)
+    valid = ops.cast(labels != IGNORE_LABEL, dtype)
+    share = valid * ops.cast(labels, dtype) / CERTAIN
+    positive = positive_weight * share
+    negative = valid - share
+    # log(1 + e^-x) and log(1 + e^x): the two costs, finite for any logit.
+    losses = positive * ops.softplus(-logits) + negative * ops.softplus(logits)
+    return ops.sum(losses), ops.sum(positive + negative)
+
+
+def joint_sums(labels, outputs, boundary_weight=1.0, class_weights=None):
+    """Classes and the boundaries between them, learned from one label map.
+
+    Args:
+        labels: `(batch, height, width)`, class ids or `IGNORE_LABEL`.
+        outputs: of a `DLASegmenter` with a boundary head.
+        boundary_weight: of the boundaries' loss beside the classes'. Defaults
+            to `1.0`.
+        class_weights: see `cross_entropy_sums`. Defaults to `None`.
+
+    Returns:
+        `(loss_sum, weight_sum)`, two scalars. Both losses stand on the
+        classes' weight, so that the replicas' sums are one device's.
+    """
+    loss, weight = cross_entropy_sums(labels, outputs["classes"], class_weights)
+    boundary_loss, _ = boundary_cross_entropy_sums(
+        label_edges(labels), outputs["boundary"]
+    )
+    return loss + boundary_weight * boundary_loss, weight

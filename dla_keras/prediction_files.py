@@ -1,4 +1,4 @@
-"""The files of `predict.py`: pictures found and read, masks and overlays out.
+"""The files of `predict.py`: pictures in; masks, maps and overlays out.
 
 Beside `data/reading.py`, which is strict, since labels must fit: here any
 picture that people have is taken as a viewer would show it.
@@ -18,7 +18,7 @@ from dla_keras.data.datasets import distinct_palette
 from dla_keras.data.folders import folder_info
 from dla_keras.data.pictures import open_picture
 from dla_keras.files import atomic_path
-from dla_keras.inference import ModelFile
+from dla_keras.model_files import ModelFile
 from dla_keras.reports import colorize
 
 SUFFIXES = frozenset(
@@ -26,6 +26,7 @@ SUFFIXES = frozenset(
 )
 VIDEO_SUFFIXES = frozenset(".mp4 .mov .avi .mkv .webm .m4v".split())
 OVERLAY_SIDE = 4096  # pixels, at most: overlays are for looking
+BOUNDARY_COLOR = (200, 0, 40)  # in overlays
 
 _DEEP = ("I;16", "I;16B", "I;16L", "I;16N")
 
@@ -36,22 +37,24 @@ class Job:
 
     Args:
         picture: its path.
-        mask: path of a PNG, whose values are class ids.
-        overlay: path of a JPEG, the mask over the picture.
+        result: path of a PNG, whose values are class ids, or how sure a
+            boundary is.
+        overlay: path of a JPEG, the result over the picture.
     """
 
     picture: pathlib.Path
-    mask: pathlib.Path
+    result: pathlib.Path
     overlay: pathlib.Path
 
 
-def plan_jobs(source, output) -> list[Job]:
+def plan_jobs(source, output, results: str = "masks") -> list[Job]:
     """A job for a picture, or for each one of a folder and those in it.
 
     Args:
         source: a picture, or a folder; hidden files are left out.
-        output: a folder; `masks/` and `overlays/` in it repeat the folders
-            and names of `source`.
+        output: a folder; two in it repeat the folders and names of `source`.
+        results: the name of one; the other is `overlays`. Defaults to
+            `"masks"`.
 
     Raises:
         FileNotFoundError: if nothing is there, or no picture in the folder.
@@ -68,13 +71,13 @@ def plan_jobs(source, output) -> list[Job]:
         )
     if source.resolve() == output.resolve():
         raise ValueError(
-            f"--output is the --input folder, {source}: the masks would be "
+            f"--output is the --input folder, {source}: the results would be "
             "among the pictures. Pass another folder."
         )
     if output.exists() and not output.is_dir():
         raise ValueError(f"--output is a folder. Received: the file {output}.")
     if not source.is_dir():
-        return [_job(source, source.parent, output)]
+        return [_job(source, source.parent, output, results)]
     inside = output.resolve()
     paths = [
         path
@@ -88,17 +91,17 @@ def plan_jobs(source, output) -> list[Job]:
             f"There is no picture in {source}; looked for names that end with "
             f"{', '.join(sorted(SUFFIXES))}."
         )
-    jobs = [_job(path, source, output) for path in paths]
+    jobs = [_job(path, source, output, results) for path in paths]
     _check_names(jobs)
     return jobs
 
 
-def _job(path, root, output):
+def _job(path, root, output, results):
     name = path.relative_to(root).with_suffix("")
     # Not `with_suffix`: "a.b" is a name.
     return Job(
         path,
-        output / "masks" / name.with_name(f"{name.name}.png"),
+        output / results / name.with_name(f"{name.name}.png"),
         output / "overlays" / name.with_name(f"{name.name}.jpg"),
     )
 
@@ -106,10 +109,10 @@ def _job(path, root, output):
 def _check_names(jobs):
     pictures = {}
     for job in jobs:
-        other = pictures.setdefault(job.mask, job.picture)
+        other = pictures.setdefault(job.result, job.picture)
         if other != job.picture:
             raise ValueError(
-                f"{other} and {job.picture} would both become {job.mask}. "
+                f"{other} and {job.picture} would both become {job.result}. "
                 "Rename one."
             )
 
@@ -217,3 +220,35 @@ def write_overlay(path, picture, mask, palette, share: float = 0.5) -> None:
     colors = Image.fromarray(colorize(np.asarray(above), palette))
     with atomic_path(path) as temporary:
         Image.blend(below, colors, share).save(temporary, quality=92)
+
+
+def write_soft_map(path, soft_map) -> None:
+    """Writes a boundary map as a grey PNG of 8 bits.
+
+    Args:
+        path: of the file.
+        soft_map: `(height, width)`, 0 to 1, which becomes 255.
+    """
+    with atomic_path(path) as temporary:
+        Image.fromarray(_bytes(soft_map)).save(temporary)
+
+
+def write_boundary_overlay(path, picture, soft_map) -> None:
+    """Writes a paler picture with its boundaries in it, as `write_overlay`.
+
+    Args:
+        path: of the file.
+        picture: uint8 `(height, width, 3)`.
+        soft_map: `(height, width)`, 0 to 1.
+    """
+    below, above = Image.fromarray(picture), Image.fromarray(_bytes(soft_map))
+    below.thumbnail((OVERLAY_SIDE, OVERLAY_SIDE))
+    above = above.resize(below.size, Image.BILINEAR)
+    paler = Image.blend(below, Image.new("RGB", below.size, "white"), 0.4)
+    paler.paste(BOUNDARY_COLOR, mask=above)
+    with atomic_path(path) as temporary:
+        paler.save(temporary, quality=92)
+
+
+def _bytes(soft_map):
+    return np.uint8(np.round(255 * soft_map))

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from dla_keras.reports import colorize
+from dla_keras.reports import dark_on_white
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,45 @@ def segmentation_galleries(
     return (
         Gallery("Worst pictures", tuple(map(show, worst)), colors),
         Gallery("Best pictures", tuple(map(show, best)), colors),
+    )
+
+
+def boundary_galleries(
+    find: Callable,
+    split,
+    per_picture: Sequence[dict],
+    count: int = 3,
+    width: int = 480,
+) -> tuple[Gallery, Gallery]:
+    """The worst and the best pictures by their own best F.
+
+    Args:
+        find: example -> boundary map, 0 to 1.
+        split: a sequence of `BoundaryExample`.
+        per_picture: `pictures` of what `evaluate_boundary_split` gives.
+        count: pictures of each. Defaults to `3`.
+        width: that they are shrunk to, in pixels. Defaults to `480`.
+    """
+
+    def show(index):
+        example, row = split[index], per_picture[index]
+        views = {
+            "truth": dark_on_white(np.mean(example.annotations, axis=0)),
+            "found": dark_on_white(find(example)),
+        }
+        if example.image is not None:
+            views = {"picture": Image.fromarray(example.image), **views}
+        views = {name: _shrunk(view, width) for name, view in views.items()}
+        caption = (
+            f"F {row['f']:.3f} at {row['threshold']:.2f}: recall "
+            f"{row['recall']:.3f}, precision {row['precision']:.3f}"
+        )
+        return ShownPicture(example.name, caption, views)
+
+    worst, best = extremes([row["f"] for row in per_picture], count)
+    return (
+        Gallery("Worst pictures", tuple(map(show, worst))),
+        Gallery("Best pictures", tuple(map(show, best))),
     )
 
 

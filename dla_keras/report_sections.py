@@ -20,6 +20,9 @@ SCORES = {
     "pixel_accuracy": "pixel accuracy",
     "top1": "top-1",
     "top5": "top-5",
+    "ods_f": "ODS F",
+    "ois_f": "OIS F",
+    "ap": "AP",
 }
 
 
@@ -93,6 +96,8 @@ def curves(run: Run) -> str:
 
 def class_bars(run: Run) -> str:
     """IoU by class, or how many of a class are found; the best first."""
+    if "confusion" not in run.scores:
+        return ""
     values, what = run.scores.get("per_class_iou"), "IoU"
     if values is None:
         counts = _confusion(run)
@@ -115,8 +120,21 @@ def class_bars(run: Run) -> str:
     return f'<p>{what}</p><dl class="bars">{bars}</dl>{note if absent else ""}'
 
 
+def precision_recall(run: Run) -> str:
+    """Precision over recall of a boundary detector."""
+    # An empty map has no precision.
+    rows = [row for row in run.scores.get("thresholds", ()) if row["f"] > 0]
+    if not rows:
+        return ""
+    lines = {"precision": _columns(rows, "recall", "precision")}
+    chart = line_chart(lines, "recall", "precision")
+    return f'<div class="charts"><figure>{chart}</figure></div>'
+
+
 def confusion(run: Run) -> str:
     """The matrix by row, where classes are few, and what is confused most."""
+    if "confusion" not in run.scores:
+        return ""
     counts, names = _confusion(run), run.scores["class_names"]
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     chart = ""
@@ -171,6 +189,7 @@ def facts(run: Run) -> str:
 SECTIONS = (
     ("Result", result),
     ("Curves", curves),
+    ("Precision and recall", precision_recall),
     ("Classes", class_bars),
     ("Confusion", confusion),
     ("Run", facts),

@@ -45,37 +45,86 @@ def prediction_grid(predict, split, count: int = 6, width: int = 384):
     Returns:
         A PIL image.
     """
-    count = min(count, len(split))
-    chosen = np.linspace(0, len(split) - 1, count).astype(int)
     palette = split.info.palette
-    rows = []
-    for index in chosen:
-        example = split[int(index)]
-        rows.append(
-            (
-                example.image,
-                colorize(example.label, palette),
-                colorize(predict(example.image), palette),
-            )
+    rows = [
+        (
+            Image.fromarray(example.image),
+            _masked(example.label, palette),
+            _masked(predict(example.image), palette),
         )
-    height = round(width * rows[0][0].shape[0] / rows[0][0].shape[1])
+        for example in _spread(split, count)
+    ]
+    titles = ("picture", "truth", "prediction")
+    return _grid(rows, titles, width, lambda size: _legend(split.info, size))
+
+
+def boundary_grid(find, split, count: int = 6, width: int = 384):
+    """Picture, annotators' boundaries and those found, side by side.
+
+    Args:
+        find: example -> boundary map, 0 to 1.
+        split: a sequence of `BoundaryExample`.
+        count: as for `prediction_grid`. Defaults to `6`.
+        width: likewise. Defaults to `384`.
+
+    Returns:
+        A PIL image.
+    """
+    rows = [
+        (
+            Image.fromarray(example.image),
+            dark_on_white(np.mean(example.annotations, axis=0)),
+            dark_on_white(find(example)),
+        )
+        for example in _spread(split, count)
+    ]
+    return _grid(rows, ("picture", "truth", "found"), width)
+
+
+def dark_on_white(soft_map) -> Image.Image:
+    """A boundary map as papers print it.
+
+    Args:
+        soft_map: `(height, width)`, 0 to 1.
+    """
+    return Image.fromarray(np.uint8(np.round(255 * (1 - soft_map))))
+
+
+def _spread(split, count):
+    """So many examples, evenly from all of a split."""
+    chosen = np.linspace(0, len(split) - 1, min(count, len(split)))
+    return [split[int(index)] for index in chosen]
+
+
+def _masked(mask, palette):
+    """Classes in colours, which a resizing must not mix."""
+    image = Image.fromarray(colorize(mask, palette))
+    image.info["nearest"] = True
+    return image
+
+
+def _grid(rows, titles, width, make_legend=None):
+    """Rows of pictures, each of `width`, under their titles."""
+    height = round(width * rows[0][0].height / rows[0][0].width)
     step_x, step_y = width + _MARGIN, height + _MARGIN
-    full_width = 3 * step_x + _MARGIN
-    legend = _legend(split.info, full_width)
+    full_width = len(titles) * step_x + _MARGIN
     top = _LINE + _MARGIN
-    grid = Image.new(
-        "RGB", (full_width, top + count * step_y + legend.height), "white"
-    )
+    bottom = top + len(rows) * step_y
+    legend = make_legend(full_width) if make_legend else None
+    full_height = bottom + (legend.height if legend else 0)
+    grid = Image.new("RGB", (full_width, full_height), "white")
     draw = ImageDraw.Draw(grid)
-    for column, title in enumerate(("picture", "truth", "prediction")):
+    for column, title in enumerate(titles):
         x = _MARGIN + column * step_x
         draw.text((x, 6), title, "black", _FONT)
         for row, pictures in enumerate(rows):
-            tile = Image.fromarray(pictures[column])
-            how = Image.BILINEAR if column == 0 else Image.NEAREST
+            tile = pictures[column]
+            nearest = tile.info.get("nearest")
+            how = Image.NEAREST if nearest else Image.BILINEAR
             tile = tile.resize((width, height), how)
             grid.paste(tile, (x, top + row * step_y))
-    grid.paste(legend, (0, top + count * step_y))
+    if legend:
+        grid.paste(legend, (0, bottom))
     return grid
 
 

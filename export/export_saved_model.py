@@ -17,14 +17,14 @@ from dla_keras.commands import find_dataset
 from dla_keras.commands import parse_size
 from dla_keras.commands import run_command
 from dla_keras.files import new_folder
-from dla_keras.inference import load_predictor
-from dla_keras.inference import load_segmenter
 from dla_keras.lite.arguments import export_parser
 from dla_keras.lite.arguments import print_table
 from dla_keras.lite.pictures import take_pictures
 from dla_keras.lite.saved_model import write_saved_model
 from dla_keras.lite.verification import compare
 from dla_keras.lite.verification import predictor_at
+from dla_keras.model_files import load_predictor
+from dla_keras.model_files import load_segmenter
 from dla_keras.quiet import quiet_stderr
 
 

@@ -1,12 +1,13 @@
-"""Exports a segmentation model as a .tflite file and verifies it.
+"""Exports a segmentation or boundary model as a .tflite file and verifies it.
 
 python export/export_tflite.py --model runs/x/model.keras \
     --precision int8 --size 192x384 --output runs/x/model.tflite
 
 The file takes one uint8 RGB picture (1, H, W, 3), normalises it itself and
-gives the mask (1, H, W), or logits with `--head logits`. It is compared with
-the Keras model on pictures of the val split; below `--min-agreement` it is not
-written and the exit code is 1.
+gives the mask (1, H, W), or logits with `--head logits`; where the model finds
+boundaries, their probability too. It is compared with the Keras model on
+pictures of the val split; below `--min-agreement` it is not written and the
+exit code is 1.
 """
 
 import os
@@ -15,7 +16,6 @@ import sys
 from dla_keras.commands import find_dataset
 from dla_keras.commands import run_command
 from dla_keras.files import atomic_path
-from dla_keras.inference import load_segmenter
 from dla_keras.lite.arguments import export_parser
 from dla_keras.lite.arguments import picture_size
 from dla_keras.lite.arguments import print_table
@@ -26,6 +26,7 @@ from dla_keras.lite.inspection import inspect
 from dla_keras.lite.pictures import take_pictures
 from dla_keras.lite.runtime import LiteModel
 from dla_keras.lite.verification import agreement
+from dla_keras.model_files import load_dense_model
 from dla_keras.quiet import quiet_stderr
 
 
@@ -71,12 +72,15 @@ def export(args) -> None:
         if args.precision == "int8":
             count = args.calibration_pictures
             calibration = take_pictures(*source, "train", count)
-        model = load_segmenter(args.model)
+        model = load_dense_model(args.model)
     data = convert(model, size, args.precision, args.head, calibration)
     lite_model = LiteModel(data, num_threads=args.threads)
     found = agreement(model, lite_model, held_out)
     minimum = args.min_agreement
-    found.require(MIN_AGREEMENT[args.precision] if minimum is None else minimum)
+    if minimum is None:
+        minimum = MIN_AGREEMENT[args.precision]
+    for each in found.values():
+        each.require(minimum)
     with atomic_path(args.output) as temporary:
         temporary.write_bytes(data)
     print_table(report(args, data, found))
@@ -90,11 +94,11 @@ def report(args, data, found):
         "size": f"{len(data) / 1e6:.2f} MB",
         "precision": args.precision,
         "input": facts.inputs[0],
-        "output": f"{args.head} {facts.outputs[0]}",
+        "output": ", ".join(map(str, facts.outputs)),
         "operations": f"{len(facts.ops)}, of which {facts.float_ops} on "
         "float numbers",
         "": ", ".join(f"{count} {name}" for name, count in counts),
-        "agreement": found,
+        **{f"agreement of {name}": each for name, each in found.items()},
     }
 
 

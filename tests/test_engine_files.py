@@ -136,6 +136,10 @@ def test_a_folder_is_gone_on_with_by_its_own_run_only(tmp_path):
     # What does not change the result may differ.
     start = find_start(tmp_path, {**settings, "strategy": "mirrored"})
     assert start.facts == {"step": 5}
+    # A flag that a later version brought is no difference, unless used.
+    assert find_start(tmp_path, {**settings, "boundary_weight": 0.0})
+    with pytest.raises(ValueError, match="boundary-weight 1.0 .there: None"):
+        find_start(tmp_path, {**settings, "boundary_weight": 1.0})
     with pytest.raises(ValueError, match="learning-rate 0.2 .there: 0.1"):
         find_start(tmp_path, {**settings, "learning_rate": 0.2})
     with pytest.raises(ValueError, match="holds an earlier run"):

@@ -15,8 +15,8 @@ from boxes import draw
 from boxes import fitted
 from PIL import Image
 
-from dla_keras.inference import load_predictor
 from dla_keras.lite.verification import predictor_at
+from dla_keras.model_files import load_predictor
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -53,7 +53,8 @@ def command(name, model=None):
     """A script's `main`; with `model`, it need not read one from disk."""
     main = runpy.run_path(str(ROOT / "export" / f"{name}.py"))["main"]
     if model is not None:
-        main.__globals__["load_segmenter"] = lambda path: model
+        for load in ("load_segmenter", "load_dense_model"):
+            main.__globals__[load] = lambda path: model
     return main
 
 

@@ -9,15 +9,15 @@ import pytest
 
 import dla_keras
 from dla_keras import inference_flags
-from dla_keras.inference import ModelFile
 from dla_keras.inference import Predictor
 from dla_keras.inference import model_predictor
 from dla_keras.inference import model_probabilities
 from dla_keras.inference import most_likely
-from dla_keras.inference import open_model
 from dla_keras.inference_flags import open_predictor
 from dla_keras.lite.conversion import convert
 from dla_keras.lite.saved_model import write_saved_model
+from dla_keras.model_files import ModelFile
+from dla_keras.model_files import open_model
 from dla_keras.multiscale import averaged
 from dla_keras.multiscale import parse_scales
 from dla_keras.tiling import probability_pieces

@@ -21,7 +21,6 @@ from boxes import fitted
 from dla_keras import DLASegmenter
 from dla_keras.files import atomic_path
 from dla_keras.files import new_folder
-from dla_keras.inference import load_predictor
 from dla_keras.lite import inspection
 from dla_keras.lite.conversion import convert
 from dla_keras.lite.inspection import inspect
@@ -30,6 +29,7 @@ from dla_keras.lite.runtime import LiteModel
 from dla_keras.lite.saved_model import write_saved_model
 from dla_keras.lite.verification import VerificationError
 from dla_keras.lite.verification import agreement
+from dla_keras.model_files import load_predictor
 from dla_keras.quiet import quiet_stderr
 
 FLOAT_OPS = {
@@ -85,7 +85,7 @@ def test_float16_rounds_weights_only(model, files):
 
 def test_int8_keeps_classes_and_is_a_quarter(model, files):
     lite_model = LiteModel(files["int8", "mask"])
-    found = agreement(model, lite_model, PICTURES)
+    found = agreement(model, lite_model, PICTURES)["classes"]
     assert found.mean > INT8_AGREEMENT
     assert found.pictures == len(PICTURES)
     assert found.minimum <= found.mean
@@ -238,19 +238,20 @@ def test_agreement_counts_pixels(model, files):
 
     class Fake:
         input_shape = (1, *SIZE, 3)
+        gives_classes, gives_boundaries = True, False
 
         def __call__(self, image):
             wrong = half_right(image).copy()
             wrong[:32] += 1
             return wrong
 
-    found = agreement(model, Fake(), PICTURES[:1])
+    found = agreement(model, Fake(), PICTURES[:1])["classes"]
     assert reference.shape == SIZE
     assert abs(found.mean - 0.5) < 1e-3
     with pytest.raises(VerificationError, match="at least 0.6"):
         found.require(0.6)
     with pytest.raises(ValueError, match="at least one picture"):
-        agreement(model, half_right, [])
+        agreement(model, Fake(), [])
 
 
 def test_saved_model_of_one_size(model, tmp_path):

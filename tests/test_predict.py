@@ -12,8 +12,8 @@ from dla_keras import inference_flags
 from dla_keras import prediction_files
 from dla_keras.data.datasets import DATASETS
 from dla_keras.data.datasets import distinct_palette
-from dla_keras.inference import ModelFile
 from dla_keras.inference import Predictor
+from dla_keras.model_files import ModelFile
 from dla_keras.prediction_files import find_classes
 from dla_keras.prediction_files import plan_jobs
 from dla_keras.prediction_files import read_any
@@ -194,8 +194,8 @@ def test_the_output_may_lie_in_the_input(pictures):
     jobs = plan_jobs(pictures, pictures / "out")
     assert len(jobs) == 2
     for job in jobs:
-        job.mask.parent.mkdir(parents=True, exist_ok=True)
-        job.mask.write_bytes(job.picture.read_bytes())
+        job.result.parent.mkdir(parents=True, exist_ok=True)
+        job.result.write_bytes(job.picture.read_bytes())
     assert plan_jobs(pictures, pictures / "out") == jobs
 
 

@@ -6,6 +6,13 @@
 Takes `.keras`, SavedModel and `.tflite` alike. Beside each model, a folder
 `<model>.evaluation` gets `metrics.json`, `predictions.png` and `report.html`.
 The authors' test time: `--scales 0.5,0.75,1,1.25,1.5`, and `--flip`.
+
+    python training/evaluate.py --task boundary --predictions maps/ \\
+        --ground-truth BSDS500/data/groundTruth/val --json scores.json
+    python training/evaluate.py --task boundary --model runs/y/model.keras
+
+Boundaries: the BSDS500 benchmark on any detector's maps (grey PNG of 8 or 16
+bits, or `.npy` from 0 to 1), or on those of a model.
 """
 
 import argparse
@@ -15,15 +22,22 @@ import sys
 from tqdm import tqdm
 
 import dla_keras  # noqa: F401 first: it quietens TensorFlow
+from dla_keras.boundary_evaluation import evaluate_boundary_split
+from dla_keras.boundary_evaluation import read_boundaries
+from dla_keras.boundary_figures import precision_recall_figure
 from dla_keras.commands import find_dataset
 from dla_keras.commands import run_command
+from dla_keras.data.boundary_splits import GroundTruth
+from dla_keras.data.boundary_splits import open_boundary_split
 from dla_keras.data.reading import open_split
 from dla_keras.evaluation import evaluate
 from dla_keras.files import atomic_path
 from dla_keras.files import write_json
 from dla_keras.html_report import write_report
 from dla_keras.inference_flags import add_flags
+from dla_keras.inference_flags import open_boundary_finder
 from dla_keras.inference_flags import open_predictor
+from dla_keras.report_pictures import boundary_galleries
 from dla_keras.report_pictures import segmentation_galleries
 from dla_keras.reports import prediction_grid
 from dla_keras.tables import text_table
@@ -35,17 +49,34 @@ def parse_arguments(argv=None) -> argparse.Namespace:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
-    add("--model", nargs="+", required=True, help="one or more model files")
+    add("--task", choices=("segmentation", "boundary"), default="segmentation")
+    add("--model", nargs="+", default=[], help="one or more model files")
     add("--dataset", help="default: what the first model was trained on")
     add("--data-dir", help="folder with list files, or TFDS' data folder")
     add("--split", default="val")
     add("--output-dir", help="instead of <model>.evaluation; one model only")
     add("--table", help="also write the table to this file")
     add_flags(parser)
+    _add_boundary_flags(parser.add_argument_group("boundaries").add_argument)
     args = parser.parse_args(argv)
+    if not args.model and not args.predictions:
+        parser.error("expected --model FILE, or for boundaries --predictions")
     if args.output_dir and len(args.model) > 1:
         parser.error("--output-dir takes the results of one --model only")
     return args
+
+
+def _add_boundary_flags(add):
+    add("--predictions", help="folder of boundary maps, instead of --model")
+    add("--ground-truth", help="folder of .mat files (or .png, .npy)")
+    add("--thresholds", type=int, default=99)
+    add("--json", help="also write the scores to this file")
+    add(
+        "--nms",
+        action=argparse.BooleanOptionalAction,
+        help="keep ridges only; by default of models' maps, not of files'",
+    )
+    add("--processes", type=int, help="default: one per processor")
 
 
 def file_megabytes(path) -> float:
@@ -107,9 +138,62 @@ def evaluate_all(args) -> None:
             temporary.write_text(table + "\n")
 
 
+def boundary_detectors(args):
+    """Yields a name, its output folder, its split and what finds its maps."""
+    if args.predictions:
+        if not args.ground_truth:
+            raise ValueError("--predictions need --ground-truth FOLDER.")
+        split = GroundTruth(args.ground_truth)
+        find = read_boundaries(args.predictions, split, bool(args.nms))
+        folder = pathlib.Path(args.predictions)
+        yield folder.name, f"{folder}.evaluation", split, find
+        return
+    for path in args.model:
+        dataset, data_dir = find_dataset(path, args.dataset, args.data_dir)
+        split = open_boundary_split(dataset, args.split, data_dir)
+        find = open_boundary_finder(path, args)
+        yield pathlib.Path(path).name, f"{path}.evaluation", split, find
+
+
+def evaluate_boundaries(args) -> None:
+    """The benchmark of every detector, and one figure of all."""
+    results = {}
+    for name, output, split, find in boundary_detectors(args):
+        bar = lambda indices, name=name: tqdm(indices, desc=name)
+        scores = evaluate_boundary_split(
+            find, split, args.thresholds, args.processes, bar
+        )
+        results[name] = scores
+        output = pathlib.Path(args.output_dir or output)
+        write_json(output / "metrics.json", scores)
+        galleries = boundary_galleries(find, split, scores["pictures"])
+        run_dir = pathlib.Path(output).parent
+        write_report(output / "report.html", scores, run_dir, galleries)
+        precision_recall_figure(results, output / "precision_recall.png")
+    rows = [
+        (
+            name,
+            f"{scores['ods_f']:.3f}",
+            f"{scores['ods']['threshold']:.2f}",
+            f"{scores['ois_f']:.3f}",
+            f"{scores['ap']:.3f}",
+        )
+        for name, scores in results.items()
+    ]
+    header = f"{len(split)} pictures", "ODS", "threshold", "OIS", "AP"
+    print(text_table(header, rows))
+    files = "metrics.json, precision_recall.png, report.html"
+    print(f"Written to {output}: {files}")
+    if args.json:
+        write_json(args.json, scores)
+
+
+TASKS = {"segmentation": evaluate_all, "boundary": evaluate_boundaries}
+
+
 def main(argv=None) -> int:
     args = parse_arguments(argv)
-    return run_command(lambda: evaluate_all(args))
+    return run_command(lambda: TASKS[args.task](args))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ a stop of any kind the same command goes on where it was.
 """
 
 import sys
+from functools import partial
 
 import dla_keras  # isort: skip  (first: it quietens TensorFlow)
 import numpy as np
@@ -33,9 +34,10 @@ from dla_keras.evaluation import row_baseline
 from dla_keras.files import atomic_path
 from dla_keras.files import write_json
 from dla_keras.html_report import write_report
-from dla_keras.inference import load_segmenter
 from dla_keras.inference import model_predictor
 from dla_keras.losses import cross_entropy_sums
+from dla_keras.losses import joint_sums
+from dla_keras.model_files import load_segmenter
 from dla_keras.models.backbone import check_input_shape
 from dla_keras.report_pictures import segmentation_galleries
 from dla_keras.reports import prediction_grid
@@ -58,6 +60,13 @@ def parse_flags(argv=None):
         default=0.0,
         help="loss weight of a class: its frequency to minus this power",
     )
+    add(
+        "--boundary-weight",
+        type=float,
+        default=0.0,
+        help="above 0, the boundaries between classes are learned too, with "
+        "this weight in the loss",
+    )
     return parse_arguments(parser, SEGMENTATION, "toy_streets", argv)
 
 
@@ -68,6 +77,7 @@ def make_model(args, info):
         info.num_classes,
         head_stride=args.head_stride,
         upsampling=args.upsampling,
+        boundary_head=args.boundary_weight > 0,
         mean=info.mean,
         std=info.std,
         class_names=info.class_names,
@@ -77,6 +87,24 @@ def make_model(args, info):
     if args.weights:
         dla_keras.load_pretrained(model, args.weights)
     return model
+
+
+def drawing(model, val):
+    """What shows its predictions on the way."""
+    predict = model_predictor(model)
+    return lambda: prediction_grid(predict, val, count=4, width=256)
+
+
+def make_loss(args, train):
+    """Labels and the network's outputs -> loss and weight."""
+    weights = class_weights(train, args.class_weighting)
+    if not args.boundary_weight:
+        return partial(cross_entropy_sums, class_weights=weights)
+    return partial(
+        joint_sums,
+        boundary_weight=args.boundary_weight,
+        class_weights=weights,
+    )
 
 
 def class_weights(train, power):
@@ -96,7 +124,6 @@ def validation(model, val):
 
 def assemble_segmentation(args, strategy, plan, train, val):
     """The task: crops, network, loss and metric."""
-    weights = class_weights(train, args.class_weighting)
     return assemble(
         args,
         strategy,
@@ -109,12 +136,11 @@ def assemble_segmentation(args, strategy, plan, train, val):
             jitter=args.jitter,
         ),
         make_model=lambda: make_model(args, train.info),
-        loss_sums=lambda labels, logits: cross_entropy_sums(
-            labels, logits, weights
-        ),
+        loss_sums=make_loss(args, train),
         validation=lambda model: validation(model, val),
         columns=("miou", "pixel_accuracy"),
         backbone="base",
+        draw=lambda model: drawing(model, val),
     )
 
 

@@ -46,6 +46,7 @@ def assemble(
     columns: tuple[str, ...],
     backbone: str,
     mix=None,
+    draw=None,
 ) -> Task:
     """Everything that a run needs, made but not begun.
 
@@ -62,6 +63,8 @@ def assemble(
         columns: the scores for `history.csv`, the decisive one first.
         backbone: the model's attribute that `--backbone-rate` is for.
         mix: see `training_batches`. Defaults to `None`.
+        draw: `model` -> a function that gives a PIL image of what the model
+            predicts then. Defaults to `None`.
     """
     _check_batch(args.batch_size, strategy, args.accumulate)
     batches = _make_batches(args, remember(train), augment, mix)
@@ -102,6 +105,7 @@ def assemble(
         rate=lambda step: float(rate(step)),
         names=lambda step: batch_names(train, args.batch_size, step, args.seed),
         average=average,
+        draw=draw(snapshot.model) if draw else None,
     )
 
 

@@ -7,6 +7,7 @@ import csv
 import os
 import pathlib
 
+import numpy as np
 import tensorflow as tf
 
 from dla_keras.files import atomic_path
@@ -51,10 +52,15 @@ class History:
                     tf.summary.scalar("train/learning_rate", rate(step), step)
         self.steps.flush()
 
-    def add(self, row: dict) -> None:
+    def add(self, row: dict, picture=None) -> None:
         """Adds figures by name; `"step"` is one of them.
 
         A row of the same step is replaced.
+
+        Args:
+            row: name -> figure.
+            picture: a PIL image of predictions, for TensorBoard. Defaults to
+                `None`.
         """
         self.rows = [r for r in self.rows if r["step"] != row["step"]]
         self.rows.append(row)
@@ -62,6 +68,9 @@ class History:
         with self.writer.as_default(step=row["step"]):
             for name, value in row.items():
                 tf.summary.scalar(name, value)
+            if picture is not None:
+                pixels = np.asarray(picture.convert("RGB"))
+                tf.summary.image("predictions", pixels[None])
         self.writer.flush()
 
     def sync(self) -> None:

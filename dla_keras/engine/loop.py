@@ -258,7 +258,8 @@ class Run:
                 "learning_rate": task.rate(progress.step),
                 **{f"val_{name}": scores[name] for name in task.columns},
                 "seconds": round(seconds, 1),
-            }
+            },
+            task.draw() if task.draw else None,
         )
         progress.rows = self.history.rows
         progress.loss_sum, progress.loss_steps = 0.0, 0

@@ -82,6 +82,57 @@ SEGMENTATION = {
     },
 }
 
+BOUNDARIES = {
+    # The edges of its labels; minutes of two slow cores.
+    "toy_streets": {
+        **_PAPER,
+        "dataset": "toy_streets",
+        "size": "128x256",
+        "batch_size": 4,
+        "epochs": 2,
+        "learning_rate": 0.02,
+    },
+    # The paper's; boundaries have no upright.
+    "bsds500": {
+        **_PAPER,
+        "dataset": "bsds500",
+        "size": "416x416",
+        "scale": (1.0, 1.0),
+        "rotation": 180.0,
+        "batch_size": 16,
+        "epochs": 1200,
+        "learning_rate": 0.01,
+        "schedule": "step",
+        "milestones": (2 / 3,),
+        "validate_every": 50,
+    },
+    # The same for two cores and an hour.
+    "bsds500_small": {
+        **_PAPER,
+        "dataset": "bsds500",
+        "size": "224x224",
+        "rotation": 180.0,
+        "batch_size": 4,
+        "steps": 1500,
+        "learning_rate": 0.02,
+        "recalibrate_bn": 20,
+        "validate_every": 15,
+    },
+    # The paper's.
+    "pascal_boundary": {
+        **_PAPER,
+        "dataset": "pascal_boundary",
+        "size": "480x480",
+        "scale": (1.0, 1.0),
+        "batch_size": 32,
+        "epochs": 400,
+        "learning_rate": 0.01,
+        "schedule": "step",
+        "milestones": (0.5,),
+        "validate_every": 20,
+    },
+}
+
 _CROP = {"area": (0.08, 1.0), "aspect": (3 / 4, 4 / 3), "flip": True}
 
 CLASSIFICATION = {

@@ -122,6 +122,8 @@ def _check_settings(run_dir, settings):
             "--run-dir, or pass --overwrite to lose that run."
         ) from error
     ours = json.loads(json.dumps(settings))
+    # A flag of a later version than began the run is no difference when off.
+    ours = {n: v for n, v in ours.items() if n in theirs or v}
     differing = [
         f"--{name.replace('_', '-')} {ours[name]} (there: {theirs.get(name)})"
         for name in ours

@@ -99,6 +99,8 @@ class Task:
         rate: `step` -> its learning rate.
         names: `step` -> names of the files in its batch.
         average: a `WeightAverage`. Defaults to `None`.
+        draw: gives a PIL image of what the snapshot predicts, for
+            TensorBoard. Defaults to `None`.
     """
 
     strategy: object
@@ -112,6 +114,7 @@ class Task:
     rate: Callable
     names: Callable
     average: object = None
+    draw: Callable | None = None
 
     def variables(self) -> dict:
         """Everything that training changes, by names that stay the same."""

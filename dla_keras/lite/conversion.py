@@ -11,6 +11,9 @@ from tensorflow.python.framework import convert_to_constants
 
 from dla_keras.inference import fit_picture
 from dla_keras.lite.inspection import refuse_foreign_ops
+from dla_keras.lite.outputs import check_model
+from dla_keras.lite.outputs import has_boundaries
+from dla_keras.lite.outputs import named_outputs
 from dla_keras.models.backbone import MAX_STRIDE
 from dla_keras.models.segmenter import DLASegmenter
 from dla_keras.quiet import quiet_stderr
@@ -24,7 +27,7 @@ HEADS = ("mask", "logits")
 
 
 def convert(
-    model: DLASegmenter,
+    model,
     size: tuple[int, int],
     precision: str = "float32",
     head: str = "mask",
@@ -36,13 +39,16 @@ def convert(
     builtin operations without variables only.
 
     Args:
-        model: a `DLASegmenter`.
+        model: a `DLASegmenter` or a `DLABoundaryDetector`.
         size: height and width in pixels, multiples of 32.
         precision: `"float32"`, `"float16"` (weights) or `"int8"` (weights
             and activations). Defaults to `"float32"`.
         head: `"mask"`, uint8 class ids `(1, height, width)`, or `"logits"`,
             `(1, height, width, classes)`: float32, and uint8 with a scale
-            and a zero point in an int8 file. Defaults to `"mask"`.
+            and a zero point in an int8 file. Where the model finds
+            boundaries, the file gives `boundary` too, or nothing else: their
+            probability `(1, height, width)`, float32, or uint8 of which 256
+            would be 1. Defaults to `"mask"`.
         calibration: training pictures, uint8 `(h, w, 3)`, on which the
             activations' ranges are taken for int8. Defaults to `()`.
 
@@ -83,17 +89,8 @@ def check_size(size: tuple[int, int]) -> None:
         )
 
 
-def check_segmenter(model) -> None:
-    """Raises `ValueError` for another kind of model."""
-    if not isinstance(model, DLASegmenter):
-        raise ValueError(
-            "Only segmentation models can be converted: expected a "
-            f"DLASegmenter. Received: {type(model).__name__}."
-        )
-
-
 def _check(model, size, precision, head, calibration):
-    check_segmenter(model)
+    check_model(model)
     check_size(size)
     for argument, value, known in (
         ("precision", precision, MIN_AGREEMENT),
@@ -104,10 +101,11 @@ def _check(model, size, precision, head, calibration):
                 f"`{argument}` must be one of {', '.join(known)}. "
                 f"Received: {value!r}."
             )
-    if head == "mask" and model.num_classes > 256:
+    classes = getattr(model, "num_classes", 0)
+    if head == "mask" and classes > 256:
         raise ValueError(
             "A uint8 mask holds at most 256 classes. Received: "
-            f"{model.num_classes}; use head='logits'."
+            f"{classes}; use head='logits'."
         )
     if precision == "int8" and not calibration:
         raise ValueError(
@@ -128,22 +126,23 @@ def _frozen_graph(model, size, precision, head):
     dtype = tf.float32 if precision == "int8" else tf.uint8
     spec = tf.TensorSpec((1, *size, 3), dtype, name="image")
 
+    names = ["boundary"] if has_boundaries(model) else []
+    if isinstance(model, DLASegmenter):
+        names.append(head)
+
     @tf.function(input_signature=[spec])
     def serve(image):
-        logits = model(tf.cast(image, tf.float32), training=False)
-        if head == "logits":
-            return logits
-        mask = tf.argmax(logits, axis=-1, output_type=tf.int32)
-        return tf.cast(mask, tf.uint8)
+        outputs = named_outputs(model, tf.cast(image, tf.float32))
+        return [outputs[name] for name in names]
 
     constants = convert_to_constants.convert_variables_to_constants_v2(
         serve.get_concrete_function()
     )
 
-    # Freezing loses the output's name; one more function gives it back.
+    # Freezing loses the outputs' names; one more function gives them back.
     @tf.function(input_signature=[spec])
     def named(image):
-        return {head: constants(image)[0]}
+        return dict(zip(names, constants(image), strict=True))
 
     return named.get_concrete_function()
 
@@ -158,7 +157,7 @@ def _at_size(model, size):
         "input_shape": (*size, 3),
         "dtype": "float32",
     }
-    copy = DLASegmenter.from_config(config)
+    copy = type(model).from_config(config)
     copy.set_weights(model.get_weights())
     return copy
 

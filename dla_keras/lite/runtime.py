@@ -1,4 +1,4 @@
-"""Runs a `.tflite` segmentation file on pictures."""
+"""Runs a `.tflite` file on pictures: masks, logits, boundaries."""
 
 import pathlib
 
@@ -9,6 +9,8 @@ from dla_keras.quiet import quiet_stderr
 
 class LiteModel:
     """A `.tflite` file as a function from a picture to its mask.
+
+    `run` gives logits where the file does, `boundaries` what lies between.
 
     Args:
         source: path of the file, or its bytes.
@@ -36,19 +38,30 @@ class LiteModel:
         with quiet_stderr():
             self._interpreter = _interpreter(source, num_threads, self.name)
         (self._input,) = self._interpreter.get_input_details()
-        (self._output,) = self._interpreter.get_output_details()
-        self._check()
+        outputs = _named_outputs(self._interpreter)
+        self._boundary = outputs.pop("boundary", None)
+        self._output = next(iter(outputs.values()), None)
+        if len(outputs) > 1 or not self._fits():
+            raise ValueError(self._misfit())
 
     @property
     def input_shape(self) -> tuple[int, int, int, int]:
         return tuple(map(int, self._input["shape"]))
 
     @property
+    def gives_classes(self) -> bool:
+        return self._output is not None
+
+    @property
     def gives_mask(self) -> bool:
-        return len(self._output["shape"]) == 3
+        return self.gives_classes and len(self._output["shape"]) == 3
+
+    @property
+    def gives_boundaries(self) -> bool:
+        return self._boundary is not None
 
     def run(self, image: np.ndarray) -> np.ndarray:
-        """What the file gives for one picture.
+        """What the file says about the classes in one picture.
 
         Args:
             image: uint8 `(H, W, 3)`, of the file's size.
@@ -56,6 +69,25 @@ class LiteModel:
         Returns:
             A uint8 mask `(H, W)`, or float32 logits `(H, W, classes)`.
         """
+        self._invoke(image)
+        return self._values(self._output, as_they_are=self.gives_mask)
+
+    def boundaries(self, image: np.ndarray) -> np.ndarray:
+        """The probability of a boundary: float32 `(H, W, 1)`.
+
+        Args:
+            image: uint8 `(H, W, 3)`, of the file's size.
+        """
+        self._invoke(image)
+        return self._values(self._boundary)[..., None]
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        output = self.run(image)
+        if self.gives_mask:
+            return output
+        return np.argmax(output, axis=-1).astype(np.uint8)
+
+    def _invoke(self, image):
         image = np.asarray(image)
         if image.dtype != np.uint8 or image.shape != self.input_shape[1:]:
             raise ValueError(
@@ -66,34 +98,44 @@ class LiteModel:
             )
         self._interpreter.set_tensor(self._input["index"], image[None])
         self._interpreter.invoke()
-        output = self._interpreter.get_tensor(self._output["index"])[0]
-        scale, zero_point = self._output["quantization"]
-        if self.gives_mask or not scale:
-            return output
-        return np.float32(scale) * (output.astype(np.float32) - zero_point)
 
-    def __call__(self, image: np.ndarray) -> np.ndarray:
-        output = self.run(image)
-        if self.gives_mask:
-            return output
-        return np.argmax(output, axis=-1).astype(np.uint8)
+    def _values(self, output, as_they_are=False):
+        values = self._interpreter.get_tensor(output["index"])[0]
+        scale, zero_point = output["quantization"]
+        if as_they_are or not scale:
+            return values
+        return np.float32(scale) * (values.astype(np.float32) - zero_point)
 
-    def _check(self):
-        shape, output = self._input["shape"], self._output["shape"]
-        fits = (
+    def _fits(self):
+        shape = self._input["shape"]
+        outputs = [o for o in (self._output, self._boundary) if o is not None]
+        return (
             self._input["dtype"] == np.uint8
             and len(shape) == 4
             and (shape[0], shape[3]) == (1, 3)
-            and len(output) in (3, 4)
-            and list(output[:3]) == list(shape[:3])
-        )
-        if not fits:
-            raise ValueError(
-                "Expected a file that takes one uint8 RGB picture and gives "
-                "a mask or logits of its size, as export_tflite.py writes. "
-                f"Received: {self.name} from {self._input['dtype'].__name__} "
-                f"{shape.tolist()} to {output.tolist()}."
+            and all(
+                len(output["shape"]) in (3, 4)
+                and list(output["shape"][:3]) == list(shape[:3])
+                for output in outputs
             )
+        )
+
+    def _misfit(self):
+        outputs = self._interpreter.get_output_details()
+        return (
+            "Expected a file that takes one uint8 RGB picture and gives a "
+            "mask, logits or boundaries of its size, as export_tflite.py "
+            f"writes. Received: {self.name} from "
+            f"{self._input['dtype'].__name__} {self._input['shape'].tolist()} "
+            f"to {', '.join(str(o['shape'].tolist()) for o in outputs)}."
+        )
+
+
+def _named_outputs(interpreter):
+    """Output -> its details, by the names of the signature if there is one."""
+    if interpreter.get_signature_list():
+        return interpreter.get_signature_runner().get_output_details()
+    return {o["name"]: o for o in interpreter.get_output_details()}
 
 
 def _interpreter(data, num_threads, name):

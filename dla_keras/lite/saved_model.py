@@ -2,25 +2,24 @@
 
 import tensorflow as tf
 
-from dla_keras.lite.conversion import check_segmenter
 from dla_keras.lite.conversion import check_size
-from dla_keras.models.segmenter import DLASegmenter
+from dla_keras.lite.outputs import check_model
+from dla_keras.lite.outputs import named_outputs
 
 # signature -> dtype of the pictures it takes
 SIGNATURES = {"serving_default": tf.uint8, "serving_float": tf.float32}
 
 
 def write_saved_model(
-    model: DLASegmenter, folder, size: tuple[int, int] | None = None
+    model, folder, size: tuple[int, int] | None = None
 ) -> None:
     """Writes a SavedModel with normalisation and mask inside.
 
     Each of `SIGNATURES` takes RGB pictures `image`, 0 to 255, of shape
-    `(N, H, W, 3)`, and gives `mask`, uint8 `(N, H, W)`, and `logits`,
-    float32 `(N, H, W, classes)`.
+    `(N, H, W, 3)`, and gives what `named_outputs` does.
 
     Args:
-        model: a `DLASegmenter`.
+        model: a `DLASegmenter` or a `DLABoundaryDetector`.
         folder: where it is written.
         size: height and width, multiples of 32. Defaults to `None`: what the
             model itself takes.
@@ -28,21 +27,19 @@ def write_saved_model(
     Raises:
         ValueError: for another kind of model or a wrong size.
     """
-    check_segmenter(model)
+    check_model(model)
     if size:
         check_size(size)
     shape = (None, *(size or model.image_shape[:2]), 3)
     # The signatures share one graph of the network, and the weights are
     # tracked without Keras' layers: a quarter of the time to write and read.
     network = tf.function(
-        lambda image: model(image, training=False),
+        lambda image: named_outputs(model, image),
         input_signature=[tf.TensorSpec(shape, tf.float32)],
     )
 
     def serve(image):
-        logits = network(tf.cast(image, tf.float32))
-        mask = tf.cast(tf.argmax(logits, axis=-1), tf.uint8)
-        return {"mask": mask, "logits": logits}
+        return network(tf.cast(image, tf.float32))
 
     signatures = {}
     for name, dtype in SIGNATURES.items():

@@ -1,14 +1,10 @@
 """DLA-Up for segmentation: an RGB picture in, class logits per pixel out."""
 
 import keras
-from keras import initializers
-from keras import layers
 from keras.saving import register_keras_serializable
 
-from dla_keras.layers.iterative import DLAUp
-from dla_keras.layers.normalization import pixel_normalization
-from dla_keras.layers.upsampling import find_upsampling
-from dla_keras.models.backbone import DLABackbone
+from dla_keras.models.dense import dense_features
+from dla_keras.models.dense import pixel_head
 from dla_keras.normalization import IMAGENET_MEAN
 from dla_keras.normalization import IMAGENET_STD
 
@@ -25,6 +21,8 @@ class DLASegmenter(keras.Model):
         upsampling: `"bilinear"` (fixed, for the edge) or `"learned"` (the
             authors' transposed convolutions; their last one is frozen).
             Defaults to `"bilinear"`.
+        boundary_head: whether the same features are also scored for the
+            boundaries between classes. Defaults to `False`.
         drop_path_rate: see `DLABackbone`. Defaults to `0.0`.
         remat: gradient checkpointing: whether training computes inner values
             again instead of keeping them, which takes less memory and more
@@ -41,7 +39,9 @@ class DLASegmenter(keras.Model):
         `(batch, height, width, 3)`: RGB, 0 to 255. The model normalises.
 
     Output shape:
-        `(batch, height, width, num_classes)`: logits.
+        `(batch, height, width, num_classes)`: logits. With a boundary head a
+        dictionary: those as `"classes"`, and as `"boundary"` `(batch, height,
+        width, 1)`, the logit of a boundary.
 
     Raises:
         ValueError: for an unknown argument, or a picture whose sides are not
@@ -60,6 +60,7 @@ class DLASegmenter(keras.Model):
         num_classes,
         head_stride=4,
         upsampling="bilinear",
+        boundary_head=False,
         drop_path_rate=0.0,
         remat=False,
         mean=IMAGENET_MEAN,
@@ -69,11 +70,6 @@ class DLASegmenter(keras.Model):
         input_shape=(None, None, 3),
         **kwargs,
     ):
-        if head_stride not in (2, 4, 8, 16):
-            raise ValueError(
-                "`head_stride` must be 2, 4, 8 or 16. Received: "
-                f"{head_stride!r}."
-            )
         for argument, facts in (
             ("class_names", class_names),
             ("palette", palette),
@@ -83,61 +79,50 @@ class DLASegmenter(keras.Model):
                     f"`{argument}` needs one entry for each of the "
                     f"{num_classes} classes. Received: {len(facts)}."
                 )
-
-        # === Layers ===
         dtype = kwargs.get("dtype")
-        normalize = pixel_normalization(mean, std, dtype=dtype)
-        base = DLABackbone(
-            variant,
-            drop_path_rate=drop_path_rate,
-            remat=remat,
-            input_shape=input_shape,
-            name="base",
-            dtype=dtype,
-        )
-        dla_up = DLAUp(upsampling, remat, name="dla_up", dtype=dtype)
-        fc = layers.Conv2D(
-            num_classes,
-            1,
-            kernel_initializer=initializers.VarianceScaling(
-                2.0, "fan_out", "untruncated_normal"
-            ),
-            name="fc",
-            dtype=dtype,
-        )
-        # Logits leave in the weights' precision, whatever a mixed policy
-        # computes in.
-        up = find_upsampling(upsampling)(
-            head_stride, name="up", dtype=fc.variable_dtype
-        )
-        up.trainable = False  # the authors keep the last one bilinear
 
         # === Functional model ===
-        inputs = keras.Input(input_shape, name="image")
-        levels = base(normalize(inputs))
-        finest = head_stride.bit_length() - 1
-        x = dla_up([levels[f"P{n}"] for n in range(finest, 6)])
-        x = fc(x)  # (N, H/head_stride, W/head_stride, classes)
-        outputs = up(x)  # (N, H, W, classes)
-        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+        features = dense_features(
+            variant,
+            head_stride,
+            upsampling,
+            drop_path_rate,
+            remat,
+            mean,
+            std,
+            input_shape,
+            dtype,
+        )
+        fc, up = pixel_head(num_classes, head_stride, upsampling, dtype)
+        outputs = up(fc(features.values))  # (N, H, W, classes)
+        if boundary_head:
+            boundary_fc, boundary_up = pixel_head(
+                1, head_stride, upsampling, dtype, prefix="boundary_"
+            )
+            boundary = boundary_up(boundary_fc(features.values))
+            outputs = {"classes": outputs, "boundary": boundary}
+        super().__init__(inputs=features.image, outputs=outputs, **kwargs)
 
         # === Attributes ===
-        self.normalize = normalize
-        self.base = base
-        self.dla_up = dla_up
+        self.normalize = features.normalize
+        self.base = features.base
+        self.dla_up = features.dla_up
         self.fc = fc
         self.up = up
+        if boundary_head:
+            self.boundary_fc = boundary_fc
+            self.boundary_up = boundary_up
         self.variant = variant
         self.num_classes = num_classes
         self.head_stride = head_stride
         self.upsampling = upsampling
-        self.drop_path_rate = drop_path_rate
-        self.remat = remat
+        self.boundary_head = boundary_head
         self.mean = tuple(mean)
         self.std = tuple(std)
         self.class_names = class_names and tuple(class_names)
         self.palette = palette and tuple(map(tuple, palette))
         self.image_shape = tuple(input_shape)
+        self._features_config = features.config
 
     def get_config(self):
         return {
@@ -145,15 +130,9 @@ class DLASegmenter(keras.Model):
             "trainable": self.trainable,
             # A functional model's own policy is not what its layers have.
             "dtype": keras.dtype_policies.serialize(self.fc.dtype_policy),
-            "variant": self.variant,
+            **self._features_config,
             "num_classes": self.num_classes,
-            "head_stride": self.head_stride,
-            "upsampling": self.upsampling,
-            "drop_path_rate": self.drop_path_rate,
-            "remat": self.remat,
-            "mean": self.mean,
-            "std": self.std,
+            "boundary_head": self.boundary_head,
             "class_names": self.class_names,
             "palette": self.palette,
-            "input_shape": self.image_shape,
         }

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-from dla_keras.models.segmenter import DLASegmenter
 from dla_keras.weights.recognition import likely_variant
+from dla_keras.weights.torch_conversion import DENSE_MODELS
 from dla_keras.weights.torch_conversion import torch_slots
 
 _HEAD = ("fc.weight", "fc.bias")
@@ -31,11 +31,11 @@ def load_torch_state(
     - levels beyond the last one that a backbone builds.
 
     A classifier's or backbone's weights (no name begins with `base.`) go
-    into a segmenter's backbone; the rest of the segmenter stays as it is.
+    into a dense model's backbone; the rest of it stays as it is.
     Where anything else differs, the whole model is left as it was.
 
     Args:
-        model: a `DLABackbone`, a `DLAClassifier` or a `DLASegmenter`.
+        model: any of this package's.
         state: PyTorch name -> array, as in a `state_dict`.
 
     Raises:
@@ -48,7 +48,7 @@ def load_torch_state(
     >>> state = dla_keras.weights.torch_state(dla_keras.DLA34())
     >>> load_torch_state(model, state)
     """
-    if isinstance(model, DLASegmenter) and not any(
+    if isinstance(model, DENSE_MODELS) and not any(
         name.startswith("base.") for name in state
     ):
         model = model.base
@@ -110,10 +110,11 @@ def _likely_cause(model, state, faults):
             f"The file looks like {variant} and the model is {model.variant}: "
             f"build {variant!r}, or pass a file of {model.variant}."
         )
-    segmenter = isinstance(model, DLASegmenter)
+    segmenter = isinstance(model, DENSE_MODELS)
     bias = state.get("fc.0.bias" if segmenter else "fc.bias")
-    if faults.keys() <= _CLASSES and bias is not None:
-        argument = "num_classes" if segmenter else "classes"
+    argument = "num_classes" if segmenter else "classes"
+    resizable = hasattr(model, argument)  # a boundary detector is not
+    if resizable and faults.keys() <= _CLASSES and bias is not None:
         ours, theirs = getattr(model, argument), len(bias)
         head = f", then take `model.with_head(classes={ours})`; or load into "
         return (

@@ -26,7 +26,7 @@ def load_pretrained(model: keras.Model, weights: str | os.PathLike) -> None:
     strict: see `dla_keras.weights.load_torch_state`.
 
     Args:
-        model: a `DLABackbone`, a `DLAClassifier` or a `DLASegmenter`.
+        model: any of this package's.
         weights: `"imagenet"` for the authors' weights of the model's variant,
             `"imagenet_osmr"` for better ones trained anew, a name of
             `dla_keras.PRESETS`; or the path of a file: `.keras`,

@@ -18,8 +18,12 @@ from dla_keras.layers.blocks import Bottle2neck
 from dla_keras.layers.convolution import ConvBN
 from dla_keras.layers.upsampling import LearnedUpsampling
 from dla_keras.models.backbone import DLABackbone
+from dla_keras.models.boundary_detector import DLABoundaryDetector
 from dla_keras.models.classifier import DLAClassifier
 from dla_keras.models.segmenter import DLASegmenter
+
+# Models with a backbone, DLA-Up and scores per pixel.
+DENSE_MODELS = (DLABoundaryDetector, DLASegmenter)
 
 
 @dataclass(frozen=True)
@@ -162,7 +166,7 @@ def torch_slots(model: keras.Model) -> dict[str, Slot]:
     """Every PyTorch name that `model` has a place for.
 
     Args:
-        model: a `DLABackbone`, a `DLAClassifier` or a `DLASegmenter`.
+        model: any of this package's.
 
     Raises:
         ValueError: for any other model.
@@ -177,17 +181,22 @@ def torch_slots(model: keras.Model) -> dict[str, Slot]:
         parts = [(model, "")]
     elif isinstance(model, DLAClassifier):
         parts = [(model.backbone, ""), (model.fc, "fc")]
-    elif isinstance(model, DLASegmenter):
+    elif isinstance(model, DENSE_MODELS):
         parts = [
             (model.base, "base"),
             (model.dla_up, "dla_up"),
             (model.fc, "fc.0"),
             (model.up, "up"),
         ]
+        if getattr(model, "boundary_head", False):  # not the authors'
+            parts += [
+                (model.boundary_fc, "boundary_fc.0"),
+                (model.boundary_up, "boundary_up"),
+            ]
     else:
         raise ValueError(
-            "Expected a DLABackbone, a DLAClassifier or a DLASegmenter. "
-            f"Received: {type(model).__name__} {getattr(model, 'name', '')!r}."
+            "Expected a model of dla_keras. Received: "
+            f"{type(model).__name__} {getattr(model, 'name', '')!r}."
         )
     return {
         name: slot
@@ -205,7 +214,7 @@ def torch_state(model: keras.Model) -> dict[str, np.ndarray]:
     PyTorch's batch norm does not insist on).
 
     Args:
-        model: a `DLABackbone`, a `DLAClassifier` or a `DLASegmenter`.
+        model: any of this package's.
 
     Returns:
         PyTorch name -> float32 array.

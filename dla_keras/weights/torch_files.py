@@ -74,7 +74,7 @@ def load_torch_weights(model: keras.Model, path: str | os.PathLike) -> None:
     and anything else that differs is an error that leaves the model alone.
 
     Args:
-        model: a `DLABackbone`, a `DLAClassifier` or a `DLASegmenter`.
+        model: any of this package's.
         path: see `read_torch_file`.
 
     Raises:
@@ -100,7 +100,7 @@ def save_torch_weights(model: keras.Model, path: str | os.PathLike) -> None:
     A classifier's file is what timm's model of the same name loads strictly.
 
     Args:
-        model: a `DLABackbone`, a `DLAClassifier` or a `DLASegmenter`.
+        model: any of this package's.
         path: where to; ends in `.safetensors`.
 
     Raises:

@@ -1,0 +1,115 @@
+"""A trained boundary network beside Sobel and Canny, by the same benchmark.
+
+    python benchmarks/boundary_detectors.py --data-dir BSDS500/data \
+        --model runs/x/model.keras
+
+Sobel's magnitude and Canny are scikit-image's, on grey pictures smoothed as
+suits each best (sigma 2 for both, of 1, 1.5, 2, 2.5 and 3 on 40 training
+pictures). Canny gives a mask; its map is, for every pixel, the highest of many
+thresholds at which it is still in the mask.
+"""
+
+import argparse
+import pathlib
+import sys
+
+import numpy as np
+from skimage.feature import canny
+from skimage.filters import gaussian
+from skimage.filters import sobel
+from tqdm import tqdm
+
+import dla_keras  # noqa: F401 first: it quietens TensorFlow
+from dla_keras.boundary_evaluation import evaluate_boundary_split
+from dla_keras.boundary_evaluation import soft_boundaries
+from dla_keras.boundary_figures import precision_recall_figure
+from dla_keras.boundary_thinning import suppress_non_maxima
+from dla_keras.commands import run_command
+from dla_keras.data.boundary_splits import open_boundary_split
+from dla_keras.files import write_json
+from dla_keras.model_files import open_boundaries
+from dla_keras.multiscale import parse_scales
+from dla_keras.tables import text_table
+
+CANNY_THRESHOLDS = np.geomspace(0.005, 0.5, 40)  # of a gradient, at most 1
+
+
+def _grey(image, sigma):
+    return gaussian(image.astype(np.float64).mean(-1) / 255, sigma)
+
+
+def find_sobel(example, sigma):
+    magnitude = sobel(_grey(example.image, sigma))
+    # 0.5 spreads over 0 to 1 what sharp edges of smoothed pictures have.
+    return np.clip(suppress_non_maxima(np.clip(magnitude / 0.5, 0, 1)), 0, 1)
+
+
+def find_canny(example, sigma):
+    grey = example.image.astype(np.float64).mean(-1) / 255
+    steps = np.linspace(0, 1, len(CANNY_THRESHOLDS) + 1)[1:]
+    soft_map = np.zeros(grey.shape)
+    for step, high in zip(steps, CANNY_THRESHOLDS, strict=True):
+        soft_map[canny(grey, sigma, 0.4 * high, high)] = step
+    return soft_map
+
+
+def detectors(args):
+    """Name -> example -> boundary map."""
+    found = {
+        "Sobel, ridges": lambda example: find_sobel(example, args.sigma),
+        "Canny": lambda example: find_canny(example, args.sigma),
+    }
+    if args.model:
+        predict = open_boundaries(args.model)
+        found["DLA-34-Up"] = soft_boundaries(predict)
+        scales = parse_scales(args.scales)
+        found["DLA-34-Up, scales and mirror"] = soft_boundaries(
+            predict, scales, flip=True
+        )
+    return found
+
+
+def compare(args) -> None:
+    split = open_boundary_split("bsds500", args.split, args.data_dir)
+    examples = [split[index] for index in range(args.pictures or len(split))]
+    results = {}
+    for name, find in detectors(args).items():
+        results[name] = evaluate_boundary_split(
+            find,
+            examples,
+            args.thresholds,
+            args.processes,
+            lambda indices, name=name: tqdm(indices, name),
+        )
+    output = pathlib.Path(args.output)
+    write_json(output / "scores.json", results)
+    precision_recall_figure(results, output / "precision_recall.png")
+    rows = [
+        (name, *(f"{scores[key]:.3f}" for key in ("ods_f", "ois_f", "ap")))
+        for name, scores in results.items()
+    ]
+    header = (f"bsds500 {args.split}, {len(examples)} pictures",)
+    print(text_table((*header, "ODS", "OIS", "AP"), rows))
+
+
+def main(argv=None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__.split("\n")[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--data-dir", required=True, help="BSDS500: groundTruth and images")
+    add("--model", help="of a boundary network")
+    add("--split", default="val")
+    add("--pictures", type=int, help="only the first so many")
+    add("--thresholds", type=int, default=99)
+    add("--scales", default="0.5,1,1.5")
+    add("--sigma", type=float, default=2.0, help="of Sobel and Canny")
+    add("--processes", type=int, help="default: one per processor")
+    add("--output", default="runs/boundary_detectors", help="a folder")
+    args = parser.parse_args(argv)
+    return run_command(lambda: compare(args))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
