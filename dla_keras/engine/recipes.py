@@ -111,6 +111,7 @@ BOUNDARIES = {
         **_PAPER,
         "dataset": "bsds500",
         "size": "224x224",
+        "scale": (1.0, 1.0),
         "rotation": 180.0,
         "batch_size": 4,
         "steps": 1500,
