@@ -45,6 +45,7 @@ def run(backend, arguments):
     assert result.returncode == 0, (result.stdout + result.stderr)[-5000:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_same_numbers(backend):
     few = "DLA46C or dla34up_c19_d4"

@@ -45,12 +45,17 @@ SEGMENTATION = {
         **_PAPER,
         "dataset": "camvid",
         "size": "192x256",
+        # Twenty epochs: with the paper's crops, mIoU 0.399 instead of more.
+        "scale": (0.8, 1.4),
+        "rotation": 5.0,
+        "jitter": 0.2,
+        "class_weighting": 0.3,
         "batch_size": 4,
         "steps": 1800,
         "learning_rate": 0.02,
         # A finished run's mIoU rose from 0.553 to 0.575 by this alone.
         "recalibrate_bn": 20,
-        "validate_every": 4,
+        "validate_every": 10,
     },
     "bdd100k": {
         **_PAPER,
