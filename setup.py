@@ -25,6 +25,7 @@ EXTRAS = {
     "export": [
         *TENSORFLOW,
         "ai-edge-litert>=2.1",
+        "flatbuffers",
         "pillow",
         "tf_keras>=2.20",
         "tensorflow-model-optimization>=0.8",

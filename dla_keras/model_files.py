@@ -168,7 +168,9 @@ def _open_tflite(path, num_threads):
     probabilities = None
     if not model.gives_mask:
         probabilities = Predictor(lambda image: softmax(model.run(image)), size)
-    return ModelFile(Predictor(model, size), probabilities)
+    return ModelFile(
+        Predictor(model, size), probabilities, model.class_names, model.palette
+    )
 
 
 def _open_saved_model(path):

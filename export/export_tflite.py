@@ -5,9 +5,10 @@ python export/export_tflite.py --model runs/x/model.keras \
 
 The file takes one uint8 RGB picture (1, H, W, 3), normalises it itself and
 gives the mask (1, H, W), or logits with `--head logits`; where the model finds
-boundaries, their probability too. It is compared with the Keras model on
-pictures of the val split; below `--min-agreement` it is not written and the
-exit code is 1.
+boundaries, their probability too. Names, colours, origin and scores are inside
+(`dla_keras/lite/facts.py`), and the metadata that MediaPipe Tasks reads. The
+file is compared with the Keras model on pictures of the val split; below
+`--min-agreement` it is not written and the exit code is 1.
 """
 
 import os
@@ -22,7 +23,9 @@ from dla_keras.lite.arguments import print_table
 from dla_keras.lite.conversion import HEADS
 from dla_keras.lite.conversion import MIN_AGREEMENT
 from dla_keras.lite.conversion import convert
+from dla_keras.lite.facts import collect_facts
 from dla_keras.lite.inspection import inspect
+from dla_keras.lite.metadata import describe
 from dla_keras.lite.pictures import take_pictures
 from dla_keras.lite.runtime import LiteModel
 from dla_keras.lite.verification import agreement
@@ -74,6 +77,8 @@ def export(args) -> None:
             calibration = take_pictures(*source, "train", count)
         model = load_dense_model(args.model)
     data = convert(model, size, args.precision, args.head, calibration)
+    facts = collect_facts(model, data, args.precision, args.model)
+    data = describe(data, facts)
     lite_model = LiteModel(data, num_threads=args.threads)
     found = agreement(model, lite_model, held_out)
     minimum = args.min_agreement

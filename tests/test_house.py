@@ -38,6 +38,7 @@ ALLOWED = {
         "commands",
         "files",
         "quiet",
+        "version",
     },
 }
 MAY_USE_TENSORFLOW = {
@@ -45,6 +46,7 @@ MAY_USE_TENSORFLOW = {
     "lite",
     "engine",
     "inference",  # for models in TensorFlow's formats, when called
+    "model_files",  # likewise
     "quiet",  # if it is the backend
 }
 

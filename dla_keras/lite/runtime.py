@@ -4,13 +4,15 @@ import pathlib
 
 import numpy as np
 
+from dla_keras.lite.facts import read_facts
 from dla_keras.quiet import quiet_stderr
 
 
 class LiteModel:
     """A `.tflite` file as a function from a picture to its mask.
 
-    `run` gives logits where the file does, `boundaries` what lies between.
+    `run` gives logits where the file does, `boundaries` what lies between;
+    `class_names` and `palette` are what the file says of its classes.
 
     Args:
         source: path of the file, or its bytes.
@@ -37,6 +39,10 @@ class LiteModel:
             self.name = f"{len(source)} bytes"
         with quiet_stderr():
             self._interpreter = _interpreter(source, num_threads, self.name)
+        # Another exporter's file says nothing.
+        classes = (read_facts(bytes(source)) or {}).get("classes") or ()
+        self.class_names = tuple(c["name"] for c in classes) or None
+        self.palette = tuple(tuple(c["color"]) for c in classes) or None
         (self._input,) = self._interpreter.get_input_details()
         outputs = _named_outputs(self._interpreter)
         self._boundary = outputs.pop("boundary", None)

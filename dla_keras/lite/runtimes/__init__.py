@@ -1,0 +1,1 @@
+"""The same `.tflite` file in every runtime that phones and boards have."""

@@ -1,0 +1,99 @@
+"""How far two runtimes' outputs are apart, and how far they may be."""
+
+import dataclasses
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Bound:
+    """How far outputs may be apart.
+
+    Args:
+        difference: largest, as a share of the expected scores' range.
+        agreement: least share of pixels with the same class.
+    """
+
+    difference: float
+    agreement: float
+
+
+# (numbers of the file, kernels) -> bound.
+BOUNDS = {
+    # Sums run in another order on another processor: 6e-8 each, in some
+    # hundred layers. Scores that close are one pixel in a thousand.
+    ("float", "xnnpack"): Bound(1e-4, 0.999),
+    ("float", "builtin"): Bound(1e-4, 0.999),
+    # XNNPACK's integers are the same everywhere, to the bit.
+    ("integer", "xnnpack"): Bound(0.0, 1.0),
+    # The builtin kernels round in their own way on each processor: by 1 or 2
+    # steps in each layer, and later layers add to it.
+    ("integer", "builtin"): Bound(0.25, 0.9),
+    # MediaPipe's XNNPACK gives the same bits, but for an inner QUANTIZE: one
+    # value in a thousand falls to the other side.
+    ("integer", "mediapipe"): Bound(0.25, 0.98),
+}
+
+
+# A probability this close is as good as the same.
+SAME_PROBABILITY = 0.05
+
+
+def compare(expected, outputs, kind: str, bound: Bound) -> dict:
+    """Judges a runtime's outputs.
+
+    Args:
+        expected: uint8 or float32; class ids `(n, height, width)`, logits
+            `(n, height, width, classes)` or boundaries `(n, height, width)`.
+        outputs: likewise.
+        kind: `"class_ids"`, `"logits"` or `"boundary"`.
+        bound: that they must keep.
+
+    Returns:
+        `equal` (share of equal values), `difference` (the largest, `None` for
+        class ids), `agreement` (share of pixels with the same class, or nearly
+        the same probability) and `verdict`.
+
+    Example:
+
+    >>> mask = np.zeros((1, 2, 2), "uint8")
+    >>> compare(mask, mask, "class_ids", Bound(0.0, 1.0))["verdict"]
+    'equal'
+    """
+    if expected.shape != outputs.shape or expected.dtype != outputs.dtype:
+        return {
+            "verdict": f"FAILED: expected {expected.dtype} {expected.shape}, "
+            f"received {outputs.dtype} {outputs.shape}"
+        }
+    equal = float((expected == outputs).mean())
+    if kind == "class_ids":
+        difference, allowed, agreement = None, None, equal
+    else:
+        one = 256.0 if expected.dtype == np.uint8 else 1.0  # a probability
+        expected, outputs = expected.astype(float), outputs.astype(float)
+        distance = np.abs(expected - outputs)
+        difference = float(distance.max())
+        if kind == "logits":
+            same = expected.argmax(-1) == outputs.argmax(-1)
+            allowed = bound.difference * float(np.ptp(expected))
+        else:
+            same = distance <= SAME_PROBABILITY * one
+            allowed = bound.difference * one
+        agreement = float(same.mean())
+    return {
+        "equal": equal,
+        "difference": difference,
+        "agreement": agreement,
+        "verdict": _verdict(equal, difference, allowed, agreement, bound),
+    }
+
+
+def _verdict(equal, difference, allowed, agreement, bound):
+    if equal == 1.0:
+        return "equal"
+    # Written so that a NaN fails.
+    if difference is not None and not difference <= allowed:
+        return f"FAILED: difference {difference:.3g}, allowed {allowed:.3g}"
+    if not agreement >= bound.agreement:
+        return f"FAILED: agreement {agreement:.4f}, least {bound.agreement}"
+    return "close"
