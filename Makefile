@@ -9,7 +9,7 @@ DEMO := runs/demo
 BACKEND ?= jax
 EVERY_BACKEND := golden models layers weights pretrained flattening
 
-.PHONY: demo test slow backends lint clean
+.PHONY: demo web test slow backends test-web lint clean
 
 $(BIN)/.installed: setup.py constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -37,6 +37,10 @@ demo: $(BIN)/.installed
 	  "$(DEMO)/int8.tflite.evaluation/predictions.png (what a phone would show)."
 	@echo "Table: $(DEMO)/table.md"
 
+web: $(BIN)/.installed
+	$(BIN)/python web_demo/make_models.py --run-dir $(DEMO)
+	cd web_demo && npm ci --no-audit --no-fund && node serve.mjs
+
 test: $(BIN)/.installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
@@ -46,6 +50,10 @@ slow: $(BIN)/.installed
 backends: $(BIN)/.installed
 	KERAS_BACKEND=$(BACKEND) $(BIN)/python -m pytest -n 2 \
 	  $(EVERY_BACKEND:%=tests/test_%.py)
+
+# Chromium has to be there; it takes three minutes.
+test-web: $(BIN)/.installed
+	cd web_demo && npm ci --no-audit --no-fund && npm test
 
 lint: $(BIN)/.installed
 	$(BIN)/ruff check .

@@ -1,0 +1,75 @@
+// Where models come from, and one of them at a time running.
+
+import {download} from "./download.js";
+import {checkModel} from "./requirements.js";
+import {Runner} from "./runner.js";
+
+/**
+ * @typedef {object} ModelSource
+ * @property {string} name of its file
+ * @property {(onProgress: (share: number?) => void) => Promise<Uint8Array>}
+ *     bytes fetches or reads it
+ */
+
+/** @return {ModelSource} of a file that the reader chose */
+export function fileSource(file) {
+  return {
+    name: file.name,
+    bytes: async () => new Uint8Array(await file.arrayBuffer()),
+  };
+}
+
+/** @return {ModelSource} of a shipped model */
+export function shippedSource(name) {
+  const url = new URL(`models/${name}`, document.baseURI);
+  return {name, bytes: (onProgress) => download(url, onProgress)};
+}
+
+/** @return {Promise<{models: object[], samples: string[]}>} what is shipped */
+export async function shippedList() {
+  const bytes = await download("models/list.json", () => {});
+  return JSON.parse(new TextDecoder().decode(bytes));
+}
+
+/** @return {string} for instance "DLA-46-C, int8, 2.0 MB" */
+export function label({file, bytes, name, precision}) {
+  const size = `${(bytes / 1e6).toFixed(1)} MB`;
+  return name ? `${name}, ${precision}, ${size}` : `${file}, ${size}`;
+}
+
+/** @return {string} what the page says of a model that runs */
+export function describe({facts, threads}) {
+  const {name, precision, height, width, classes, miou} = facts;
+  return [
+    name,
+    precision,
+    `${height} × ${width} pixels`,
+    `${classes.length} classes`,
+    miou === null ? "" : `mIoU ${miou.toFixed(3)}`,
+    threads === 1 ? "1 thread" : `${threads} threads`,
+  ].filter(Boolean).join(" · ");
+}
+
+/**
+ * Opens a model in a worker.
+ *
+ * @param {ModelSource} source
+ * @param {number} threads at most
+ * @param {(what: string, share: number?) => void} onLoading
+ * @return {Promise<Runner>}
+ * @throws {Error} with a sentence
+ */
+export async function openModel(source, threads, onLoading) {
+  const {name} = source;
+  try {
+    const bytes = await source.bytes(
+      (share) => onLoading(`Loading ${name}`, share));
+    const facts = checkModel(bytes);
+    return await Runner.open(bytes, facts, threads, (share) =>
+      onLoading(
+        share === 1 ? `Starting ${name}` : "Loading the runtime",
+        share === 1 ? null : share));
+  } catch (error) {
+    throw new Error(`${name} cannot be used. ${error.message}`);
+  }
+}

@@ -1,0 +1,221 @@
+// Ties the page together: a model, something to look at, and the result.
+
+import {startCamera, stopCamera} from "./camera.js";
+import {Legend, summary} from "./legend.js";
+import {Meter} from "./meter.js";
+import {
+  describe, fileSource, label, openModel, shippedList, shippedSource,
+} from "./models.js";
+import {Notices} from "./notices.js";
+import {readPicture} from "./picture_file.js";
+import {Stage} from "./stage.js";
+
+const MAX_THREADS = 4; // more gain little in networks of this size
+const element = (id) => document.getElementById(id);
+const video = element("video");
+const notices = new Notices({
+  status: element("status"),
+  alert: element("alert"),
+  alertText: element("alert-text"),
+  alertClose: element("alert-close"),
+  loading: element("loading"),
+  loadingLabel: element("progress-label"),
+  progress: element("progress"),
+});
+const stage = new Stage({
+  frame: element("frame"),
+  picture: element("picture"),
+  mask: element("mask"),
+  pointed: element("pointed"),
+});
+const legend = new Legend(element("legend"));
+const meter = new Meter({
+  prepare: element("prepare"),
+  infer: element("infer"),
+  draw: element("draw"),
+  rate: element("rate"),
+});
+
+let runner = null; // the model that runs
+let source = null; // where it came from
+let still = null; // the picture on show: {blob, name}
+let live = false; // whether the camera runs
+// Who began last wins: what it overtook ends without a trace.
+let modelTurn = 0;
+let pictureTurn = 0;
+
+async function useModel(next) {
+  const turn = ++modelTurn;
+  const threads = Number(element("threads").value);
+  const current = () => turn === modelTurn;
+  notices.loading(`Loading ${next.name}`);
+  try {
+    const opened = await openModel(next, threads, (what, share) => {
+      if (current()) notices.loading(what, share);
+    });
+    if (!current()) return opened.close();
+    runner?.close();
+    runner = opened;
+    source = next;
+    element("facts").textContent = describe(runner);
+    legend.setClasses(runner.facts.classes);
+    meter.reset();
+    notices.clear();
+    notices.status(`${next.name} is ready.`);
+    if (still && !live) await showStill(still);
+  } catch (error) {
+    if (current()) notices.fail(error.message);
+  } finally {
+    if (current()) {
+      notices.loading("");
+      element("model").value = source?.name ?? "";
+    }
+  }
+}
+
+/** Shows a picture file and its mask, and keeps it for the next model. */
+async function showStill(next) {
+  const turn = ++pictureTurn;
+  setLive(false);
+  try {
+    const picture = await readPicture(next.blob, next.name);
+    still = next;
+    if (!runner) throw new Error("No model is loaded yet: choose one first.");
+    const result = await runner.segment(picture);
+    if (turn !== pictureTurn) return result.picture.close();
+    draw(result);
+    notices.clear();
+    const largest = summary(runner.facts.classes, result.shares);
+    notices.status(`${next.name}. ${largest}`);
+    element("picture").setAttribute("aria-label", next.name);
+  } catch (error) {
+    if (turn === pictureTurn) notices.fail(error.message);
+  }
+}
+
+function draw({picture, mask, shares, latency}) {
+  const start = performance.now();
+  stage.show(picture, mask, runner.facts.classes);
+  legend.setShares(shares);
+  picture.close();
+  element("empty").hidden = true;
+  const painting = performance.now() - start;
+  meter.add({...latency, draw: latency.draw + painting});
+}
+
+async function toggleCamera() {
+  if (live) return setLive(false);
+  const turn = ++pictureTurn;
+  try {
+    if (!runner) throw new Error("No model is loaded yet: choose one first.");
+    await startCamera(video);
+  } catch (error) {
+    return notices.fail(error.message);
+  }
+  if (turn !== pictureTurn) return stopCamera(video);
+  setLive(true);
+  notices.clear();
+  notices.status("The camera is running.");
+  element("picture").setAttribute("aria-label", "Live camera");
+  while (live) {
+    await showFrame();
+    await new Promise(requestAnimationFrame);
+  }
+}
+
+async function showFrame() {
+  const mine = runner;
+  try {
+    const result = await mine.segment(await createImageBitmap(video));
+    if (live && mine === runner) draw(result);
+    else result.picture.close();
+  } catch (error) {
+    if (mine !== runner) return; // another model took over in between
+    setLive(false);
+    notices.fail(`The camera stopped. ${error.message}`);
+  }
+}
+
+function setLive(on) {
+  if (live !== on) meter.reset();
+  if (live && !on) {
+    stopCamera(video);
+    notices.status("The camera is off.");
+  }
+  live = on;
+  element("camera").setAttribute("aria-pressed", on);
+  element("camera").textContent = on ? "Stop camera" : "Start camera";
+}
+
+/** A file that was chosen or dropped: a model by its ending, or a picture. */
+function openFile(file) {
+  if (!file) return;
+  if (file.name.endsWith(".tflite")) useModel(fileSource(file));
+  else showStill({blob: file, name: file.name});
+}
+
+function offerThreads() {
+  const most = self.crossOriginIsolated ? navigator.hardwareConcurrency : 1;
+  const counts = Math.min(most, MAX_THREADS);
+  for (let count = 1; count <= counts; count++) {
+    element("threads").add(new Option(count, count, false, count === counts));
+  }
+  element("threads").disabled = counts === 1;
+  element("threads-note").hidden = self.crossOriginIsolated;
+}
+
+async function offerShipped() {
+  const {models, samples} = await shippedList().catch((error) => {
+    notices.fail(error.message);
+    return {models: [], samples: []};
+  });
+  const select = element("model");
+  for (const model of models) select.add(new Option(label(model), model.file));
+  select.disabled = !models.length;
+  for (const [index, name] of samples.entries()) offerSample(index, name);
+  const [first] = models;
+  if (!first) notices.status("No models are shipped here: open a .tflite file.");
+  if (first) await useModel(shippedSource(first.file));
+  // Something to see at once, unless the reader was faster.
+  if (runner && !still && !live) element("samples").firstChild?.click();
+}
+
+function offerSample(index, name) {
+  const url = `models/${name}`;
+  const button = document.createElement("button");
+  const image = document.createElement("img");
+  Object.assign(image, {src: url, alt: `Sample ${index + 1}`});
+  button.type = "button";
+  button.append(image);
+  button.onclick = async () => {
+    const response = await fetch(url);
+    showStill({blob: await response.blob(), name: image.alt});
+  };
+  element("samples").append(button);
+}
+
+function listen() {
+  element("model").onchange = ({target}) => useModel(shippedSource(target.value));
+  element("threads").onchange = () => source && useModel(source);
+  element("camera").onclick = toggleCamera;
+  element("opacity").oninput = ({target}) => {
+    stage.setOpacity(target.value / 100);
+    element("opacity-text").textContent = `${target.value} %`;
+  };
+  for (const id of ["model-file", "picture-file"]) {
+    element(id).onchange = ({target}) => {
+      openFile(target.files[0]);
+      target.value = ""; // the same file may be chosen again
+    };
+  }
+  document.ondragover = (event) => event.preventDefault();
+  document.ondrop = (event) => {
+    event.preventDefault();
+    openFile(event.dataTransfer.files[0]);
+  };
+}
+
+listen();
+offerThreads();
+stage.setOpacity(element("opacity").value / 100);
+offerShipped();

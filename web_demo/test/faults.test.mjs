@@ -1,0 +1,119 @@
+// What goes wrong becomes a sentence, and the page goes on working.
+
+import assert from "node:assert/strict";
+import {mkdtemp, rm} from "node:fs/promises";
+import {tmpdir} from "node:os";
+import path from "node:path";
+import {after, test} from "node:test";
+
+import {chooseModel, FAKE_CAMERA, fixture, openPage, refusal} from "./browser.mjs";
+
+// file -> what its sentence must say
+const REFUSED = {
+  "letter.tflite": /no \.tflite file/,
+  "cut.tflite": /cut short or damaged/,
+  "int8-input.tflite": /takes int8 numbers.*Export it with export_tflite/,
+  "int8-output.tflite": /gives int8 numbers/,
+  "float-input.tflite": /takes float32 \(1, 64, 96, 3\)/,
+  "open-batch.tflite": /size is left open.*dynamic batch/,
+  "no-facts.tflite": /says nothing about its classes/,
+  "broken-facts.tflite": /facts.*are damaged/,
+  "later-format.tflite": /format 2; this page reads format 1/,
+  "boundary.tflite": /made for boundary/,
+  "no-classes.tflite": /facts are incomplete/,
+  "other-classes.tflite": /facts and its network differ/,
+  "unknown-operation.tflite": /browser's runtime refuses it/,
+};
+
+test("each faulty file is refused in a sentence", async (t) => {
+  const page = await openPage();
+  const before = await page.locator("#facts").textContent();
+  for (const [name, sentence] of Object.entries(REFUSED)) {
+    await t.test(name, async () => {
+      await chooseModel(page, name);
+      const text = await refusal(page);
+      assert.match(text, sentence);
+      assert.ok(text.startsWith(`${name} cannot be used. `), text);
+      assert.match(text, /\.$/);
+      await page.getByRole("button", {name: "Close"}).click();
+    });
+  }
+  await t.test("a picture that is none", async () => {
+    const file = fixture("faults/letter.png");
+    await page.locator("#picture-file").setInputFiles(file);
+    assert.match(await refusal(page), /letter\.png is no picture/);
+  });
+  await t.test("the model before still runs, and its list shows it", async () => {
+    assert.equal(await page.locator("#facts").textContent(), before);
+    assert.match(await page.locator("#model").inputValue(), /^int8-/);
+    await page.getByAltText("Sample 2").click();
+    await page.getByText(/^Sample 2\./).waitFor();
+    assert.ok(await page.getByRole("alert").isHidden());
+    assert.deepEqual(page.faults, []);
+  });
+});
+
+test("a model that cannot be fetched", async () => {
+  const page = await openPage();
+  await page.route("**/float32-64x96.tflite", (route) => route.abort());
+  await page.locator("#model").selectOption("float32-64x96.tflite");
+  assert.match(await refusal(page), /float32-64x96\.tflite could not be fetched/);
+});
+
+test("nothing shipped", async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), "no-models-"));
+  after(() => rm(folder, {recursive: true}));
+  const page = await openPage({models: folder, ready: false});
+  await page.getByText("No models are shipped here").waitFor();
+  await page.getByRole("button", {name: "Start camera"}).click();
+  assert.match(await refusal(page), /No model is loaded yet/);
+  const file = fixture("models/int8-64x96.tflite");
+  await page.locator("#model-file").setInputFiles(file);
+  await page.getByText("int8-64x96.tflite is ready").waitFor();
+});
+
+// The last flag of each makes Chromium such a browser; nothing is faked.
+const CAMERAS = {
+  "no camera": {
+    flags: ["--use-fake-ui-for-media-stream"],
+    sentence: /No camera was found/,
+  },
+  "permission refused": {
+    flags: ["--use-fake-device-for-media-stream", "--deny-permission-prompts"],
+    sentence: /The camera was refused/,
+  },
+};
+
+for (const [name, {flags, sentence}] of Object.entries(CAMERAS)) {
+  test(name, async () => {
+    const page = await openPage({flags});
+    const button = page.getByRole("button", {name: "Start camera"});
+    await button.click();
+    assert.match(await refusal(page), sentence);
+    assert.equal(await button.getAttribute("aria-pressed"), "false");
+    await page.getByAltText("Sample 2").click();
+    await page.getByText(/^Sample 2\./).waitFor();
+  });
+}
+
+test("the camera starts, survives a change of model, and stops", async () => {
+  const page = await openPage({flags: FAKE_CAMERA});
+  await page.getByRole("button", {name: "Start camera"}).click();
+  await page.locator("#rate", {hasText: /\d/}).waitFor();
+  await page.locator("#model").selectOption("float32-64x96.tflite");
+  await page.locator("#facts", {hasText: "float32"}).waitFor();
+  await page.locator("#rate", {hasText: /\d/}).waitFor();
+  await page.getByRole("button", {name: "Stop camera"}).click();
+  await page.getByText("The camera is off").waitFor();
+  const tracks = await page.locator("video").evaluate((video) => video.srcObject);
+  assert.equal(tracks, null);
+  assert.ok(await page.getByRole("alert").isHidden());
+});
+
+test("a browser whose WebAssembly has no SIMD", async () => {
+  // V8 compiles SIMD with SSE 4.1 only.
+  const flags = ["--js-flags=--no-enable-sse4-1"];
+  const page = await openPage({flags, ready: false});
+  assert.match(await refusal(page), /no WebAssembly with SIMD/);
+  assert.ok(await page.getByRole("button", {name: "Close"}).isEnabled());
+});

@@ -1,0 +1,106 @@
+// The browser's masks are Python's: the same `.tflite` file, the same picture
+// of any size, the same class for each pixel.
+
+import assert from "node:assert/strict";
+import {readFile} from "node:fs/promises";
+import {test} from "node:test";
+import {fileURLToPath} from "node:url";
+
+import {fixture, openPage} from "./browser.mjs";
+
+const MASKS = JSON.parse(await readFile(fixture("pictures/masks.json"), "utf8"));
+const BUILDS = new URL("../node_modules/@litertjs/core/wasm/", import.meta.url);
+
+/**
+ * Inside the page, with its own parts: pictures to what enters the network and
+ * what comes out. Bytes travel as base64.
+ */
+async function segmentAll({name, pictures, threads}) {
+  const load = (part) => import(new URL(`src/${part}.js`, document.baseURI));
+  const [{Runner}, {checkModel}, {readPicture}, {fitPicture}] =
+    await Promise.all(
+      ["runner", "requirements", "picture_file", "fit_picture"].map(load));
+  const encode = (bytes) => btoa(
+    Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+  const fetched = await fetch(`models/${name}.tflite`);
+  const bytes = new Uint8Array(await fetched.arrayBuffer());
+  const facts = checkModel(bytes);
+  const runner = await Runner.open(bytes, facts, threads, () => {});
+  const results = [];
+  for (const text of pictures) {
+    const png = Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
+    const sent = await readPicture(new Blob([png]), "a picture");
+    const {picture, mask} = await runner.segment(sent);
+    const {width, height} = picture;
+    const surface = new OffscreenCanvas(width, height).getContext("2d");
+    surface.drawImage(picture, 0, 0);
+    const {data} = surface.getImageData(0, 0, width, height);
+    const input = fitPicture(data, height, width, facts);
+    results.push({input: encode(input), mask: encode(mask)});
+  }
+  runner.close();
+  return {results, threads: runner.threads};
+}
+
+/** The largest share of pixels that differ in one of a model's masks. */
+async function largestDifference(page, name, threads) {
+  const stems = MASKS[name].map(({stem}) => stem);
+  const read = (ending, encoding) => Promise.all(stems.map((stem) =>
+    readFile(fixture(`pictures/${stem}.${ending}`), encoding)));
+  const pictures = await read("png", "base64");
+  const found = await page.evaluate(segmentAll, {name, pictures, threads});
+  assert.equal(found.threads, threads);
+  assert.equal(found.results.length, 8);
+  const inputs = await read("input", "base64");
+  const shares = (await read("mask")).map((expected, index) => {
+    const {input, mask} = found.results[index];
+    assert.ok(input === inputs[index], `${stems[index]} enters as Python's`);
+    const ids = Buffer.from(mask, "base64");
+    assert.equal(ids.length, expected.length);
+    return expected.filter((id, i) => id !== ids[i]).length / expected.length;
+  });
+  return Math.max(...shares);
+}
+
+test("masks are Python's", async (t) => {
+  const page = await openPage();
+  for (const name of Object.keys(MASKS)) {
+    for (const threads of [1, 2]) {
+      await t.test(`${name}, ${threads} threads`, async () => {
+        const share = await largestDifference(page, name, threads);
+        // int8 arithmetic is exact. In float32, sums in another order may move
+        // the few pixels that lie between two classes.
+        assert.ok(share <= (name.startsWith("int8") ? 0 : 2e-3), `${share}`);
+      });
+    }
+  }
+  assert.deepEqual(page.strangers, []); // nothing comes from elsewhere
+  assert.deepEqual(page.faults, []);
+});
+
+test("masks say something", () => {
+  // Constant masks would agree too.
+  for (const entries of Object.values(MASKS)) {
+    for (const {stem, classes} of entries) assert.ok(classes >= 3, stem);
+  }
+});
+
+test("without headers: one thread, the same masks", async () => {
+  const page = await openPage({headers: false});
+  assert.equal(await largestDifference(page, "int8-64x96", 1), 0);
+  assert.ok(await page.locator("#threads").isDisabled());
+  assert.ok(await page.locator("#threads-note").isVisible());
+});
+
+test("the build for browsers without relaxed SIMD: the same masks", async () => {
+  const page = await openPage({headers: false});
+  let served = 0;
+  await page.route(/litert_wasm_internal\.(js|wasm)$/, (route) => {
+    const ending = route.request().url().split(".").pop();
+    const url = new URL(`litert_wasm_compat_internal.${ending}`, BUILDS);
+    served += 1;
+    return route.fulfill({path: fileURLToPath(url)});
+  });
+  assert.equal(await largestDifference(page, "int8-64x96", 1), 0);
+  assert.equal(served, 2);
+});

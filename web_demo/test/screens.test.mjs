@@ -1,0 +1,106 @@
+// What the page looks like, for a person; and whether everybody can use it.
+
+import assert from "node:assert/strict";
+import {mkdir, readFile} from "node:fs/promises";
+import {createRequire} from "node:module";
+import path from "node:path";
+import {test} from "node:test";
+import {fileURLToPath} from "node:url";
+
+import {chooseModel, FAKE_CAMERA, openPage, refusal} from "./browser.mjs";
+
+const SCREENSHOTS = fileURLToPath(new URL("../screenshots", import.meta.url));
+const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
+const phone = {
+  viewport: {width: 390, height: 844},
+  deviceScaleFactor: 2,
+  isMobile: true,
+  hasTouch: true,
+};
+const desktop = {viewport: {width: 1360, height: 900}};
+const CONTEXTS = {
+  desktop,
+  phone,
+  "desktop-dark": {...desktop, colorScheme: "dark"},
+  "phone-dark": {...phone, colorScheme: "dark"},
+};
+
+async function screenshot(page, name) {
+  await mkdir(SCREENSHOTS, {recursive: true});
+  const file = path.join(SCREENSHOTS, `${name}.png`);
+  await page.screenshot({path: file, fullPage: true});
+}
+
+/** What axe-core, which knows the rules, finds wrong. */
+async function violations(page) {
+  await page.evaluate(await readFile(AXE, "utf8"));
+  const found = await page.evaluate(() => axe.run());
+  return found.violations.map(({id, nodes}) =>
+    `${id}: ${nodes.map(({html}) => html).join(" ")}`);
+}
+
+for (const [name, context] of Object.entries(CONTEXTS)) {
+  test(`${name}: accessible, and no wider than the screen`, async () => {
+    const page = await openPage({context});
+    await screenshot(page, name);
+    assert.deepEqual(await violations(page), []);
+    await chooseModel(page, "int8-input.tflite");
+    await refusal(page);
+    await screenshot(page, `${name}-refusal`);
+    assert.deepEqual(await violations(page), []);
+    const wider = await page.evaluate(() =>
+      document.documentElement.scrollWidth - innerWidth);
+    assert.ok(wider <= 0, `${wider} pixels too wide`);
+  });
+}
+
+test("everything is reached by keyboard", async () => {
+  const page = await openPage({flags: FAKE_CAMERA});
+  const reached = [];
+  for (let i = 0; i < 12; i++) {
+    await page.keyboard.press("Tab");
+    reached.push(await page.evaluate(() =>
+      document.activeElement.id || document.activeElement.firstChild?.alt));
+  }
+  assert.deepEqual(reached.slice(0, 8), [
+    "picture-file", "camera", "Sample 1", "Sample 2", "opacity", "model",
+    "model-file", "threads",
+  ]);
+  await page.locator("#opacity").focus();
+  await page.keyboard.press("Home");
+  assert.equal(await page.locator("#opacity-text").textContent(), "0 %");
+  assert.equal(await page.locator("#mask").evaluate((mask) => mask.style.opacity), "0");
+  await page.locator("#camera").focus();
+  await page.keyboard.press("Enter");
+  await page.locator("#rate", {hasText: /\d/}).waitFor();
+  await page.locator("#opacity").fill("60");
+  await screenshot(page, "desktop-camera");
+});
+
+test("the class under the pointer is named", async () => {
+  const page = await openPage();
+  const box = await page.locator("#frame").boundingBox();
+  await page.mouse.move(box.x + box.width / 2, box.y + box.height - 4);
+  const name = await page.locator("#pointed").textContent();
+  const classes = await page.locator("#legend .name").allTextContents();
+  assert.ok(classes.includes(name), name);
+});
+
+test("shares add up, and loading shows its progress", async () => {
+  const page = await openPage();
+  const shares = await page.locator("#legend li").evaluateAll((rows) =>
+    rows.map((row) => Number(row.style.getPropertyValue("--share"))));
+  const sum = shares.reduce((total, share) => total + share, 0);
+  assert.ok(Math.abs(sum - 1) < 1e-9, `${sum}`);
+  let release;
+  const held = new Promise((resolve) => { release = resolve; });
+  await page.route("**/float32-64x96.tflite", async (route) => {
+    await held;
+    await route.continue();
+  });
+  await page.locator("#model").selectOption("float32-64x96.tflite");
+  await page.getByLabel("Loading float32-64x96.tflite").waitFor();
+  release();
+  await page.locator("#facts", {hasText: "float32"}).waitFor();
+  assert.ok(await page.locator("#loading").isHidden());
+});

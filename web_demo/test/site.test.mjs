@@ -1,0 +1,132 @@
+// The server, the written site and the reader of files, without a browser.
+
+import assert from "node:assert/strict";
+import {mkdtemp, readdir, readFile, rm} from "node:fs/promises";
+import {request} from "node:http";
+import {tmpdir} from "node:os";
+import path from "node:path";
+import {after, before, test} from "node:test";
+
+import {serve} from "../serve.mjs";
+import {checkModel} from "../src/requirements.js";
+import {ModelError} from "../src/tflite_facts.js";
+import {writeSite} from "../write_site.mjs";
+import {fixture} from "./browser.mjs";
+
+const MODEL = "int8-64x96.tflite";
+const models = fixture("models");
+let server;
+
+before(async () => { server = await serve({models}); });
+after(() => server.close());
+
+/** A request as it is written, without what `fetch` puts right. */
+function get(url, {method = "GET", port = server.address().port} = {}) {
+  return new Promise((resolve, reject) => {
+    const options = {host: "127.0.0.1", port, path: url, method, agent: false};
+    request(options, (response) => {
+      const chunks = [];
+      response.on("data", (chunk) => chunks.push(chunk));
+      response.on("end", () => resolve({
+        status: response.statusCode,
+        headers: response.headers,
+        body: Buffer.concat(chunks),
+      }));
+    }).on("error", reject).end();
+  });
+}
+
+test("types that browsers insist on", async () => {
+  const types = {
+    "/": "text/html; charset=utf-8",
+    "/src/page.js": "text/javascript; charset=utf-8",
+    "/style.css?x=1": "text/css; charset=utf-8",
+    "/vendor/litert/litert_wasm_internal.wasm": "application/wasm",
+    "/models/list.json": "application/json",
+    [`/models/${MODEL}`]: "application/octet-stream",
+  };
+  for (const [url, type] of Object.entries(types)) {
+    const {status, headers, body} = await get(url, {method: "HEAD"});
+    assert.deepEqual([status, headers["content-type"]], [200, type], url);
+    assert.ok(Number(headers["content-length"]) > 0);
+    assert.equal(body.length, 0);
+  }
+});
+
+test("headers for threads, and without", async () => {
+  const names = ["cross-origin-opener-policy", "cross-origin-embedder-policy"];
+  const {headers} = await get("/src/worker.js");
+  assert.deepEqual(names.map((name) => headers[name]), ["same-origin", "require-corp"]);
+  const bare = await serve({models, headers: false});
+  after(() => bare.close());
+  const without = await get("/src/worker.js", {port: bare.address().port});
+  assert.deepEqual(names.map((name) => without.headers[name]), [undefined, undefined]);
+});
+
+test("nothing but the site is served", async () => {
+  for (const url of [
+    "/../package.json", "/src/../package.json", "/%2e%2e/package.json",
+    "/src/%2e%2e%2fserve.mjs", "/models/../../Makefile", "/..%5cpackage.json",
+    "/package.json", "/node_modules/@litertjs/core/package.json", "//", "/%",
+    "/models/", "/models/none.tflite", "/etc/passwd", "//etc/passwd",
+  ]) {
+    assert.equal((await get(url)).status, 404, url);
+  }
+  assert.equal((await get("/", {method: "POST"})).status, 404);
+});
+
+test("the list names what is shipped, the smallest model first", async () => {
+  const list = JSON.parse((await get("/models/list.json")).body);
+  const sizes = list.models.map(({bytes}) => bytes);
+  assert.equal(list.models.length, 4);
+  assert.deepEqual(sizes, sizes.toSorted((a, b) => a - b));
+  assert.deepEqual(list.samples, ["street-1.png", "street-2.png"]);
+  assert.equal(list.models[0].name, "DLA-46-C-Up");
+  assert.equal(list.models[0].precision, "int8");
+});
+
+test("a written site is what is served, and overwrites nothing", async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), "site-"));
+  after(() => rm(folder, {recursive: true}));
+  await writeSite(folder, models);
+  const files = (await readdir(folder, {recursive: true, withFileTypes: true}))
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.relative(folder, path.join(entry.parentPath, entry.name)));
+  assert.ok(files.length > 25);
+  for (const name of files) {
+    const served = await get(`/${name}`);
+    const written = await readFile(path.join(folder, name));
+    assert.ok(served.body.equals(written), name);
+  }
+  await assert.rejects(writeSite(folder, models), /is not empty/);
+});
+
+test("facts come from the file", async () => {
+  const facts = checkModel(await readFile(path.join(models, MODEL)));
+  assert.deepEqual([facts.height, facts.width, facts.outputIndex], [64, 96, 0]);
+  assert.deepEqual(facts.classes[0], {name: "road", color: [128, 64, 128]});
+  assert.equal(facts.classes.length, 19);
+});
+
+test("a file cut anywhere is refused, never a crash", async () => {
+  const whole = await readFile(path.join(models, MODEL));
+  // Behind the FlatBuffer lies a zip with labels.txt, which nobody here reads.
+  const end = whole.lastIndexOf(Buffer.from("PK\x03\x04"));
+  for (let share = 0; share < 1; share += 0.01) {
+    const cut = whole.subarray(0, Math.floor(share * (end - 8)));
+    assert.throws(() => checkModel(cut), ModelError, `${cut.length} bytes`);
+  }
+});
+
+test("a file with any byte wrong is read or refused, never a crash", async () => {
+  const whole = await readFile(path.join(models, MODEL));
+  for (let at = 0; at < 4000; at += 7) {
+    const damaged = Uint8Array.from(whole);
+    damaged[at] ^= 255;
+    try {
+      checkModel(damaged);
+    } catch (error) {
+      assert.ok(error instanceof ModelError, `byte ${at}: ${error}`);
+    }
+  }
+});
