@@ -105,24 +105,24 @@ def _masked(mask, palette):
 
 def _grid(rows, titles, width, make_legend=None):
     """Rows of pictures, each of `width`, under their titles."""
-    height = round(width * rows[0][0].height / rows[0][0].width)
-    step_x, step_y = width + _MARGIN, height + _MARGIN
-    full_width = len(titles) * step_x + _MARGIN
+    step = width + _MARGIN
+    full_width = len(titles) * step + _MARGIN
+    heights = [round(width * row[0].height / row[0].width) for row in rows]
     top = _LINE + _MARGIN
-    bottom = top + len(rows) * step_y
+    bottom = top + sum(heights) + len(heights) * _MARGIN
     legend = make_legend(full_width) if make_legend else None
     full_height = bottom + (legend.height if legend else 0)
     grid = Image.new("RGB", (full_width, full_height), "white")
     draw = ImageDraw.Draw(grid)
     for column, title in enumerate(titles):
-        x = _MARGIN + column * step_x
-        draw.text((x, 6), title, "black", _FONT)
-        for row, pictures in enumerate(rows):
-            tile = pictures[column]
+        draw.text((_MARGIN + column * step, 6), title, "black", _FONT)
+    for pictures, height in zip(rows, heights, strict=True):
+        for column, tile in enumerate(pictures):
             nearest = tile.info.get("nearest")
             how = Image.NEAREST if nearest else Image.BILINEAR
             tile = tile.resize((width, height), how)
-            grid.paste(tile, (x, top + row * step_y))
+            grid.paste(tile, (_MARGIN + column * step, top))
+        top += height + _MARGIN
     if legend:
         grid.paste(legend, (0, bottom))
     return grid

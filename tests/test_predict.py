@@ -99,7 +99,7 @@ def test_what_is_there_is_left_alone(predict, pictures, tmp_path, capfd):
     mask = tmp_path / "out/masks/b.png"
     mask.write_bytes(b"mine")
     assert predict(pictures) == 0
-    assert "1 of 2 pictures have a mask" in capfd.readouterr().out
+    assert "1 of 2 pictures are in" in capfd.readouterr().out
     assert mask.read_bytes() == b"mine"
     # Other flags make other masks: not into the same folder.
     assert predict(pictures, "--flip") == 2
