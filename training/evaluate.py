@@ -61,8 +61,12 @@ def parse_arguments(argv=None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if not args.model and not args.predictions:
         parser.error("expected --model FILE, or for boundaries --predictions")
-    if args.output_dir and len(args.model) > 1:
-        parser.error("--output-dir takes the results of one --model only")
+    for flag in ("output_dir", "json"):
+        if getattr(args, flag) and len(args.model) > 1:
+            name = flag.replace("_", "-")
+            parser.error(f"--{name} takes the results of one --model only")
+    if args.json and args.task != "boundary":
+        parser.error("--json is for --task boundary; metrics.json has the rest")
     return args
 
 

@@ -108,10 +108,10 @@ def _expect(model, pictures):
     data = pathlib.Path(model).read_bytes()
     numbers = "float" if inspect(data).float_ops else "integer"
     python = REFERENCE.python(None)
-    library, expected = REFERENCE.library, {}
+    package, expected = REFERENCE.package, {}
     try:
         for kernels in REFERENCE.kernels:
-            outputs, _ = _run(python, library, kernels, model, pictures)
+            outputs, _ = _run(python, package, kernels, model, pictures)
             expected[kernels] = outputs
     except RunError as error:
         raise ValueError(f"LiteRT cannot run {model}: {error}") from error
@@ -138,7 +138,7 @@ def _checks(python, runtime, kernels, wanted, file):
         return
     try:
         outputs, version = _run(
-            python, runtime.library, wanted, file.path, file.pictures
+            python, runtime.package, wanted, file.path, file.pictures
         )
     except RunError as error:
         yield dataclasses.replace(check, verdict=f"FAILED: {error}")
@@ -161,13 +161,13 @@ def _checks(python, runtime, kernels, wanted, file):
         )
 
 
-def _run(python, library, kernels, model, pictures):
+def _run(python, package, kernels, model, pictures):
     """Outputs, and the runtime's version and processor."""
     with tempfile.TemporaryDirectory() as folder:
         source = pathlib.Path(folder, "pictures.npy")
         target = pathlib.Path(folder, "outputs.npz")
         np.save(source, pictures)
-        arguments = [library, kernels, os.path.abspath(model), source, target]
+        arguments = [package, kernels, os.path.abspath(model), source, target]
         try:
             done = subprocess.run(
                 [*python.command, runner.__file__, *map(str, arguments)],

@@ -17,7 +17,7 @@ class Runtime:
 
     Args:
         name: of the runtime.
-        library: as `runner.py` knows it.
+        package: as `runner.py` knows it.
         python: makes a Python that has it, from the cache folder.
         kernels: to run with. Defaults to both.
         integer_kernels: what it runs integer files with where XNNPACK is asked
@@ -27,7 +27,7 @@ class Runtime:
     """
 
     name: str
-    library: str
+    package: str
     python: Callable[[str], Python]
     kernels: tuple[str, ...] = tuple(KERNELS)
     integer_kernels: str = "xnnpack"

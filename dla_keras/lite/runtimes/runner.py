@@ -14,7 +14,7 @@ import sys
 
 import numpy as np
 
-# library -> (module with its `Interpreter`, its distribution)
+# package -> (module with its `Interpreter`, its distribution)
 INTERPRETERS = {
     "ai_edge_litert": ("ai_edge_litert.interpreter", "ai-edge-litert"),
     "tensorflow": ("tensorflow.lite.python.interpreter", "tensorflow"),
@@ -23,9 +23,9 @@ INTERPRETERS = {
 KERNELS = {"xnnpack": "AUTO", "builtin": "BUILTIN_WITHOUT_DEFAULT_DELEGATES"}
 
 
-def run_interpreter(library, kernels, model, pictures):
+def run_interpreter(package, kernels, model, pictures):
     """Each output of the file for all pictures, as the file gives it."""
-    module = importlib.import_module(INTERPRETERS[library][0])
+    module = importlib.import_module(INTERPRETERS[package][0])
     interpreter = module.Interpreter(
         model_path=model,
         num_threads=1,
@@ -64,13 +64,13 @@ def run_mediapipe(model, pictures):
     return [np.stack(masks)]
 
 
-def main(library, kernels, model, pictures, outputs):
+def main(package, kernels, model, pictures, outputs):
     images = np.load(pictures)
-    if library == "mediapipe":
-        distribution, result = library, run_mediapipe(model, images)
+    if package == "mediapipe":
+        distribution, result = package, run_mediapipe(model, images)
     else:
-        distribution = INTERPRETERS[library][1]
-        result = run_interpreter(library, kernels, model, images)
+        distribution = INTERPRETERS[package][1]
+        result = run_interpreter(package, kernels, model, images)
     np.savez(outputs, *result)
     version = importlib.metadata.version(distribution)
     print(json.dumps({"version": version, "machine": platform.machine()}))
