@@ -21,7 +21,7 @@ from dla_keras.lite.arguments import export_parser
 from dla_keras.lite.arguments import picture_size
 from dla_keras.lite.arguments import print_table
 from dla_keras.lite.conversion import HEADS
-from dla_keras.lite.conversion import MIN_AGREEMENT
+from dla_keras.lite.conversion import PRECISIONS
 from dla_keras.lite.conversion import convert
 from dla_keras.lite.facts import collect_facts
 from dla_keras.lite.inspection import inspect
@@ -37,7 +37,7 @@ def parse_arguments(argv):
     parser = export_parser(__doc__.splitlines()[0])
     parser.add_argument("--output", required=True, help="a .tflite file")
     parser.add_argument(
-        "--precision", choices=tuple(MIN_AGREEMENT), default="float32"
+        "--precision", choices=tuple(PRECISIONS), default="float32"
     )
     parser.add_argument("--head", choices=HEADS, default="mask")
     parser.add_argument(
@@ -51,7 +51,9 @@ def parse_arguments(argv):
         default=100,
         help="pictures of the train split that int8 ranges are taken on",
     )
-    thresholds = ", ".join(f"{p} {a}" for p, a in MIN_AGREEMENT.items())
+    thresholds = ", ".join(
+        f"{name} {row.min_agreement}" for name, row in PRECISIONS.items()
+    )
     parser.add_argument(
         "--min-agreement",
         type=float,
@@ -72,7 +74,7 @@ def export(args) -> None:
         held_out = take_pictures(*source, "val", args.verification_pictures)
         size = picture_size(args.size, held_out)
         calibration = []
-        if args.precision == "int8":
+        if PRECISIONS[args.precision].calibrated:
             count = args.calibration_pictures
             calibration = take_pictures(*source, "train", count)
         model = load_dense_model(args.model)
@@ -83,7 +85,7 @@ def export(args) -> None:
     found = agreement(model, lite_model, held_out)
     minimum = args.min_agreement
     if minimum is None:
-        minimum = MIN_AGREEMENT[args.precision]
+        minimum = PRECISIONS[args.precision].min_agreement
     for each in found.values():
         each.require(minimum)
     with atomic_path(args.output) as temporary:

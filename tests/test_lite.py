@@ -197,7 +197,7 @@ def test_flex_operations_and_open_shapes_are_refused():
     [
         ({"size": (64, 100)}, "next size up is 64x128"),
         ({"size": (0, 96)}, "multiples of 32"),
-        ({"precision": "int4"}, "float32, float16, int8"),
+        ({"precision": "int4"}, "float32, float16, dynamic, int8, int16x8"),
         ({"head": "boxes"}, "mask, logits"),
         ({"precision": "int8"}, "training split"),
         ({"model": keras.Sequential()}, "expected a DLASegmenter"),

@@ -3,7 +3,9 @@
 The only module that touches TensorFlow's converter.
 """
 
+from collections.abc import Callable
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
@@ -12,18 +14,58 @@ from tensorflow.python.framework import convert_to_constants
 from dla_keras.inference import fit_picture
 from dla_keras.lite.inspection import refuse_foreign_ops
 from dla_keras.lite.outputs import check_model
+from dla_keras.lite.outputs import coarse_network
 from dla_keras.lite.outputs import has_boundaries
 from dla_keras.lite.outputs import named_outputs
+from dla_keras.lite.quantization import CalibratedGraph
+from dla_keras.lite.quantization import calibrate
 from dla_keras.models.backbone import MAX_STRIDE
 from dla_keras.models.segmenter import DLASegmenter
 from dla_keras.quiet import quiet_stderr
 
-# precision -> least share of pixels that must keep their class on held-out
-# pictures, for the file to be written. A network trained for few minutes only
-# is unsure of many pixels, and rounding decides those: DLA-34-Up after 450
-# steps of toy_streets agreed at 0.93 in int8.
-MIN_AGREEMENT = {"float32": 0.999, "float16": 0.995, "int8": 0.9}
-HEADS = ("mask", "logits")
+
+@dataclass(frozen=True)
+class Precision:
+    """How numbers are kept in a file.
+
+    Args:
+        min_agreement: least share of pixels that must keep their class on
+            held-out pictures, for the file to be written.
+        optimize: whether weights are kept smaller than float32. Defaults to
+            `True`.
+        calibrated: whether activations are whole numbers too, whose ranges
+            are taken on pictures. Defaults to `False`.
+        types: of the weights, other than int8. Defaults to `()`.
+        ops: sets of operations, other than the builtin ones. Defaults to
+            `()`.
+    """
+
+    min_agreement: float
+    optimize: bool = True
+    calibrated: bool = False
+    types: tuple = ()
+    ops: tuple = ()
+
+
+# A network trained for few minutes only is unsure of many pixels, and rounding
+# decides those: DLA-34-Up after 450 steps of toy_streets agreed at 0.93 in
+# int8.
+PRECISIONS = {
+    "float32": Precision(0.999, optimize=False),
+    "float16": Precision(0.995, types=(tf.float16,)),
+    "dynamic": Precision(0.9),
+    "int8": Precision(0.9, calibrated=True),
+    "int16x8": Precision(
+        0.98,
+        calibrated=True,
+        ops=(
+            tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
+            tf.lite.OpsSet.TFLITE_BUILTINS,  # ARG_MAX has no 16 bits
+        ),
+    ),
+}
+HEADS = ("mask", "logits", "coarse_logits")
+NETWORK_FILES = (("int8", "mask"), ("int8", "logits"))
 
 
 def convert(
@@ -32,6 +74,8 @@ def convert(
     precision: str = "float32",
     head: str = "mask",
     calibration: Iterable[np.ndarray] = (),
+    keep_float: Iterable[str] = (),
+    network: Callable | None = None,
 ) -> bytes:
     """Converts a model at a fixed size, with its normalisation inside.
 
@@ -41,16 +85,24 @@ def convert(
     Args:
         model: a `DLASegmenter` or a `DLABoundaryDetector`.
         size: height and width in pixels, multiples of 32.
-        precision: `"float32"`, `"float16"` (weights) or `"int8"` (weights
-            and activations). Defaults to `"float32"`.
-        head: `"mask"`, uint8 class ids `(1, height, width)`, or `"logits"`,
-            `(1, height, width, classes)`: float32, and uint8 with a scale
+        precision: `"float32"`, `"float16"` (weights), `"dynamic"` (int8
+            weights), `"int8"` (weights and activations) or `"int16x8"` (int8
+            weights, 16-bit activations). Defaults to `"float32"`.
+        head: `"mask"`, uint8 class ids `(1, height, width)`, `"logits"`,
+            `(1, height, width, classes)`, or `"coarse_logits"`, those before
+            the last upsampling. Logits are float32, and uint8 with a scale
             and a zero point in an int8 file. Where the model finds
             boundaries, the file gives `boundary` too, or nothing else: their
             probability `(1, height, width)`, float32, or uint8 of which 256
             would be 1. Defaults to `"mask"`.
         calibration: training pictures, uint8 `(h, w, 3)`, on which the
-            activations' ranges are taken for int8. Defaults to `()`.
+            activations' ranges are taken. Defaults to `()`.
+        keep_float: names of layers that stay in float in an int8 file.
+            Defaults to `()`.
+        network: what is converted in the model's place, for int8: a function
+            from float32 pictures `(1, height, width, 3)` to the model's
+            outputs, that knows the ranges of its activations. Defaults to
+            `None`.
 
     Returns:
         The file's bytes.
@@ -58,24 +110,53 @@ def convert(
     Raises:
         ValueError: for a wrong argument, with the remedy.
     """
-    calibration = list(calibration)
-    _check(model, size, precision, head, calibration)
-    with quiet_stderr():
-        graph = _frozen_graph(model, size, precision, head)
-        # Given something to track, it takes the way that is not deprecated;
-        # a graph of constants has nothing.
-        converter = tf.lite.TFLiteConverter.from_concrete_functions(
-            [graph], tf.Module()
+    calibration, keep_float = list(calibration), list(keep_float)
+    _check(model, size, precision, head, calibration, network)
+    if keep_float and (precision != "int8" or network):
+        raise ValueError(
+            "`keep_float` is for int8 after training. Received: "
+            f"precision={precision!r}, keep_float={keep_float}"
+            f"{' and a network' if network else ''}."
         )
-        if precision != "float32":
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        if precision == "float16":
-            converter.target_spec.supported_types = [tf.float16]
-        if precision == "int8":
-            _quantize(converter, size, calibration)
-        data = converter.convert()
+    with quiet_stderr():
+        if precision == "int8" and network is None:
+            graph = calibrated_graph(model, size, head, calibration)
+            data = graph.quantize(keep_float)
+        else:
+            converter = _converter(
+                _frozen_graph(model, size, precision, head, network)
+            )
+            _set_precision(converter, PRECISIONS[precision])
+            if network is not None:
+                converter.inference_input_type = tf.uint8
+                converter.inference_output_type = tf.uint8
+            elif PRECISIONS[precision].calibrated:
+                pictures = _calibration_pictures(calibration, size)
+                converter.representative_dataset = lambda: (
+                    [picture[None]] for picture in pictures
+                )
+            data = converter.convert()
     refuse_foreign_ops(data)
     return data
+
+
+def calibrated_graph(
+    model, size: tuple[int, int], head: str, calibration: Iterable[np.ndarray]
+) -> CalibratedGraph:
+    """A model's graph that can be quantised, whole or in part.
+
+    Args: as `convert`'s.
+
+    Raises:
+        ValueError: likewise.
+    """
+    calibration = list(calibration)
+    _check(model, size, "int8", head, calibration)
+    with quiet_stderr():
+        return calibrate(
+            _converter(_frozen_graph(model, size, "int8", head)),
+            _calibration_pictures(calibration, size),
+        )
 
 
 def check_size(size: tuple[int, int]) -> None:
@@ -89,11 +170,11 @@ def check_size(size: tuple[int, int]) -> None:
         )
 
 
-def _check(model, size, precision, head, calibration):
+def _check(model, size, precision, head, calibration, network=None):
     check_model(model)
     check_size(size)
     for argument, value, known in (
-        ("precision", precision, MIN_AGREEMENT),
+        ("precision", precision, PRECISIONS),
         ("head", head, HEADS),
     ):
         if value not in known:
@@ -107,14 +188,20 @@ def _check(model, size, precision, head, calibration):
             "A uint8 mask holds at most 256 classes. Received: "
             f"{classes}; use head='logits'."
         )
-    if precision == "int8" and not calibration:
+    if network is not None and (precision, head) not in NETWORK_FILES:
         raise ValueError(
-            "int8 needs `calibration`: about 100 pictures of the training "
-            "split. Received: none."
+            "A `network` that knows its ranges is for int8, and mask or "
+            f"logits. Received: precision={precision!r}, head={head!r}."
+        )
+    needed = PRECISIONS[precision].calibrated and network is None
+    if needed and not calibration:
+        raise ValueError(
+            f"{precision} needs `calibration`: about 100 pictures of the "
+            "training split. Received: none."
         )
 
 
-def _frozen_graph(model, size, precision, head):
+def _frozen_graph(model, size, precision, head, network=None):
     """The model as one function of constants, at batch 1.
 
     With variables left in, the converter writes READ_VARIABLE and keeps batch
@@ -128,11 +215,13 @@ def _frozen_graph(model, size, precision, head):
 
     names = ["boundary"] if has_boundaries(model) else []
     if isinstance(model, DLASegmenter):
-        names.append(head)
+        names.append("mask" if head == "mask" else "logits")
+        if head == "coarse_logits":
+            network = coarse_network(model)
 
     @tf.function(input_signature=[spec])
     def serve(image):
-        outputs = named_outputs(model, tf.cast(image, tf.float32))
+        outputs = named_outputs(model, tf.cast(image, tf.float32), network)
         return [outputs[name] for name in names]
 
     constants = convert_to_constants.convert_variables_to_constants_v2(
@@ -162,19 +251,29 @@ def _at_size(model, size):
     return copy
 
 
-def _quantize(converter, size, calibration):
+def _converter(graph):
+    # Given something to track, it takes the way that is not deprecated; a
+    # graph of constants has nothing.
+    return tf.lite.TFLiteConverter.from_concrete_functions([graph], tf.Module())
+
+
+def _set_precision(converter, precision):
+    if precision.optimize:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.target_spec.supported_types = list(precision.types)
+    if precision.ops:
+        converter.target_spec.supported_ops = list(precision.ops)
+
+
+def _calibration_pictures(calibration, size):
+    """The pictures at the file's size, with both ends of the pixels' range.
+
+    Both must occur, or the input's scale is not exactly 1 and its zero point
+    not 0, and pixels are rounded on their way in. Two pixels of one picture
+    see to that.
+    """
     pictures = [fit_picture(picture, *size) for picture in calibration]
-    # Both ends of the pixels' range must occur, or the input's scale is not
-    # exactly 1 and its zero point not 0, and pixels are rounded on their way
-    # in. Two pixels of one picture see to that.
-    pictures[0] = pictures[0].copy()  # the caller's own, where it fitted
-    pictures[0][0, :2] = [[0], [255]]
-
-    def batches():
-        for picture in pictures:
-            yield [picture[None].astype(np.float32)]
-
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.representative_dataset = batches
-    converter.inference_input_type = tf.uint8
-    converter.inference_output_type = tf.uint8
+    if pictures:
+        pictures[0] = pictures[0].copy()  # the caller's own, where it fitted
+        pictures[0][0, :2] = [[0], [255]]
+    return pictures

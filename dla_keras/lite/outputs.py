@@ -1,5 +1,8 @@
 """What an exported file gives: outputs by name, whatever the model."""
 
+from collections.abc import Callable
+
+import keras
 import tensorflow as tf
 
 from dla_keras.inference import class_logits
@@ -23,19 +26,31 @@ def has_boundaries(model) -> bool:
     return getattr(model, "boundary_head", True)
 
 
-def named_outputs(model, image) -> dict[str, tf.Tensor]:
+def coarse_network(model) -> keras.Model:
+    """A `DLASegmenter` without its last upsampling of classes."""
+    outputs = model.fc.output  # (N, H / head_stride, W / head_stride, classes)
+    if has_boundaries(model):
+        outputs = {**model.output, "classes": outputs}
+    return keras.Model(model.inputs, outputs)
+
+
+def named_outputs(
+    model, image, network: Callable | None = None
+) -> dict[str, tf.Tensor]:
     """All that a model can say about pictures, in the graph.
 
     Args:
         model: a `DLASegmenter` or a `DLABoundaryDetector`.
         image: float32 `(N, H, W, 3)`, RGB, 0 to 255.
+        network: what computes the outputs in the model's place. Defaults to
+            `None`.
 
     Returns:
         Of a segmenter `mask`, uint8 `(N, H, W)`, and `logits`, `(N, H, W,
         classes)`; where there are boundaries `boundary`, their probability,
         `(N, H, W)`.
     """
-    outputs = model(image, training=False)
+    outputs = (network or model)(image, training=False)
     named = {}
     if isinstance(model, DLASegmenter):
         logits = class_logits(outputs)
