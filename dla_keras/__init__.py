@@ -24,6 +24,7 @@ from dla_keras.models.boundary_detector import DLABoundaryDetector
 from dla_keras.models.classifier import DLAClassifier
 from dla_keras.models.flattening import flatten
 from dla_keras.models.segmenter import DLASegmenter
+from dla_keras.phone import PHONE_SEGMENTERS
 from dla_keras.variants import VARIANTS
 from dla_keras.version import __version__
 from dla_keras.weights.presets import PRESETS
@@ -49,6 +50,7 @@ __all__ = [
     "DLABoundaryDetector",
     "DLAClassifier",
     "DLASegmenter",
+    "PHONE_SEGMENTERS",
     "PRESETS",
     "VARIANTS",
     "__version__",

@@ -35,6 +35,7 @@ MODELS = {
     "dilated": lambda: dla_keras.DLABackbone("dla46_c", output_stride=8),
     "bilinear": segmenter,
     "learned": lambda: segmenter("learned"),
+    "separable": lambda: segmenter(node="separable"),
     "half precision": lambda: segmenter(dtype="mixed_bfloat16"),
 }
 

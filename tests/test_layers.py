@@ -125,6 +125,7 @@ def test_ida_projects_only_where_channels_differ():
 
 LAYERS = [
     (layers.ConvBN(8, 5, 2, dilation_rate=1, activation=None), (8, 8, 4)),
+    (layers.SeparableConvBN(8), (8, 8, 4)),
     (layers.BasicBlock(8, dilation_rate=2), (8, 8, 8)),
     (layers.Bottleneck(64, groups=32, base_width=4), (8, 8, 64)),
     (layers.Tree(64, 2, "bottleneck", 2, True, True, 32, 4), (16, 16, 8)),
@@ -151,7 +152,11 @@ def test_config_round_trip(layer, shape, tmp_path):
 
 @pytest.mark.parametrize(
     "layer",
-    [layers.Root(8, residual=True), layers.IDAUp(8, (1, 2), "learned")],
+    [
+        layers.Root(8, residual=True),
+        layers.IDAUp(8, (1, 2), "learned"),
+        layers.IDAUp(8, (1, 2), node_type="separable"),
+    ],
     ids=lambda v: v.name,
 )
 def test_config_round_trip_of_joining_layers(layer):
@@ -182,6 +187,7 @@ def test_config_round_trip_of_joining_layers(layer):
         (lambda: layers.Tree(8, depth=0), "at least 1 deep"),
         (lambda: layers.Tree(8, block="dense"), "Unknown block"),
         (lambda: layers.IDAUp(8, (2, 2)), "`factors` needs"),
+        (lambda: layers.IDAUp(8, (1, 2), node_type="fast"), "`node_type` must"),
         (lambda: layers.LearnedUpsampling(3), "must be even"),
     ],
 )

@@ -48,6 +48,7 @@ def parse_flags(argv=None):
     add = parser.add_argument_group("boundaries").add_argument
     add("--head-stride", type=int, default=2, help="2, 4, 8 or 16")
     add("--upsampling", default="bilinear", help="bilinear or learned")
+    add("--node", default="conv", help="of DLA-Up: conv or separable")
     add("--size", help="of the crops, height x width")
     add("--scale", type=float, nargs=2, help="zoom range")
     add("--rotation", type=float, help="degrees, either way")
@@ -74,6 +75,7 @@ def make_model(args, info):
         args.variant,
         head_stride=args.head_stride,
         upsampling=args.upsampling,
+        node=args.node,
         mean=info.mean,
         std=info.std,
         dtype=PRECISIONS[args.precision],

@@ -39,6 +39,7 @@ from dla_keras.losses import cross_entropy_sums
 from dla_keras.losses import joint_sums
 from dla_keras.model_files import load_segmenter
 from dla_keras.models.backbone import check_input_shape
+from dla_keras.phone import PHONE_SEGMENTERS
 from dla_keras.report_pictures import segmentation_galleries
 from dla_keras.reports import prediction_grid
 from dla_keras.tables import text_table
@@ -50,6 +51,12 @@ def parse_flags(argv=None):
     add = parser.add_argument_group("segmentation").add_argument
     add("--head-stride", type=int, default=4, help="2, 4, 8 or 16")
     add("--upsampling", default="bilinear", help="bilinear or learned")
+    add("--node", default="conv", help="of DLA-Up: conv or separable")
+    add(
+        "--phone",
+        choices=PHONE_SEGMENTERS,
+        help="a small network, instead of --variant and --node",
+    )
     add("--size", help="of the crops, height x width")
     add("--scale", type=float, nargs=2, help="zoom range")
     add("--rotation", type=float, help="degrees, either way")
@@ -67,7 +74,10 @@ def parse_flags(argv=None):
         help="above 0, the boundaries between classes are learned too, with "
         "this weight in the loss",
     )
-    return parse_arguments(parser, SEGMENTATION, "toy_streets", argv)
+    args = parse_arguments(parser, SEGMENTATION, "toy_streets", argv)
+    if args.phone:
+        vars(args).update(PHONE_SEGMENTERS[args.phone])
+    return args
 
 
 def make_model(args, info):
@@ -77,6 +87,7 @@ def make_model(args, info):
         info.num_classes,
         head_stride=args.head_stride,
         upsampling=args.upsampling,
+        node=args.node,
         boundary_head=args.boundary_weight > 0,
         mean=info.mean,
         std=info.std,

@@ -4,6 +4,7 @@ from dla_keras.layers.blocks import BasicBlock
 from dla_keras.layers.blocks import Bottle2neck
 from dla_keras.layers.blocks import Bottleneck
 from dla_keras.layers.convolution import ConvBN
+from dla_keras.layers.convolution import SeparableConvBN
 from dla_keras.layers.hierarchical import Root
 from dla_keras.layers.hierarchical import Tree
 from dla_keras.layers.iterative import DLAUp
@@ -23,5 +24,6 @@ __all__ = [
     "IDAUp",
     "LearnedUpsampling",
     "Root",
+    "SeparableConvBN",
     "Tree",
 ]

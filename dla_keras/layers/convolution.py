@@ -1,4 +1,7 @@
-"""ConvBN: the sole owner of padding, epsilon, momentum and initial kernels."""
+"""ConvBN: the sole owner of padding, epsilon, momentum and initial kernels.
+
+`SeparableConvBN` is its cheap stand-in where both ends have many channels.
+"""
 
 from keras import initializers
 from keras import layers
@@ -8,6 +11,17 @@ from dla_keras.layers.composite import Composite
 
 BATCH_NORM_EPSILON = 1e-5
 BATCH_NORM_MOMENTUM = 0.9  # Keras' sense; PyTorch writes it as 0.1.
+
+
+def _he_normal():
+    """The authors' start: He normal over the fan out."""
+    return initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
+
+
+def _batch_norm(**kwargs):
+    return layers.BatchNormalization(
+        epsilon=BATCH_NORM_EPSILON, momentum=BATCH_NORM_MOMENTUM, **kwargs
+    )
 
 
 @register_keras_serializable(package="dla_keras")
@@ -84,17 +98,10 @@ class ConvBN(Composite):
             groups=groups,
             dilation_rate=dilation_rate,
             use_bias=False,
-            # The authors' start: He normal over the fan out.
-            kernel_initializer=initializers.VarianceScaling(
-                2.0, "fan_out", "untruncated_normal"
-            ),
+            kernel_initializer=_he_normal(),
             **self.part("conv"),
         )
-        self.bn = layers.BatchNormalization(
-            epsilon=BATCH_NORM_EPSILON,
-            momentum=BATCH_NORM_MOMENTUM,
-            **self.part("bn"),
-        )
+        self.bn = _batch_norm(**self.part("bn"))
         self.relu = None
         if activation:
             self.relu = layers.ReLU(**self.part("relu"))
@@ -124,4 +131,62 @@ class ConvBN(Composite):
             "groups": self.groups,
             "dilation_rate": self.dilation_rate,
             "activation": self.activation,
+        }
+
+
+@register_keras_serializable(package="dla_keras")
+class SeparableConvBN(Composite):
+    """A depthwise convolution, then a 1x1 one, each normalised, with a ReLU.
+
+    What MobileNets are made of (arXiv:1704.04861, section 3.1): for 3x3
+    pixels and many channels, a ninth of a `ConvBN`'s cost.
+
+    Args:
+        filters: output channels.
+        kernel_size: of the depthwise convolution, an odd number of pixels.
+            Defaults to `3`.
+
+    Input shape:
+        `(batch, height, width, channels)`
+
+    Output shape:
+        `(batch, height, width, filters)`
+
+    Example:
+
+    >>> SeparableConvBN(16)(np.zeros((1, 64, 96, 32))).shape
+    TensorShape([1, 64, 96, 16])
+    """
+
+    def __init__(self, filters, kernel_size=3, **kwargs):
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.kernel_size = kernel_size
+        self.depthwise = layers.DepthwiseConv2D(
+            kernel_size,
+            padding="same",
+            use_bias=False,
+            depthwise_initializer=_he_normal(),
+            **self.part("depthwise"),
+        )
+        self.bn = _batch_norm(**self.part("bn"))
+        self.relu = layers.ReLU(**self.part("relu"))
+        self.pointwise = ConvBN(filters, 1, **self.part("pointwise"))
+
+    def build(self, input_shape):
+        for layer in (self.depthwise, self.bn, self.relu, self.pointwise):
+            layer.build(input_shape)
+
+    def call(self, inputs, training=None):
+        x = self.bn(self.depthwise(inputs), training=training)
+        return self.pointwise(self.relu(x), training=training)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.filters)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
         }

@@ -8,10 +8,14 @@ hierarchical, is in `hierarchical.py`.
 from keras import layers
 from keras.saving import register_keras_serializable
 
+from dla_keras.layers.choices import choose
 from dla_keras.layers.composite import Composite
 from dla_keras.layers.convolution import ConvBN
+from dla_keras.layers.convolution import SeparableConvBN
 from dla_keras.layers.recompute import recompute
-from dla_keras.layers.upsampling import find_upsampling
+from dla_keras.layers.upsampling import UPSAMPLINGS
+
+NODES = {"conv": ConvBN, "separable": SeparableConvBN}
 
 
 @register_keras_serializable(package="dla_keras")
@@ -26,6 +30,8 @@ class IDAUp(Composite):
         factors: per input, output pixels per input pixel and side; the first
             is `1`.
         upsampling: `"bilinear"` or `"learned"`. Defaults to `"bilinear"`.
+        node_type: `"conv"`, the paper's, or `"separable"`, depthwise and
+            pointwise. Defaults to `"conv"`.
         remat: whether training keeps the inputs of every node only and
             computes it again for the gradient. Defaults to `False`.
 
@@ -44,7 +50,13 @@ class IDAUp(Composite):
     """
 
     def __init__(
-        self, filters, factors, upsampling="bilinear", remat=False, **kwargs
+        self,
+        filters,
+        factors,
+        upsampling="bilinear",
+        node_type="conv",
+        remat=False,
+        **kwargs,
     ):
         super().__init__(**kwargs)
         if len(factors) < 2 or factors[0] != 1:
@@ -55,21 +67,23 @@ class IDAUp(Composite):
         self.filters = filters
         self.factors = tuple(factors)
         self.upsampling = upsampling
+        self.node_type = node_type
         self.remat = remat
 
         # The reference numbers its parts by input, so position 0, which needs
         # neither upsampling nor node, holds None.
         coarser = range(1, len(self.factors))
+        make_up = choose("upsampling", upsampling, UPSAMPLINGS)
+        make_node = choose("node_type", node_type, NODES)
         self.proj = [None] * len(self.factors)
         self.up = [None] + [
-            find_upsampling(upsampling)(self.factors[i], **self.part(f"up_{i}"))
-            for i in coarser
+            make_up(self.factors[i], **self.part(f"up_{i}")) for i in coarser
         ]
         self.join = [None] + [
             layers.Concatenate(**self.part(f"join_{i}")) for i in coarser
         ]
         self.node = [None] + [
-            ConvBN(filters, **self.part(f"node_{i}")) for i in coarser
+            make_node(filters, **self.part(f"node_{i}")) for i in coarser
         ]
 
     def build(self, input_shape):
@@ -113,6 +127,7 @@ class IDAUp(Composite):
             "filters": self.filters,
             "factors": self.factors,
             "upsampling": self.upsampling,
+            "node_type": self.node_type,
             "remat": self.remat,
         }
 
@@ -126,6 +141,7 @@ class DLAUp(Composite):
 
     Args:
         upsampling: `"bilinear"` or `"learned"`. Defaults to `"bilinear"`.
+        node_type: see `IDAUp`. Defaults to `"conv"`.
         remat: see `IDAUp`. Defaults to `False`.
 
     Input shape:
@@ -142,9 +158,12 @@ class DLAUp(Composite):
     TensorShape([1, 16, 16, 8])
     """
 
-    def __init__(self, upsampling="bilinear", remat=False, **kwargs):
+    def __init__(
+        self, upsampling="bilinear", node_type="conv", remat=False, **kwargs
+    ):
         super().__init__(**kwargs)
         self.upsampling = upsampling
+        self.node_type = node_type
         self.remat = remat
         self.ida = []
 
@@ -157,6 +176,7 @@ class DLAUp(Composite):
                 channels[-i - 2],
                 (1,) + (2,) * (i + 1),
                 self.upsampling,
+                self.node_type,
                 self.remat,
                 **self.part(f"ida_{i}"),
             )
@@ -180,5 +200,6 @@ class DLAUp(Composite):
         return {
             **super().get_config(),
             "upsampling": self.upsampling,
+            "node_type": self.node_type,
             "remat": self.remat,
         }

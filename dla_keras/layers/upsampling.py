@@ -197,17 +197,3 @@ class LearnedUpsampling(Composite):
 
 
 UPSAMPLINGS = {"bilinear": BilinearUpsampling, "learned": LearnedUpsampling}
-
-
-def find_upsampling(name):
-    """The upsampling layer's class called `name`.
-
-    Raises:
-        ValueError: for a name that `UPSAMPLINGS` does not hold.
-    """
-    if name not in UPSAMPLINGS:
-        raise ValueError(
-            f"`upsampling` must be one of {', '.join(UPSAMPLINGS)}. "
-            f"Received: {name!r}."
-        )
-    return UPSAMPLINGS[name]

@@ -12,6 +12,7 @@ import tensorflow as tf
 from tensorflow.python.framework import convert_to_constants
 
 from dla_keras.inference import fit_picture
+from dla_keras.layers.convolution import ConvBN
 from dla_keras.lite.inspection import refuse_foreign_ops
 from dla_keras.lite.outputs import check_model
 from dla_keras.lite.outputs import coarse_network
@@ -156,6 +157,7 @@ def calibrated_graph(
         return calibrate(
             _converter(_frozen_graph(model, size, "int8", head)),
             _calibration_pictures(calibration, size),
+            _units(model),
         )
 
 
@@ -249,6 +251,18 @@ def _at_size(model, size):
     copy = type(model).from_config(config)
     copy.set_weights(model.get_weights())
     return copy
+
+
+def _units(model):
+    """Names of what is one operation: a `ConvBN`, or a layer outside one."""
+    layers = list(model._flatten_layers())
+    inside = {
+        part.name
+        for layer in layers
+        if isinstance(layer, ConvBN)
+        for part in layer._flatten_layers(include_self=False)
+    }
+    return [layer.name for layer in layers if layer.name not in inside]
 
 
 def _converter(graph):

@@ -4,6 +4,7 @@
 """
 
 import dataclasses
+import difflib
 import re
 from collections.abc import Iterable
 from collections.abc import Sequence
@@ -22,9 +23,11 @@ class CalibratedGraph:
 
     Args:
         data: a `.tflite` file of the converter's, before quantisation.
+        layers: names of what becomes an operation each.
     """
 
     data: bytes
+    layers: tuple[str, ...]
 
     def quantize(self, keep_float: Iterable[str] = ()) -> bytes:
         """The network in int8, uint8 in and out.
@@ -59,12 +62,27 @@ class CalibratedGraph:
         found = {layer: _made_by(layer, names) for layer in layers}
         unknown = [layer for layer, tensors in found.items() if not tensors]
         if unknown:
+            near = difflib.get_close_matches(unknown[0], self.layers, n=3)
+            hint = f" Did you mean {' or '.join(near)}?" if near else ""
             raise ValueError(
                 "Expected names of layers, for instance 'base_layer' or "
-                f"'dla_up_ida_0'. Received: {', '.join(unknown)}; "
-                "`--layer-errors` lists the layers of a model."
+                f"'dla_up_ida_0'. Received: {', '.join(unknown)}.{hint}"
             )
         return sorted(set().union(*found.values()))
+
+    def layer_of(self, tensor: str) -> str:
+        """The innermost layer that a tensor comes out of.
+
+        Args:
+            tensor: its path of scopes; of operations that the converter
+                joined, several, of which the first operation's is the last.
+        """
+        scopes = tensor.split(";")[-1].split("/")[:-1]
+        for scope in reversed(scopes):
+            known = [layer for layer in self.layers if _is_scope(layer, scope)]
+            if known:
+                return max(known, key=len)
+        return tensor
 
     def _tensor_names(self):
         graph = schema.Model.GetRootAs(self.data, 0).Subgraphs(0)
@@ -79,13 +97,17 @@ class CalibratedGraph:
 
 
 def calibrate(
-    converter, pictures: Sequence[np.ndarray], shared: bool = True
+    converter,
+    pictures: Sequence[np.ndarray],
+    layers: Iterable[str],
+    shared: bool = True,
 ) -> CalibratedGraph:
     """Takes the ranges of a graph's activations on pictures.
 
     Args:
         converter: of the graph, whose one input is a float32 picture.
         pictures: uint8 `(h, w, 3)`, of the graph's size.
+        layers: names of what becomes an operation each.
         shared: whether tensors that a concatenation or a resize ties get one
             range, see `share_ranges`. Defaults to `True`.
     """
@@ -95,7 +117,8 @@ def calibrate(
     # and layers kept in float without another pass over the pictures.
     converter._experimental_calibrate_only = True
     data = bytes(converter.convert())
-    return CalibratedGraph(share_ranges(data) if shared else data)
+    data = share_ranges(data) if shared else data
+    return CalibratedGraph(data, tuple(layers))
 
 
 def float_batches(pictures):
@@ -105,10 +128,18 @@ def float_batches(pictures):
 
 
 def _made_by(layer, names):
-    """Which tensors come out of a layer, by their path of scopes.
+    """Which tensors come out of a layer."""
+    return {
+        name
+        for name in names
+        if any(
+            _is_scope(layer, scope)
+            for path in name.split(";")
+            for scope in path.split("/")[:-1]
+        )
+    }
 
-    Operations that the converter joined have several paths. TensorFlow
-    numbers scopes, so `level2` may be called `level2_1`.
-    """
-    scope = re.compile(rf"(^|[/;]){re.escape(layer)}(_\d+)?/")
-    return {name for name in names if scope.search(name)}
+
+def _is_scope(layer, scope):
+    # TensorFlow numbers scopes: `level2` may be called `level2_1`.
+    return re.fullmatch(rf"{re.escape(layer)}(_\d+)?", scope) is not None

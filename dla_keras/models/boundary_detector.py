@@ -23,6 +23,8 @@ class DLABoundaryDetector(keras.Model):
         upsampling: `"bilinear"` (fixed, for the edge) or `"learned"` (the
             authors' transposed convolutions; their last one is frozen).
             Defaults to `"bilinear"`.
+        node: what aggregates in DLA-Up: `"conv"`, the paper's, or
+            `"separable"`, with an eighth of its cost. Defaults to `"conv"`.
         drop_path_rate: see `DLABackbone`. Defaults to `0.0`.
         remat: gradient checkpointing, see `DLASegmenter`. Defaults to `False`.
         mean: RGB mean for pixels scaled to 0..1. Defaults to ImageNet's.
@@ -52,6 +54,7 @@ class DLABoundaryDetector(keras.Model):
         variant,
         head_stride=2,
         upsampling="bilinear",
+        node="conv",
         drop_path_rate=0.0,
         remat=False,
         mean=IMAGENET_MEAN,
@@ -66,6 +69,7 @@ class DLABoundaryDetector(keras.Model):
             variant,
             head_stride,
             upsampling,
+            node,
             drop_path_rate,
             remat,
             mean,
@@ -86,6 +90,7 @@ class DLABoundaryDetector(keras.Model):
         self.variant = variant
         self.head_stride = head_stride
         self.upsampling = upsampling
+        self.node = node
         self.mean = tuple(mean)
         self.std = tuple(std)
         self.image_shape = tuple(input_shape)

@@ -6,9 +6,10 @@ import keras
 from keras import initializers
 from keras import layers
 
+from dla_keras.layers.choices import choose
 from dla_keras.layers.iterative import DLAUp
 from dla_keras.layers.normalization import pixel_normalization
-from dla_keras.layers.upsampling import find_upsampling
+from dla_keras.layers.upsampling import UPSAMPLINGS
 from dla_keras.models.backbone import DLABackbone
 
 
@@ -37,6 +38,7 @@ def dense_features(
     variant,
     head_stride,
     upsampling,
+    node,
     drop_path_rate,
     remat,
     mean,
@@ -64,7 +66,7 @@ def dense_features(
         name="base",
         dtype=dtype,
     )
-    dla_up = DLAUp(upsampling, remat, name="dla_up", dtype=dtype)
+    dla_up = DLAUp(upsampling, node, remat, name="dla_up", dtype=dtype)
     image = keras.Input(input_shape, name="image")
     levels = base(normalize(image))
     finest = head_stride.bit_length() - 1
@@ -73,6 +75,7 @@ def dense_features(
         "variant": variant,
         "head_stride": head_stride,
         "upsampling": upsampling,
+        "node": node,
         "drop_path_rate": drop_path_rate,
         "remat": remat,
         "mean": tuple(mean),
@@ -107,7 +110,7 @@ def pixel_head(filters, head_stride, upsampling, dtype=None, prefix=""):
     )
     # Logits leave in the weights' precision, whatever a mixed policy
     # computes in.
-    up = find_upsampling(upsampling)(
+    up = choose("upsampling", upsampling, UPSAMPLINGS)(
         head_stride, name=f"{prefix}up", dtype=fc.variable_dtype
     )
     up.trainable = False

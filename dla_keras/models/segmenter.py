@@ -21,6 +21,8 @@ class DLASegmenter(keras.Model):
         upsampling: `"bilinear"` (fixed, for the edge) or `"learned"` (the
             authors' transposed convolutions; their last one is frozen).
             Defaults to `"bilinear"`.
+        node: what aggregates in DLA-Up: `"conv"`, the paper's, or
+            `"separable"`, with an eighth of its cost. Defaults to `"conv"`.
         boundary_head: whether the same features are also scored for the
             boundaries between classes. Defaults to `False`.
         drop_path_rate: see `DLABackbone`. Defaults to `0.0`.
@@ -60,6 +62,7 @@ class DLASegmenter(keras.Model):
         num_classes,
         head_stride=4,
         upsampling="bilinear",
+        node="conv",
         boundary_head=False,
         drop_path_rate=0.0,
         remat=False,
@@ -86,6 +89,7 @@ class DLASegmenter(keras.Model):
             variant,
             head_stride,
             upsampling,
+            node,
             drop_path_rate,
             remat,
             mean,
@@ -116,6 +120,7 @@ class DLASegmenter(keras.Model):
         self.num_classes = num_classes
         self.head_stride = head_stride
         self.upsampling = upsampling
+        self.node = node
         self.boundary_head = boundary_head
         self.mean = tuple(mean)
         self.std = tuple(std)
