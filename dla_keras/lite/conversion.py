@@ -20,6 +20,7 @@ from dla_keras.lite.outputs import has_boundaries
 from dla_keras.lite.outputs import named_outputs
 from dla_keras.lite.quantization import CalibratedGraph
 from dla_keras.lite.quantization import calibrate
+from dla_keras.lite.stem import pack_stem
 from dla_keras.models.backbone import MAX_STRIDE
 from dla_keras.models.segmenter import DLASegmenter
 from dla_keras.quiet import quiet_stderr
@@ -66,6 +67,7 @@ PRECISIONS = {
     ),
 }
 HEADS = ("mask", "logits", "coarse_logits")
+TARGETS = ("arm", "x86")
 NETWORK_FILES = (("int8", "mask"), ("int8", "logits"))
 
 
@@ -77,6 +79,7 @@ def convert(
     calibration: Iterable[np.ndarray] = (),
     keep_float: Iterable[str] = (),
     network: Callable | None = None,
+    tuned_for: str = "arm",
 ) -> bytes:
     """Converts a model at a fixed size, with its normalisation inside.
 
@@ -104,6 +107,10 @@ def convert(
             from float32 pictures `(1, height, width, 3)` to the model's
             outputs, that knows the ranges of its activations. Defaults to
             `None`.
+        tuned_for: `"arm"`, for phones, or `"x86"`, whose wider registers the
+            first convolution fills better over blocks of pixels
+            (`stem.py`). Both run everywhere, with the same outputs. Defaults
+            to `"arm"`.
 
     Returns:
         The file's bytes.
@@ -113,6 +120,7 @@ def convert(
     """
     calibration, keep_float = list(calibration), list(keep_float)
     _check(model, size, precision, head, calibration, network)
+    _check_choice("tuned_for", tuned_for, TARGETS)
     if keep_float and (precision != "int8" or network):
         raise ValueError(
             "`keep_float` is for int8 after training. Received: "
@@ -137,6 +145,8 @@ def convert(
                     [picture[None]] for picture in pictures
                 )
             data = converter.convert()
+    if tuned_for == "x86":
+        data = pack_stem(data)
     refuse_foreign_ops(data)
     return data
 
@@ -175,15 +185,8 @@ def check_size(size: tuple[int, int]) -> None:
 def _check(model, size, precision, head, calibration, network=None):
     check_model(model)
     check_size(size)
-    for argument, value, known in (
-        ("precision", precision, PRECISIONS),
-        ("head", head, HEADS),
-    ):
-        if value not in known:
-            raise ValueError(
-                f"`{argument}` must be one of {', '.join(known)}. "
-                f"Received: {value!r}."
-            )
+    _check_choice("precision", precision, PRECISIONS)
+    _check_choice("head", head, HEADS)
     classes = getattr(model, "num_classes", 0)
     if head == "mask" and classes > 256:
         raise ValueError(
@@ -200,6 +203,14 @@ def _check(model, size, precision, head, calibration, network=None):
         raise ValueError(
             f"{precision} needs `calibration`: about 100 pictures of the "
             "training split. Received: none."
+        )
+
+
+def _check_choice(argument, value, known):
+    if value not in known:
+        raise ValueError(
+            f"`{argument}` must be one of {', '.join(known)}. "
+            f"Received: {value!r}."
         )
 
 
