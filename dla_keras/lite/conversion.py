@@ -18,6 +18,7 @@ from dla_keras.lite.outputs import check_model
 from dla_keras.lite.outputs import coarse_network
 from dla_keras.lite.outputs import has_boundaries
 from dla_keras.lite.outputs import named_outputs
+from dla_keras.lite.phases import without_paddings
 from dla_keras.lite.quantization import CalibratedGraph
 from dla_keras.lite.quantization import calibrate
 from dla_keras.lite.stem import pack_stem
@@ -231,6 +232,8 @@ def _frozen_graph(model, size, precision, head, network=None):
         names.append("mask" if head == "mask" else "logits")
         if head == "coarse_logits":
             network = coarse_network(model)
+    if network is None or head == "coarse_logits":
+        network = without_paddings(network or model)
 
     @tf.function(input_signature=[spec])
     def serve(image):
