@@ -1,11 +1,15 @@
 """Files and folders that are either whole or not there."""
 
 import contextlib
+import csv
+import errno
+import io
 import json
 import os
 import pathlib
 import shutil
 import tempfile
+from collections.abc import Sequence
 
 
 @contextlib.contextmanager
@@ -31,7 +35,8 @@ def atomic_path(path):
     ) as folder:
         # The name is kept: some writers choose the format by its ending.
         temporary = pathlib.Path(folder) / path.name
-        yield temporary
+        with _full_disks_named(path):
+            yield temporary
         os.replace(temporary, path)
 
 
@@ -63,7 +68,8 @@ def new_folder(path, marker: str):
     ) as workshop:
         folder = pathlib.Path(workshop, "new")
         folder.mkdir()
-        yield folder
+        with _full_disks_named(path):
+            yield folder
         if path.exists():
             os.rename(path, pathlib.Path(workshop, "old"))
         shutil.move(folder, path)
@@ -73,3 +79,57 @@ def write_json(path, content) -> None:
     """Writes `content` as indented JSON, atomically."""
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def check_csv(path, columns: Sequence[str]) -> None:
+    """Raises `ValueError` unless rows of these columns fit into a file.
+
+    Args:
+        path: of a CSV file, which need not be there.
+        columns: their names.
+    """
+    path = pathlib.Path(path)
+    if not path.exists():
+        return
+    with path.open(newline="", encoding="utf-8") as file:
+        found = next(csv.reader(file), [])
+    if found != list(columns):
+        raise ValueError(
+            f"{path} has other columns. Expected: {','.join(columns)}. "
+            f"Received: {','.join(found) or 'none'}. Rename that file, or "
+            "pass another."
+        )
+
+
+def append_csv(path, rows: Sequence[dict]) -> None:
+    """Adds rows at the end of a CSV file, or begins one, atomically.
+
+    Args:
+        path: of the file.
+        rows: column -> value; all of the same columns.
+
+    Raises:
+        ValueError: if the file has other columns.
+    """
+    path, columns = pathlib.Path(path), list(rows[0])
+    check_csv(path, columns)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    if path.exists():
+        text.write(path.read_text(encoding="utf-8").rstrip("\n") + "\n")
+    else:
+        writer.writeheader()
+    writer.writerows(rows)
+    with atomic_path(path) as temporary:
+        temporary.write_text(text.getvalue(), encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _full_disks_named(path):
+    """Says whose disk is full, which a failed write does not."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error

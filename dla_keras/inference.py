@@ -94,9 +94,22 @@ class Predictor:
         height, width = image.shape[:2]
         full_height, full_width = self.size or padded_size(height, width)
         scores = self.run(fit_picture(image, full_height, full_width))
-        if height <= full_height and width <= full_width:
-            return scores[:height, :width]
-        return resize_scores(scores, height, width)
+        return restore_scores(scores, height, width)
+
+
+def restore_scores(scores, height: int, width: int) -> np.ndarray:
+    """What was found in a fitted picture, at the picture's own size.
+
+    Cut back where `fit_picture` has padded, enlarged where it has shrunk.
+
+    Args:
+        scores: a mask or probabilities, of the size that was fitted to.
+        height: of the picture.
+        width: of the picture.
+    """
+    if height <= scores.shape[0] and width <= scores.shape[1]:
+        return scores[:height, :width]
+    return resize_scores(scores, height, width)
 
 
 def resize_scores(scores, height: int, width: int) -> np.ndarray:

@@ -27,6 +27,11 @@ def confusion_matrix(label, prediction, num_classes: int) -> np.ndarray:
             "Label and prediction must be of one shape. Received: "
             f"{label.shape} and {prediction.shape}."
         )
+    if prediction.size and prediction.max() >= num_classes:
+        raise ValueError(
+            f"Expected class ids below {num_classes}. Received: a mask with "
+            f"{prediction.max()}; it is of a model with other classes."
+        )
     valid = label != IGNORE_LABEL
     pairs = num_classes * label[valid].astype(np.int64) + prediction[valid]
     counts = np.bincount(pairs, minlength=num_classes**2)

@@ -4,6 +4,7 @@ All become the same `ModelFile`, so that one evaluation serves all three.
 """
 
 import pathlib
+import zipfile
 from dataclasses import dataclass
 from dataclasses import replace
 
@@ -141,6 +142,7 @@ def _load_keras(path, kinds):
 
     if not pathlib.Path(path).exists():
         raise FileNotFoundError(f"There is no model at {path}.")
+    _check_keras_file(pathlib.Path(path))
     try:
         model = keras.models.load_model(path, compile=False)
     except Exception as error:
@@ -154,6 +156,21 @@ def _load_keras(path, kinds):
             f"Received: {type(model).__name__} in {path}."
         )
     return model
+
+
+def _check_keras_file(path):
+    """Says what Keras' own errors do not."""
+    if path.is_dir() or path.suffix == ".tflite":
+        raise ValueError(
+            f"Expected a .keras file. Received: {path}, which is exported "
+            "already: pass the .keras file that it came from."
+        )
+    if not zipfile.is_zipfile(path):
+        raise ValueError(
+            f"{path} cannot be read as a .keras model: it is another kind of "
+            "file, or cut off. Copy it again, or take an earlier one of its "
+            "run."
+        )
 
 
 def _open_tflite(path, num_threads):
@@ -176,9 +193,18 @@ def _open_tflite(path, num_threads):
 def _open_saved_model(path):
     import tensorflow as tf
 
-    loaded = tf.saved_model.load(str(path))
-    serve = loaded.signatures["serving_default"]
-    ((name, spec),) = serve.structured_input_signature[1].items()
+    try:
+        loaded = tf.saved_model.load(str(path))
+    except Exception as error:  # several of TensorFlow's, with its traces
+        raise ValueError(
+            f"{path} cannot be read as a SavedModel; it may be incomplete. "
+            f"TensorFlow: {str(error).splitlines()[0]}"
+        ) from error
+    serve = loaded.signatures.get("serving_default")
+    inputs = serve.structured_input_signature[1] if serve else {}
+    outputs = serve.structured_outputs if serve else {}
+    _check_signature(path, inputs, outputs)
+    ((name, spec),) = inputs.items()
     size = _fixed(spec.shape[1:3].as_list())
 
     def run(image, output):
@@ -189,11 +215,27 @@ def _open_saved_model(path):
     run.model = loaded
     masks = Predictor(lambda image: run(image, "mask").astype(np.uint8), size)
     probabilities = None
-    if "logits" in serve.structured_outputs:
+    if "logits" in outputs:
         probabilities = Predictor(
             lambda image: softmax(run(image, "logits")), size
         )
     return ModelFile(masks, probabilities)
+
+
+def _check_signature(path, inputs, outputs):
+    ranks = [spec.shape.rank for spec in inputs.values()]
+    mask = outputs.get("mask")
+    if ranks != [4] or mask is None or mask.shape.rank != 3:
+        inputs, outputs = (
+            ", ".join(f"{n} {s.shape}" for n, s in specs.items()) or "nothing"
+            for specs in (inputs, outputs)
+        )
+        raise ValueError(
+            f"Expected a SavedModel that takes pictures (N, H, W, 3) and gives "
+            f"`mask` (N, H, W), as export_saved_model.py writes. Received: "
+            f"{path}, whose `serving_default` takes {inputs} and gives "
+            f"{outputs}."
+        )
 
 
 def _fixed(size):

@@ -88,10 +88,10 @@ def segmentation_galleries(
     def show(index):
         example, row = split[index], per_picture[index]
         views = {
-            "picture": _shrunk(Image.fromarray(example.image), width),
-            "truth": _shrunk(_colored(example.label, palette), width),
-            "prediction": _shrunk(
-                _colored(predict(example.image), palette), width
+            "picture": shrunk(Image.fromarray(example.image), width),
+            "truth": shrunk(colored_mask(example.label, palette), width),
+            "prediction": shrunk(
+                colored_mask(predict(example.image), palette), width
             ),
         }
         caption = (
@@ -134,7 +134,7 @@ def boundary_galleries(
         }
         if example.image is not None:
             views = {"picture": Image.fromarray(example.image), **views}
-        views = {name: _shrunk(view, width) for name, view in views.items()}
+        views = {name: shrunk(view, width) for name, view in views.items()}
         caption = (
             f"F {row['f']:.3f} at {row['threshold']:.2f}: recall "
             f"{row['recall']:.3f}, precision {row['precision']:.3f}"
@@ -168,7 +168,7 @@ def classification_galleries(
             f"{names[picture.label]}: {row['probability']:.1%}; found: "
             f"{names[row['prediction']]}"
         )
-        view = _shrunk(Image.fromarray(picture.image), width)
+        view = shrunk(Image.fromarray(picture.image), width)
         return ShownPicture(picture.name, caption, {"": view})
 
     worst, best = extremes([row["probability"] for row in per_picture], count)
@@ -178,14 +178,15 @@ def classification_galleries(
     )
 
 
-def _colored(mask, palette):
+def colored_mask(mask, palette):
     """A mask of mode `"P"`, ignored pixels in black."""
     image = Image.fromarray(np.asarray(mask, np.uint8))
     image.putpalette(colorize(np.arange(256), palette).tobytes())
     return image
 
 
-def _shrunk(image, width):
+def shrunk(image, width):
+    """A picture no wider than `width`, of the same mode."""
     if image.width <= width:
         return image
     size = width, max(1, round(width * image.height / image.width))

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dla_keras.html_page import bar_list
+from dla_keras.html_page import facts_list
+from dla_keras.html_page import table
 from dla_keras.svg_charts import line_chart
 from dla_keras.svg_charts import matrix_chart
 from dla_keras.svg_charts import thinned
@@ -58,10 +61,10 @@ def result(run: Run) -> str:
             ("this model", run.scores),
         )
     ]
-    table = ""
+    beside = ""
     if len(rows) > 1:
-        table = _table(("", *(SCORES[key] for key in names)), rows)
-    return f'<div class="tiles">{tiles}</div>{table}'
+        beside = table(("", *(SCORES[key] for key in names)), rows)
+    return f'<div class="tiles">{tiles}</div>{beside}'
 
 
 def curves(run: Run) -> str:
@@ -110,14 +113,11 @@ def class_bars(run: Run) -> str:
         }
         what = "share found"
     known = {k: v for k, v in values.items() if v is not None}
-    bars = "".join(
-        f"<dt>{html.escape(name)}</dt><dd>"
-        f'<s style="width:{85 * known[name]:.1f}%"></s>{known[name]:.3f}</dd>'
-        for name in sorted(known, key=known.get, reverse=True)
-    )
+    best_first = sorted(known, key=known.get, reverse=True)
+    shown = bar_list({name: known[name] for name in best_first})
     absent = [html.escape(k) for k, v in values.items() if v is None]
     note = f"<p>Neither there nor found: {', '.join(absent)}.</p>"
-    return f'<p>{what}</p><dl class="bars">{bars}</dl>{note if absent else ""}'
+    return f"<p>{what}</p>{shown}{note if absent else ''}"
 
 
 def precision_recall(run: Run) -> str:
@@ -152,8 +152,8 @@ def confusion(run: Run) -> str:
         if wrong[true, found]
     ]
     header = ("most confused: true", "found as", "share")
-    table = f"<div>{_table(header, rows)}</div>" if rows else ""
-    return f'<div class="columns"><div>{chart}</div>{table}</div>'
+    listed = f"<div>{table(header, rows)}</div>" if rows else ""
+    return f'<div class="columns"><div>{chart}</div>{listed}</div>'
 
 
 def facts(run: Run) -> str:
@@ -173,15 +173,10 @@ def facts(run: Run) -> str:
         ("replicas", config.get("replicas")),
         *_times(run),
     ]
-    lines = "".join(
-        f"<dt>{name}</dt><dd>{html.escape(str(value))}</dd>"
-        for name, value in rows
-        if value not in (None, "")
-    )
     settings = html.escape(json.dumps(config, indent=1))
     return (
-        f'<dl class="facts">{lines}</dl><details><summary>config.json'
-        f"</summary><pre>{settings}</pre></details>"
+        f"{facts_list(rows)}<details><summary>config.json</summary>"
+        f"<pre>{settings}</pre></details>"
     )
 
 
@@ -207,15 +202,6 @@ def _times(run):
         yield "training", f"{duration(seconds)}, {each}"
     if "milliseconds" in run.scores:
         yield "prediction", f"{run.scores['milliseconds']:.1f} ms a picture"
-
-
-def _table(header, rows):
-    def line(cells, tag):
-        inner = "".join(f"<{tag}>{html.escape(c)}</{tag}>" for c in cells)
-        return f"<tr>{inner}</tr>"
-
-    body = "".join(line(row, "td") for row in rows)
-    return f'<div class="wide"><table>{line(header, "th")}{body}</table></div>'
 
 
 def _confusion(run):

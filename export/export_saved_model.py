@@ -17,6 +17,7 @@ from dla_keras.commands import find_dataset
 from dla_keras.commands import parse_size
 from dla_keras.commands import run_command
 from dla_keras.files import new_folder
+from dla_keras.lite.arguments import check_folder
 from dla_keras.lite.arguments import export_parser
 from dla_keras.lite.arguments import print_table
 from dla_keras.lite.pictures import take_pictures
@@ -46,6 +47,7 @@ def parse_arguments(argv):
 
 
 def export(args) -> None:
+    check_folder(args.output)
     size = parse_size(args.size) if args.size else None
     source = find_dataset(args.model, args.dataset, args.data_dir)
     with quiet_stderr():

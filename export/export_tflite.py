@@ -1,7 +1,9 @@
-"""Exports a segmentation or boundary model as a .tflite file and verifies it.
+"""Exports a segmentation or boundary model as .tflite files, verified.
 
-python export/export_tflite.py --model runs/x/model.keras \
-    --precision int8 --size 192x384 --output runs/x/model.tflite
+    python export/export_tflite.py --model runs/x/model.keras \\
+        --precision int8 --size 192x384 --output runs/x/model.tflite
+    python export/export_tflite.py --model runs/x/model.keras \\
+        --precision all --output runs/x/tflite/ --compare runs/x/qat.tflite
 
 The file takes one uint8 RGB picture (1, H, W, 3), normalises it itself and
 gives the mask (1, H, W), or logits with `--head logits`; where the model finds
@@ -9,6 +11,11 @@ boundaries, their probability too. Names, colours, origin and scores are inside
 (`dla_keras/lite/facts.py`), and the metadata that MediaPipe Tasks reads. The
 file is compared with the Keras model on pictures of the val split; below
 `--min-agreement` it is not written and the exit code is 1.
+
+`--precision all` makes a file of each precision in a folder and compares them
+with Keras, and with other files (`--compare`): size, mIoU and its loss by
+class, latency, memory, what XNNPACK takes. `table.md`, `comparison.json` and
+`report.html`, with pictures where masks differ, are beside the files.
 """
 
 import os
@@ -17,35 +24,35 @@ import sys
 from dla_keras.commands import find_dataset
 from dla_keras.commands import run_command
 from dla_keras.files import atomic_path
+from dla_keras.lite.arguments import check_file
+from dla_keras.lite.arguments import check_folder
 from dla_keras.lite.arguments import export_parser
 from dla_keras.lite.arguments import picture_size
 from dla_keras.lite.arguments import print_table
 from dla_keras.lite.conversion import HEADS
 from dla_keras.lite.conversion import PRECISIONS
-from dla_keras.lite.conversion import convert
-from dla_keras.lite.facts import collect_facts
+from dla_keras.lite.every_precision import export_every_precision
+from dla_keras.lite.exporting import Exporter
 from dla_keras.lite.inspection import inspect
-from dla_keras.lite.metadata import describe
 from dla_keras.lite.pictures import take_pictures
-from dla_keras.lite.runtime import LiteModel
-from dla_keras.lite.verification import agreement
 from dla_keras.model_files import load_dense_model
 from dla_keras.quiet import quiet_stderr
+
+ALL = "all"
 
 
 def parse_arguments(argv):
     parser = export_parser(__doc__.splitlines()[0])
-    parser.add_argument("--output", required=True, help="a .tflite file")
-    parser.add_argument(
-        "--precision", choices=tuple(PRECISIONS), default="float32"
-    )
-    parser.add_argument("--head", choices=HEADS, default="mask")
-    parser.add_argument(
+    add = parser.add_argument
+    add("--output", required=True, help="a .tflite file; of `all`, a folder")
+    add("--precision", choices=(*PRECISIONS, ALL), default="float32")
+    add("--head", choices=HEADS, default="mask")
+    add(
         "--size",
         metavar="HxW",
         help="multiples of 32; default: what holds the val pictures",
     )
-    parser.add_argument(
+    add(
         "--calibration-pictures",
         type=int,
         default=100,
@@ -54,58 +61,90 @@ def parse_arguments(argv):
     thresholds = ", ".join(
         f"{name} {row.min_agreement}" for name, row in PRECISIONS.items()
     )
-    parser.add_argument(
+    add(
         "--min-agreement",
         type=float,
         help=f"share of pixels with the same class; default: {thresholds}",
     )
-    parser.add_argument(
-        "--threads",
-        type=int,
-        default=os.cpu_count(),
-        help="for the verification",
+    add("--threads", type=int, default=os.cpu_count(), help="of a file's runs")
+    every = parser.add_argument_group("--precision all").add_argument
+    every(
+        "--compare",
+        nargs="+",
+        default=[],
+        metavar="TFLITE",
+        help="other files of the model for the table",
     )
-    return parser.parse_args(argv)
+    every(
+        "--eval-pictures",
+        type=int,
+        help="of the val split, for mIoU; default: all",
+    )
+    args = parser.parse_args(argv)
+    if args.precision != ALL and (args.compare or args.eval_pictures):
+        parser.error("--compare and --eval-pictures are of --precision all")
+    return args
 
 
-def export(args) -> None:
+def read_exporter(args) -> tuple[Exporter, tuple]:
+    """What files are made from, and the dataset."""
     source = find_dataset(args.model, args.dataset, args.data_dir)
     with quiet_stderr():
         held_out = take_pictures(*source, "val", args.verification_pictures)
         size = picture_size(args.size, held_out)
+        rows = PRECISIONS.values()
+        if args.precision != ALL:
+            rows = [PRECISIONS[args.precision]]
         calibration = []
-        if PRECISIONS[args.precision].calibrated:
+        if any(row.calibrated for row in rows):
             count = args.calibration_pictures
             calibration = take_pictures(*source, "train", count)
         model = load_dense_model(args.model)
-    data = convert(model, size, args.precision, args.head, calibration)
-    facts = collect_facts(model, data, args.precision, args.model)
-    data = describe(data, facts)
-    lite_model = LiteModel(data, num_threads=args.threads)
-    found = agreement(model, lite_model, held_out)
-    minimum = args.min_agreement
-    if minimum is None:
-        minimum = PRECISIONS[args.precision].min_agreement
-    for each in found.values():
-        each.require(minimum)
+    exporter = Exporter(
+        model,
+        args.model,
+        size,
+        args.head,
+        calibration,
+        held_out,
+        args.threads,
+        args.min_agreement,
+    )
+    return exporter, source
+
+
+def export(args) -> None:
+    if args.precision == ALL:
+        check_folder(args.output)
+        export_every_precision(
+            *read_exporter(args), args.output, args.compare, args.eval_pictures
+        )
+        return
+    check_file(args.output)
+    exporter, _ = read_exporter(args)
+    made = exporter.make(args.precision)
+    made.require()
     with atomic_path(args.output) as temporary:
-        temporary.write_bytes(data)
-    print_table(report(args, data, found))
+        temporary.write_bytes(made.data)
+    print_table(report(args, made))
 
 
-def report(args, data, found):
-    facts = inspect(data)
+def report(args, made) -> dict:
+    facts = inspect(made.data)
     counts = facts.op_counts.most_common()
     return {
         "file": args.output,
-        "size": f"{len(data) / 1e6:.2f} MB",
+        "size": f"{len(made.data) / 1e6:.2f} MB",
         "precision": args.precision,
         "input": facts.inputs[0],
         "output": ", ".join(map(str, facts.outputs)),
         "operations": f"{len(facts.ops)}, of which {facts.float_ops} on "
         "float numbers",
         "": ", ".join(f"{count} {name}" for name, count in counts),
-        **{f"agreement of {name}": each for name, each in found.items()},
+        **{
+            f"agreement of {name}": found
+            for name, found in made.agreement.items()
+        },
     }
 
 

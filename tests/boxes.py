@@ -1,7 +1,10 @@
 """A small model that knows coloured boxes, and its pictures."""
 
+import json
+
 import keras
 import numpy as np
+from PIL import Image
 
 from dla_keras import DLASegmenter
 
@@ -54,3 +57,23 @@ def fitted(upsampling):
     weights = np.linalg.solve(x.T @ x + ridge, x.T @ y)
     model.fc.set_weights([weights[None, None, :-1], weights[-1]])
     return model
+
+
+def write_run(folder, model):
+    """What training leaves: a model, its config.json, and the dataset."""
+    data = folder / "data"
+    data.mkdir()
+    for split, seeds in (("train", range(4)), ("val", range(100, 103))):
+        for kind in ("images", "labels"):
+            names = [f"{kind}_{seed}.png" for seed in seeds]
+            (data / f"{split}_{kind}.txt").write_text("\n".join(names))
+        for seed in seeds:
+            image, label = draw(seed)
+            # Odd sizes, as real pictures have: the export pads them.
+            Image.fromarray(image[:50, :90]).save(data / f"images_{seed}.png")
+            Image.fromarray(label[:50, :90]).save(data / f"labels_{seed}.png")
+    facts = {"class_names": list("abcde"), "palette": COLORS.tolist()}
+    (data / "info.json").write_text(json.dumps(facts))
+    model.save(folder / "model.keras")
+    config = {"dataset": "folder", "data_dir": str(data)}
+    (folder / "config.json").write_text(json.dumps(config))

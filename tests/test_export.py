@@ -1,19 +1,17 @@
 """The export commands: what they write, refuse and say."""
 
-import json
 import pathlib
 import runpy
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from boxes import COLORS
 from boxes import INT8_AGREEMENT
 from boxes import PICTURES
 from boxes import SIZE
 from boxes import draw
 from boxes import fitted
-from PIL import Image
+from boxes import write_run
 
 from dla_keras.lite.verification import predictor_at
 from dla_keras.model_files import load_predictor
@@ -28,24 +26,8 @@ def model():
 
 @pytest.fixture(scope="module")
 def run_folder(model, tmp_path_factory):
-    """What training leaves: a model, its config.json, and the dataset."""
     folder = tmp_path_factory.mktemp("run")
-    data = folder / "data"
-    data.mkdir()
-    for split, seeds in (("train", range(4)), ("val", range(100, 103))):
-        for kind in ("images", "labels"):
-            names = [f"{kind}_{seed}.png" for seed in seeds]
-            (data / f"{split}_{kind}.txt").write_text("\n".join(names))
-        for seed in seeds:
-            image, label = draw(seed)
-            # Odd sizes, as real pictures have: the export pads them.
-            Image.fromarray(image[:50, :90]).save(data / f"images_{seed}.png")
-            Image.fromarray(label[:50, :90]).save(data / f"labels_{seed}.png")
-    facts = {"class_names": list("abcde"), "palette": COLORS.tolist()}
-    (data / "info.json").write_text(json.dumps(facts))
-    model.save(folder / "model.keras")
-    config = {"dataset": "folder", "data_dir": str(data)}
-    (folder / "config.json").write_text(json.dumps(config))
+    write_run(folder, model)
     return folder
 
 

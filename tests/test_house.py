@@ -32,13 +32,21 @@ ALLOWED = {
     "data": {"data", "normalization"},
     "lite": {
         "lite",
+        "layers",
         "models",
         "data",
         "inference",
         "commands",
         "files",
+        "metrics",
+        "provenance",
         "quiet",
         "version",
+        # Of the report:
+        "html_page",
+        "report_pictures",
+        "reports",
+        "tables",
     },
 }
 MAY_USE_TENSORFLOW = {

@@ -30,6 +30,7 @@ from dla_keras.lite.saved_model import write_saved_model
 from dla_keras.lite.verification import VerificationError
 from dla_keras.lite.verification import agreement
 from dla_keras.model_files import load_predictor
+from dla_keras.model_files import open_model
 from dla_keras.quiet import quiet_stderr
 
 FLOAT_OPS = {
@@ -51,6 +52,7 @@ def files(model):
         for precision, head in (
             ("float32", "mask"),
             ("float32", "logits"),
+            ("float32", "coarse_logits"),
             ("float16", "logits"),
             ("int8", "mask"),
             ("int8", "logits"),
@@ -112,6 +114,26 @@ def test_mask_is_argmax_of_logits(files, precision):
         np.testing.assert_array_equal(logits(picture), mask(picture))
 
 
+def test_coarse_logits_are_enlarged_as_the_model_does(files, tmp_path):
+    coarse = LiteModel(files["float32", "coarse_logits"])
+    path = tmp_path / "coarse.tflite"
+    path.write_bytes(files["float32", "coarse_logits"])
+    opened = open_model(path)
+    full = LiteModel(files["float32", "logits"])
+    for picture in PICTURES[:2]:
+        expected = full.run(picture)
+        # The same four neighbours, summed in another order.
+        error = np.abs(coarse.run(picture) - expected).max()
+        assert error < 1e-5 * np.ptp(expected)
+        # Nearly equal scores may swap: a pixel of 6144.
+        assert (coarse(picture) == full(picture)).mean() > 0.9995
+        cut = picture[:50, :90]
+        assert opened.probabilities(cut).shape == (50, 90, 5)
+        np.testing.assert_array_equal(
+            opened.masks(cut), opened.probabilities(cut).argmax(-1)
+        )
+
+
 def test_input_and_output_are_static_and_uint8(files):
     for (precision, head), data in files.items():
         facts = inspect(data)
@@ -122,7 +144,9 @@ def test_input_and_output_are_static_and_uint8(files):
         if head == "mask":
             assert (output.dtype, output.shape) == ("uint8", (1, *SIZE))
         else:
-            assert output.shape == (1, *SIZE, 5)
+            stride = 4 if head == "coarse_logits" else 1
+            height, width = (side // stride for side in SIZE)
+            assert output.shape == (1, height, width, 5)
             dtype = "uint8" if precision == "int8" else "float32"
             assert output.dtype == dtype
             assert (output.scale is not None) == (precision == "int8")
@@ -190,6 +214,33 @@ def test_flex_operations_and_open_shapes_are_refused():
         refuse_foreign_ops(dynamic)
     with pytest.raises(ValueError, match="RGB picture"):
         LiteModel(converted(tf.nn.relu, tf.TensorSpec((2, 2), tf.float32)))
+
+
+@pytest.mark.parametrize(
+    ("network", "sides", "message"),
+    [
+        (lambda x: x, (None, None), r"\[1, -1, -1, 3\] to .* open \(-1\)"),
+        (lambda x: x[:, ::2, ::3], SIZE, r"\[1, 32, 32, 3\]"),
+        (lambda x: x[:, :48], SIZE, r"\[1, 48, 96, 3\]"),
+        (lambda x: x[:, ::2, ::2, 0], SIZE, r"\[1, 32, 48\]"),
+        (lambda x: tf.reduce_mean(x, (1, 2)), SIZE, r"\[1, 3\]"),
+        (lambda x: {"logits": x, "boxes": x + 1}, SIZE, "float32 .*, float32"),
+        (lambda x: {"boundary": x[:, ::2, ::2, 0]}, SIZE, r"\[1, 32, 48\]"),
+    ],
+)
+def test_files_of_other_outputs_are_told(network, sides, message):
+    spec = tf.TensorSpec((1, *sides, 3), tf.uint8)
+    data = converted(lambda x: network(tf.cast(x, tf.float32) * 2), spec)
+    with pytest.raises(ValueError, match=f"RGB picture of .*{message}"):
+        LiteModel(data)
+
+
+def test_files_of_two_pictures_are_told():
+    spec = tf.TensorSpec((1, *SIZE, 3), tf.uint8)
+    floats = lambda image: tf.cast(image, tf.float32)
+    data = converted(lambda x, y: floats(x) * floats(y), spec, spec)
+    with pytest.raises(ValueError, match="from uint8 .*, uint8 .* to float32"):
+        LiteModel(data)
 
 
 @pytest.mark.parametrize(

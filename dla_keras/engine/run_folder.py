@@ -12,7 +12,6 @@ import os
 import pathlib
 import platform
 import shutil
-import subprocess
 import sys
 
 import keras
@@ -23,6 +22,9 @@ from dla_keras.engine.checkpoints import Checkpoint
 from dla_keras.engine.checkpoints import Checkpoints
 from dla_keras.engine.checkpoints import read_checkpoint
 from dla_keras.files import write_json
+from dla_keras.provenance import git_commit
+from dla_keras.provenance import local_time
+from dla_keras.provenance import processor
 from dla_keras.version import __version__
 
 CONFIG = "config.json"
@@ -167,10 +169,9 @@ def claim(run_dir, settings: dict, strategy, step: int, overwrite: bool):
             "python": platform.python_version(),
         },
         "hardware": _hardware(strategy),
-        "git": _git_commit(),
+        "git": git_commit(),
     }
-    now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
-    starts.append({"time": now, "step": step, **facts})
+    starts.append({"time": local_time(), "step": step, **facts})
     config = {**settings, "run_dir": str(run_dir), **facts, "starts": starts}
     write_json(path, config)
 
@@ -181,27 +182,9 @@ def _hardware(strategy) -> dict:
         tf.config.experimental.get_device_details(gpu).get("device_name")
         for gpu in tf.config.list_physical_devices("GPU")
     ]
-    cpuinfo = pathlib.Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else ()
-    names = [line.split(":")[1] for line in lines if "model name" in line]
     return {
         "devices": list(strategy.extended.worker_devices),
         "gpus": gpus,
-        "cpu": names[0].strip() if names else platform.processor(),
+        "cpu": processor(),
         "cores": os.cpu_count(),
     }
-
-
-def _git_commit() -> str | None:
-    """The commit of the code that runs, with `+` if it was changed since."""
-    folder = pathlib.Path(__file__).parent
-    git = lambda *words: subprocess.run(
-        ["git", "-C", folder, *words], capture_output=True, text=True
-    )
-    try:
-        commit, changes = git("rev-parse", "HEAD"), git("diff", "HEAD")
-    except OSError:  # no git
-        return None
-    if commit.returncode:  # no repository
-        return None
-    return commit.stdout.strip() + "+" * bool(changes.stdout)

@@ -1,6 +1,7 @@
 """Command-line arguments that the export commands share."""
 
 import argparse
+import pathlib
 
 from dla_keras.commands import parse_size
 from dla_keras.inference import padded_size
@@ -43,3 +44,32 @@ def print_table(rows: dict) -> None:
     width = max(map(len, rows)) + 2
     for name, value in rows.items():
         print(f"{name:<{width}}{value}")
+
+
+def check_file(path) -> None:
+    """Raises `ValueError` if no file can be at a path: before the work."""
+    if pathlib.Path(path).is_dir():
+        raise ValueError(
+            f"--output is a file. Received: the folder {path}; pass a name "
+            "in it."
+        )
+    _check_parents(path)
+
+
+def check_folder(path) -> None:
+    """Raises `ValueError` if no folder can be at a path, likewise."""
+    if pathlib.Path(path).is_file():
+        raise ValueError(
+            f"--output is a folder. Received: the file {path}; pass another "
+            "name."
+        )
+    _check_parents(path)
+
+
+def _check_parents(path):
+    for parent in pathlib.Path(path).resolve().parents:
+        if parent.exists() and not parent.is_dir():
+            raise ValueError(
+                f"--output cannot be {path}, as {parent} is a file. Pass "
+                "another path."
+            )

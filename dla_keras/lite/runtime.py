@@ -1,18 +1,30 @@
 """Runs a `.tflite` file on pictures: masks, logits, boundaries."""
 
+import importlib
+import io
 import pathlib
+import zipfile
 
 import numpy as np
 
+from dla_keras.inference import resize_scores
 from dla_keras.lite.facts import read_facts
 from dla_keras.quiet import quiet_stderr
+
+# Packages that run files -> what pip calls them; the first one found is used.
+PACKAGES = {
+    "ai_edge_litert": "ai-edge-litert",
+    "tflite_runtime": "tflite-runtime",
+}
 
 
 class LiteModel:
     """A `.tflite` file as a function from a picture to its mask.
 
     `run` gives logits where the file does, `boundaries` what lies between;
-    `class_names` and `palette` are what the file says of its classes.
+    `class_names` and `palette` are what the file says of its classes, `facts`
+    all that it says (`facts.py`). Logits at a coarser stride, as of
+    `head="coarse_logits"`, are brought to the picture's size here.
 
     Args:
         source: path of the file, or its bytes.
@@ -40,31 +52,38 @@ class LiteModel:
         with quiet_stderr():
             self._interpreter = _interpreter(source, num_threads, self.name)
         # Another exporter's file says nothing.
-        classes = (read_facts(bytes(source)) or {}).get("classes") or ()
+        self.facts = read_facts(bytes(source)) or {}
+        classes = self.facts.get("classes") or ()
+        # Weights end before: a file without its end would run all the same.
+        if classes and not zipfile.is_zipfile(io.BytesIO(source)):
+            raise ValueError(
+                f"{self.name} is cut off: the labels at its end are missing. "
+                "Copy or export it again."
+            )
         self.class_names = tuple(c["name"] for c in classes) or None
         self.palette = tuple(tuple(c["color"]) for c in classes) or None
-        (self._input,) = self._interpreter.get_input_details()
-        outputs = _named_outputs(self._interpreter)
-        self._boundary = outputs.pop("boundary", None)
-        self._output = next(iter(outputs.values()), None)
-        if len(outputs) > 1 or not self._fits():
+        self._inputs = self._interpreter.get_input_details()
+        self._outputs = _named_outputs(self._interpreter)
+        scores = [name for name in self._outputs if name != "boundary"]
+        self._scores = self._outputs[scores[0]] if scores else None
+        if len(scores) > 1 or not self._fits():
             raise ValueError(self._misfit())
 
     @property
     def input_shape(self) -> tuple[int, int, int, int]:
-        return tuple(map(int, self._input["shape"]))
+        return tuple(map(int, self._inputs[0]["shape"]))
 
     @property
     def gives_classes(self) -> bool:
-        return self._output is not None
+        return self._scores is not None
 
     @property
     def gives_mask(self) -> bool:
-        return self.gives_classes and len(self._output["shape"]) == 3
+        return self.gives_classes and len(self._scores["shape"]) == 3
 
     @property
     def gives_boundaries(self) -> bool:
-        return self._boundary is not None
+        return "boundary" in self._outputs
 
     def run(self, image: np.ndarray) -> np.ndarray:
         """What the file says about the classes in one picture.
@@ -75,8 +94,7 @@ class LiteModel:
         Returns:
             A uint8 mask `(H, W)`, or float32 logits `(H, W, classes)`.
         """
-        self._invoke(image)
-        return self._values(self._output, as_they_are=self.gives_mask)
+        return self.read_scores(self.infer(image))
 
     def boundaries(self, image: np.ndarray) -> np.ndarray:
         """The probability of a boundary: float32 `(H, W, 1)`.
@@ -84,16 +102,19 @@ class LiteModel:
         Args:
             image: uint8 `(H, W, 3)`, of the file's size.
         """
-        self._invoke(image)
-        return self._values(self._boundary)[..., None]
+        return self.read_boundaries(self.infer(image))
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        output = self.run(image)
-        if self.gives_mask:
-            return output
-        return np.argmax(output, axis=-1).astype(np.uint8)
+        return self.read_mask(self.infer(image))
 
-    def _invoke(self, image):
+    # The two halves of `run`, for who measures or shows them apart.
+
+    def infer(self, image: np.ndarray) -> dict[str, np.ndarray]:
+        """The outputs by name, in the numbers that the file stores.
+
+        Args:
+            image: uint8 `(H, W, 3)`, of the file's size.
+        """
         image = np.asarray(image)
         if image.dtype != np.uint8 or image.shape != self.input_shape[1:]:
             raise ValueError(
@@ -102,39 +123,84 @@ class LiteModel:
                 f"{image.shape}; `dla_keras.inference.fit_picture` brings "
                 "pictures to a size."
             )
-        self._interpreter.set_tensor(self._input["index"], image[None])
+        self._interpreter.set_tensor(self._inputs[0]["index"], image[None])
         self._interpreter.invoke()
+        return {
+            name: self._interpreter.get_tensor(output["index"])[0]
+            for name, output in self._outputs.items()
+        }
 
-    def _values(self, output, as_they_are=False):
-        values = self._interpreter.get_tensor(output["index"])[0]
-        scale, zero_point = output["quantization"]
-        if as_they_are or not scale:
-            return values
-        return np.float32(scale) * (values.astype(np.float32) - zero_point)
+    def read_scores(self, outputs: dict[str, np.ndarray]) -> np.ndarray:
+        """What `run` gives, from what `infer` gave."""
+        (scores,) = (v for n, v in outputs.items() if n != "boundary")
+        if self.gives_mask:
+            return scores
+        height, width = self.input_shape[1:3]
+        return resize_scores(_numbers(scores, self._scores), height, width)
+
+    def read_mask(self, outputs: dict[str, np.ndarray]) -> np.ndarray:
+        """A uint8 mask `(H, W)`, likewise."""
+        scores = self.read_scores(outputs)
+        if self.gives_mask:
+            return scores
+        return np.argmax(scores, axis=-1).astype(np.uint8)
+
+    def read_boundaries(self, outputs: dict[str, np.ndarray]) -> np.ndarray:
+        """What `boundaries` gives, likewise."""
+        details = self._outputs["boundary"]
+        return _numbers(outputs["boundary"], details)[..., None]
 
     def _fits(self):
-        shape = self._input["shape"]
-        outputs = [o for o in (self._output, self._boundary) if o is not None]
+        if len(self._inputs) != 1 or not self._outputs:
+            return False
+        shape = self._inputs[0]["shape"]
         return (
-            self._input["dtype"] == np.uint8
+            self._inputs[0]["dtype"] == np.uint8
             and len(shape) == 4
             and (shape[0], shape[3]) == (1, 3)
+            and not self._open_sides()
             and all(
-                len(output["shape"]) in (3, 4)
-                and list(output["shape"][:3]) == list(shape[:3])
-                for output in outputs
+                _covers(output["shape"], shape, coarser=output is self._scores)
+                for output in self._outputs.values()
             )
         )
 
+    def _open_sides(self):
+        """Whether height or width is left to whoever runs the file."""
+        return -1 in self._inputs[0]["shape_signature"][1:3]
+
     def _misfit(self):
-        outputs = self._interpreter.get_output_details()
-        return (
-            "Expected a file that takes one uint8 RGB picture and gives a "
-            "mask, logits or boundaries of its size, as export_tflite.py "
-            f"writes. Received: {self.name} from "
-            f"{self._input['dtype'].__name__} {self._input['shape'].tolist()} "
-            f"to {', '.join(str(o['shape'].tolist()) for o in outputs)}."
+        inputs, outputs = (
+            ", ".join(f"{d['dtype'].__name__} {_signature(d)}" for d in details)
+            for details in (self._inputs, self._outputs.values())
         )
+        text = (
+            "Expected a file that takes one uint8 RGB picture of a fixed size "
+            "and gives a mask, logits or boundaries of it, as export_tflite.py "
+            f"writes. Received: {self.name} from {inputs or 'nothing'} to "
+            f"{outputs or 'nothing'}."
+        )
+        if self._inputs and self._open_sides():
+            text += " Its sides are open (-1): convert it at a fixed size."
+        return text
+
+
+def find_package() -> str:
+    """Name of the installed package that runs files.
+
+    Raises:
+        ImportError: without one.
+    """
+    for package in PACKAGES:
+        try:
+            importlib.import_module(f"{package}.interpreter")
+            return package
+        except ImportError:
+            pass
+    raise ImportError(
+        "Running a .tflite file needs a runtime: `pip install "
+        f"{' (or '.join(PACKAGES.values())})`."
+    )
 
 
 def _named_outputs(interpreter):
@@ -144,9 +210,41 @@ def _named_outputs(interpreter):
     return {o["name"]: o for o in interpreter.get_output_details()}
 
 
+def _covers(shape, picture, coarser):
+    """Whether an output has a value for each pixel of a picture.
+
+    Args:
+        shape: of the output.
+        picture: the input's shape.
+        coarser: whether scores of classes may have a stride.
+    """
+    if len(shape) not in (3, 4) or shape[0] != 1 or min(shape) < 1:
+        return False
+    strides = [
+        side / own for side, own in zip(picture[1:3], shape[1:3], strict=True)
+    ]
+    if len(shape) == 3 or not coarser:
+        return strides == [1, 1]
+    return strides[0] == strides[1] and strides[0].is_integer()
+
+
+def _numbers(values, details):
+    """Stored numbers as what they stand for."""
+    scale, zero_point = details["quantization"]
+    if not scale:
+        return values
+    return np.float32(scale) * (values.astype(np.float32) - zero_point)
+
+
+def _signature(details):
+    """A shape with -1 for every open side."""
+    return [int(s) for s in details.get("shape_signature", details["shape"])]
+
+
 def _interpreter(data, num_threads, name):
+    package = importlib.import_module(f"{find_package()}.interpreter")
     try:
-        interpreter = _interpreter_class()(
+        interpreter = package.Interpreter(
             model_content=bytes(data), num_threads=num_threads
         )
         interpreter.allocate_tensors()
@@ -156,21 +254,3 @@ def _interpreter(data, num_threads, name):
             f"run it: {error}"
         ) from error
     return interpreter
-
-
-def _interpreter_class():
-    try:
-        from ai_edge_litert.interpreter import Interpreter
-
-        return Interpreter
-    except ImportError:
-        pass
-    try:
-        from tflite_runtime.interpreter import Interpreter
-
-        return Interpreter
-    except ImportError:
-        raise ImportError(
-            "Running a .tflite file needs a runtime: `pip install "
-            "ai-edge-litert` (or tflite-runtime)."
-        ) from None

@@ -9,6 +9,8 @@ import numpy as np
 from dla_keras.inference import Predictor
 from dla_keras.inference import boundary_predictor
 from dla_keras.inference import model_predictor
+from dla_keras.lite.outputs import has_boundaries
+from dla_keras.models.segmenter import DLASegmenter
 
 # Probabilities of a boundary that are as good as equal.
 SAME_PROBABILITY = 0.05
@@ -63,10 +65,26 @@ def compare(
     Raises:
         ValueError: without pictures.
     """
+    pictures = list(pictures)
+    return compare_outputs(map(reference, pictures), map(candidate, pictures))
+
+
+def compare_outputs(
+    expected: Iterable[np.ndarray], found: Iterable[np.ndarray]
+) -> Agreement:
+    """Compares masks or probabilities, a picture at a time.
+
+    Args:
+        expected: those that count as right.
+        found: as many, of the same sizes.
+
+    Raises:
+        ValueError: without any.
+    """
     # Padding is outside the masks, so it cannot dilute the count.
     equal, total, worst, count = 0, 0, 1.0, 0
-    for picture in pictures:
-        same = _same(reference(picture), candidate(picture))
+    for right, other in zip(expected, found, strict=True):
+        same = _same(right, other)
         equal, total = equal + int(same.sum()), total + same.size
         worst, count = min(worst, float(same.mean())), count + 1
     if not count:
@@ -85,6 +103,59 @@ def predictor_at(model, size: tuple[int, int] | None) -> Predictor:
     return dataclasses.replace(model_predictor(model), size=size)
 
 
+def expected_outputs(
+    model, size: tuple[int, int], pictures: Sequence[np.ndarray]
+) -> dict[str, list[np.ndarray]]:
+    """What the Keras model gives for pictures that are brought to a size.
+
+    Args:
+        model: a `DLASegmenter` or a `DLABoundaryDetector`.
+        size: height and width in pixels.
+        pictures: uint8 `(h, w, 3)`.
+
+    Returns:
+        `"classes"` and `"boundaries"`, where it gives them -> one for each
+        picture, of its own size.
+    """
+    predictors = {}
+    if isinstance(model, DLASegmenter):
+        predictors["classes"] = predictor_at(model, size)
+    if has_boundaries(model):
+        found = dataclasses.replace(boundary_predictor(model), size=size)
+        predictors["boundaries"] = found
+    return {
+        kind: list(map(predictor, pictures))
+        for kind, predictor in predictors.items()
+    }
+
+
+def agreement_with(
+    expected: dict[str, list[np.ndarray]],
+    lite_model,
+    pictures: Sequence[np.ndarray],
+) -> dict[str, Agreement]:
+    """Compares a `.tflite` file with what the Keras model gave.
+
+    Args:
+        expected: of `expected_outputs`, at the file's size.
+        lite_model: a `LiteModel`.
+        pictures: the same.
+
+    Returns:
+        What is compared, `"classes"` and `"boundaries"` -> how it agrees.
+    """
+    size = tuple(lite_model.input_shape[1:3])
+    candidates = {}
+    if lite_model.gives_classes:
+        candidates["classes"] = Predictor(lite_model, size)
+    if lite_model.gives_boundaries:
+        candidates["boundaries"] = Predictor(lite_model.boundaries, size)
+    return {
+        kind: compare_outputs(expected[kind], map(candidate, pictures))
+        for kind, candidate in candidates.items()
+    }
+
+
 def agreement(
     model, lite_model, pictures: Sequence[np.ndarray]
 ) -> dict[str, Agreement]:
@@ -97,18 +168,8 @@ def agreement(
         lite_model: a `LiteModel`.
         pictures: uint8 `(h, w, 3)`.
 
-    Returns:
-        What is compared, `"classes"` and `"boundaries"` -> how it agrees.
+    Returns: as `agreement_with`.
     """
     size = tuple(lite_model.input_shape[1:3])
-    found = {}
-    if lite_model.gives_classes:
-        candidate = Predictor(lite_model, size)
-        found["classes"] = compare(
-            predictor_at(model, size), candidate, pictures
-        )
-    if lite_model.gives_boundaries:
-        reference = dataclasses.replace(boundary_predictor(model), size=size)
-        candidate = Predictor(lite_model.boundaries, size)
-        found["boundaries"] = compare(reference, candidate, pictures)
-    return found
+    expected = expected_outputs(model, size, pictures)
+    return agreement_with(expected, lite_model, pictures)

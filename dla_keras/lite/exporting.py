@@ -1,0 +1,93 @@
+"""From a model in memory to the bytes of a file that was held against it.
+
+Between `conversion.py` and the commands: nothing is written here.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+
+import numpy as np
+
+from dla_keras.lite.conversion import PRECISIONS
+from dla_keras.lite.conversion import convert
+from dla_keras.lite.facts import collect_facts
+from dla_keras.lite.metadata import describe
+from dla_keras.lite.runtime import LiteModel
+from dla_keras.lite.verification import Agreement
+from dla_keras.lite.verification import agreement_with
+from dla_keras.lite.verification import expected_outputs
+
+
+@dataclasses.dataclass(frozen=True)
+class VerifiedFile:
+    """A file's bytes, and how far they agree with the Keras model.
+
+    Args:
+        data: of a `.tflite` file that says what it is.
+        agreement: `"classes"` and `"boundaries"` -> of them.
+        minimum: that each must reach.
+    """
+
+    data: bytes
+    agreement: dict[str, Agreement]
+    minimum: float
+
+    @property
+    def refused(self) -> bool:
+        return not all(f.mean >= self.minimum for f in self.agreement.values())
+
+    def require(self) -> None:
+        """Raises `VerificationError` for a file to be refused."""
+        for found in self.agreement.values():
+            found.require(self.minimum)
+
+
+@dataclasses.dataclass(frozen=True)
+class Exporter:
+    """Makes verified files of one model at one size.
+
+    Args:
+        model: a `DLASegmenter` or a `DLABoundaryDetector`.
+        path: its `.keras` file.
+        size: height and width in pixels.
+        head: what classes leave as, see `convert`.
+        calibration: pictures of the training split, for integer activations.
+        held_out: pictures to compare masks on.
+        threads: for the verification.
+        min_agreement: `None` for each precision's own.
+    """
+
+    model: object
+    path: str
+    size: tuple[int, int]
+    head: str
+    calibration: Sequence[np.ndarray]
+    held_out: Sequence[np.ndarray]
+    threads: int
+    min_agreement: float | None
+
+    def make(self, precision: str) -> VerifiedFile:
+        """Converts, describes and verifies.
+
+        Args:
+            precision: a row of `PRECISIONS`.
+        """
+        data = convert(
+            self.model, self.size, precision, self.head, self.calibration
+        )
+        facts = collect_facts(self.model, data, precision, self.path)
+        data = describe(data, facts)
+        minimum = self.min_agreement
+        if minimum is None:
+            minimum = PRECISIONS[precision].min_agreement
+        return VerifiedFile(data, self.verify(data), minimum)
+
+    def verify(self, source) -> dict[str, Agreement]:
+        """How a file, or its bytes, agrees with the model."""
+        lite_model = LiteModel(source, num_threads=self.threads)
+        return agreement_with(self._expected, lite_model, self.held_out)
+
+    @functools.cached_property
+    def _expected(self):
+        return expected_outputs(self.model, self.size, self.held_out)

@@ -1,0 +1,68 @@
+"""What made a figure: the machine, the code, the command, the moment."""
+
+import datetime
+import os
+import pathlib
+import platform
+import re
+import shlex
+import subprocess
+import sys
+
+
+def processor() -> str:
+    """Name of the processor, or of the board where it has none."""
+    cpuinfo = pathlib.Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else ()
+    for line in lines:
+        key, _, value = line.partition(":")
+        if key.strip() == "model name":
+            return value.strip()
+    board = pathlib.Path("/proc/device-tree/model")  # ARM's Linux
+    if board.exists():
+        return board.read_text().strip("\0\n ")
+    return platform.processor() or platform.machine()
+
+
+def machine() -> str:
+    """Processor and cores, for people."""
+    return f"{processor()}, {os.cpu_count()} cores"
+
+
+def machine_slug() -> str:
+    """The same for names of files.
+
+    Example:
+
+    >>> re.fullmatch("[a-z0-9-]+-cores", machine_slug()) is not None
+    True
+    """
+    # Trademarks are not part of a name.
+    name = re.sub(r"\((r|tm|c)\)", "", machine().lower())
+    return re.sub("[^a-z0-9]+", "-", name).strip("-")
+
+
+def command_line() -> str:
+    """The command that runs, as one would type it."""
+    return shlex.join(["python", *sys.argv])
+
+
+def local_time() -> str:
+    """Date and time here, to the second."""
+    time = datetime.datetime.now().astimezone()
+    return time.isoformat(timespec="seconds")
+
+
+def git_commit() -> str | None:
+    """The commit of the code that runs, with `+` if it was changed since."""
+    folder = pathlib.Path(__file__).parent
+    git = lambda *words: subprocess.run(
+        ["git", "-C", folder, *words], capture_output=True, text=True
+    )
+    try:
+        commit, changes = git("rev-parse", "HEAD"), git("diff", "HEAD")
+    except OSError:  # no git
+        return None
+    if commit.returncode:  # no repository
+        return None
+    return commit.stdout.strip() + "+" * bool(changes.stdout)
