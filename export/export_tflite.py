@@ -29,16 +29,23 @@ from dla_keras.lite.arguments import check_folder
 from dla_keras.lite.arguments import export_parser
 from dla_keras.lite.arguments import picture_size
 from dla_keras.lite.arguments import print_table
+from dla_keras.lite.bounded_loss import rank_layers
+from dla_keras.lite.bounded_loss import within_loss
+from dla_keras.lite.bounded_loss import write_layer_errors
 from dla_keras.lite.conversion import HEADS
-from dla_keras.lite.conversion import PRECISIONS
+from dla_keras.lite.conversion import TARGETS
 from dla_keras.lite.every_precision import export_every_precision
+from dla_keras.lite.every_precision import read_masks
 from dla_keras.lite.exporting import Exporter
 from dla_keras.lite.inspection import inspect
 from dla_keras.lite.pictures import take_pictures
+from dla_keras.lite.precisions import PRECISIONS
 from dla_keras.model_files import load_dense_model
 from dla_keras.quiet import quiet_stderr
+from dla_keras.tables import text_table
 
 ALL = "all"
+WORST = 10  # layers on the terminal
 
 
 def parse_arguments(argv):
@@ -67,6 +74,13 @@ def parse_arguments(argv):
         help=f"share of pixels with the same class; default: {thresholds}",
     )
     add("--threads", type=int, default=os.cpu_count(), help="of a file's runs")
+    add(
+        "--tuned-for",
+        choices=TARGETS,
+        default=TARGETS[0],
+        help="the processor; the outputs are the same",
+    )
+    _add_int8(parser.add_argument_group("--precision int8").add_argument)
     every = parser.add_argument_group("--precision all").add_argument
     every(
         "--compare",
@@ -81,9 +95,43 @@ def parse_arguments(argv):
         help="of the val split, for mIoU; default: all",
     )
     args = parser.parse_args(argv)
-    if args.precision != ALL and (args.compare or args.eval_pictures):
-        parser.error("--compare and --eval-pictures are of --precision all")
+    bounded = args.max_loss is not None
+    if args.precision != ALL and args.compare:
+        parser.error("--compare is of --precision all")
+    if args.precision != ALL and args.eval_pictures and not bounded:
+        parser.error("--eval-pictures is of --precision all and --max-loss")
+    if args.precision != "int8" and (
+        args.layer_errors or args.keep_float or bounded
+    ):
+        parser.error(
+            "--layer-errors, --keep-float and --max-loss are of --precision "
+            "int8"
+        )
+    if bounded and args.keep_float:
+        parser.error("--max-loss chooses itself: leave --keep-float out")
     return args
+
+
+def _add_int8(add):
+    add(
+        "--layer-errors",
+        action="store_true",
+        help="list what rounding costs each layer, also in OUTPUT.layers.csv",
+    )
+    add(
+        "--keep-float",
+        nargs="+",
+        default=[],
+        metavar="LAYER",
+        help="layers that stay in float, with all that they are made of",
+    )
+    add(
+        "--max-loss",
+        type=float,
+        metavar="POINTS",
+        help="of mIoU against Keras: keeps as few of the worst layers in "
+        "float as that takes",
+    )
 
 
 def read_exporter(args) -> tuple[Exporter, tuple]:
@@ -109,6 +157,8 @@ def read_exporter(args) -> tuple[Exporter, tuple]:
         held_out,
         args.threads,
         args.min_agreement,
+        args.tuned_for,
+        tuple(args.keep_float),
     )
     return exporter, source
 
@@ -121,12 +171,39 @@ def export(args) -> None:
         )
         return
     check_file(args.output)
-    exporter, _ = read_exporter(args)
+    exporter = choose_float(args, *read_exporter(args))
     made = exporter.make(args.precision)
     made.require()
     with atomic_path(args.output) as temporary:
         temporary.write_bytes(made.data)
     print_table(report(args, made))
+
+
+def choose_float(args, exporter, source) -> Exporter:
+    """Ranks layers where asked to, and keeps some in float."""
+    if not args.layer_errors and args.max_loss is None:
+        return exporter
+    errors = rank_layers(exporter)
+    if args.layer_errors:
+        write_layer_errors(f"{args.output}.layers.csv", errors)
+        rows = [
+            (e.layer, e.operation, f"{e.noise:.1f}", f"{e.steps:.2f}")
+            for e in errors[:WORST]
+        ]
+        header = ("worst layers", "operation", "signal/noise, dB", "steps")
+        print(text_table(header, rows))
+    if args.max_loss is None:
+        return exporter
+    masks = read_masks(exporter, source, args.eval_pictures)
+    if masks is None:
+        raise ValueError(
+            "--max-loss is of mIoU, and this model has no classes; use "
+            "--layer-errors and --keep-float."
+        )
+    exporter = within_loss(exporter, errors, masks, args.max_loss)
+    kept = ", ".join(exporter.keep_float) or "no layer"
+    print(f"In float to lose at most {args.max_loss} points: {kept}")
+    return exporter
 
 
 def report(args, made) -> dict:

@@ -5,7 +5,6 @@ The only module that touches TensorFlow's converter.
 
 from collections.abc import Callable
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
@@ -19,6 +18,7 @@ from dla_keras.lite.outputs import coarse_network
 from dla_keras.lite.outputs import has_boundaries
 from dla_keras.lite.outputs import named_outputs
 from dla_keras.lite.phases import without_paddings
+from dla_keras.lite.precisions import PRECISIONS
 from dla_keras.lite.quantization import CalibratedGraph
 from dla_keras.lite.quantization import calibrate
 from dla_keras.lite.stem import pack_stem
@@ -26,47 +26,6 @@ from dla_keras.models.backbone import MAX_STRIDE
 from dla_keras.models.segmenter import DLASegmenter
 from dla_keras.quiet import quiet_stderr
 
-
-@dataclass(frozen=True)
-class Precision:
-    """How numbers are kept in a file.
-
-    Args:
-        min_agreement: least share of pixels that must keep their class on
-            held-out pictures, for the file to be written.
-        optimize: whether weights are kept smaller than float32. Defaults to
-            `True`.
-        calibrated: whether activations are whole numbers too, whose ranges
-            are taken on pictures. Defaults to `False`.
-        types: of the weights, other than int8. Defaults to `()`.
-        ops: sets of operations, other than the builtin ones. Defaults to
-            `()`.
-    """
-
-    min_agreement: float
-    optimize: bool = True
-    calibrated: bool = False
-    types: tuple = ()
-    ops: tuple = ()
-
-
-# A network trained for few minutes only is unsure of many pixels, and rounding
-# decides those: DLA-34-Up after 450 steps of toy_streets agreed at 0.93 in
-# int8.
-PRECISIONS = {
-    "float32": Precision(0.999, optimize=False),
-    "float16": Precision(0.995, types=(tf.float16,)),
-    "dynamic": Precision(0.9),
-    "int8": Precision(0.9, calibrated=True),
-    "int16x8": Precision(
-        0.98,
-        calibrated=True,
-        ops=(
-            tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
-            tf.lite.OpsSet.TFLITE_BUILTINS,  # ARG_MAX has no 16 bits
-        ),
-    ),
-}
 HEADS = ("mask", "logits", "coarse_logits")
 TARGETS = ("arm", "x86")
 NETWORK_FILES = (("int8", "mask"), ("int8", "logits"))
@@ -128,26 +87,37 @@ def convert(
             f"precision={precision!r}, keep_float={keep_float}"
             f"{' and a network' if network else ''}."
         )
+    if precision == "int8" and network is None:
+        graph = calibrated_graph(model, size, head, calibration)
+        return finish(graph.quantize(keep_float), tuned_for)
     with quiet_stderr():
-        if precision == "int8" and network is None:
-            graph = calibrated_graph(model, size, head, calibration)
-            data = graph.quantize(keep_float)
-        else:
-            converter = _converter(
-                _frozen_graph(model, size, precision, head, network)
+        converter = _converter(
+            _frozen_graph(model, size, precision, head, network)
+        )
+        _set_precision(converter, PRECISIONS[precision])
+        if network is not None:
+            converter.inference_input_type = tf.uint8
+            converter.inference_output_type = tf.uint8
+        elif PRECISIONS[precision].calibrated:
+            pictures = _calibration_pictures(calibration, size)
+            converter.representative_dataset = lambda: (
+                [picture[None]] for picture in pictures
             )
-            _set_precision(converter, PRECISIONS[precision])
-            if network is not None:
-                converter.inference_input_type = tf.uint8
-                converter.inference_output_type = tf.uint8
-            elif PRECISIONS[precision].calibrated:
-                pictures = _calibration_pictures(calibration, size)
-                converter.representative_dataset = lambda: (
-                    [picture[None]] for picture in pictures
-                )
-            data = converter.convert()
-    if tuned_for == "x86":
-        data = pack_stem(data)
+        data = converter.convert()
+    return finish(data, tuned_for)
+
+
+def finish(data: bytes, tuned_for: str = "arm") -> bytes:
+    """A converted file as it is written.
+
+    Args:
+        data: the file's bytes.
+        tuned_for: as `convert`'s. Defaults to `"arm"`.
+
+    Raises:
+        ValueError: for operations that not every runtime has.
+    """
+    data = pack_stem(data) if tuned_for == "x86" else data
     refuse_foreign_ops(data)
     return data
 

@@ -18,11 +18,11 @@ from dla_keras.lite.comparison_report import as_json
 from dla_keras.lite.comparison_report import comparison_markdown
 from dla_keras.lite.comparison_report import comparison_page
 from dla_keras.lite.comparison_report import main_table
-from dla_keras.lite.conversion import PRECISIONS
 from dla_keras.lite.cost import runtime_version
 from dla_keras.lite.difference_pictures import difference_gallery
 from dla_keras.lite.exporting import Exporter
 from dla_keras.lite.outputs import has_boundaries
+from dla_keras.lite.precisions import PRECISIONS
 from dla_keras.lite.runtime import LiteModel
 from dla_keras.lite.verification import VerificationError
 from dla_keras.provenance import command_line

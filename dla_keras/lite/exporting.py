@@ -9,10 +9,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dla_keras.lite.conversion import PRECISIONS
+from dla_keras.lite.conversion import calibrated_graph
 from dla_keras.lite.conversion import convert
+from dla_keras.lite.conversion import finish
 from dla_keras.lite.facts import collect_facts
 from dla_keras.lite.metadata import describe
+from dla_keras.lite.precisions import PRECISIONS
+from dla_keras.lite.quantization import CalibratedGraph
 from dla_keras.lite.runtime import LiteModel
 from dla_keras.lite.verification import Agreement
 from dla_keras.lite.verification import agreement_with
@@ -56,6 +59,8 @@ class Exporter:
         held_out: pictures to compare masks on.
         threads: for the verification.
         min_agreement: `None` for each precision's own.
+        tuned_for: the processor, see `convert`. Defaults to `"arm"`.
+        keep_float: layers that int8 leaves in float. Defaults to `()`.
     """
 
     model: object
@@ -66,6 +71,15 @@ class Exporter:
     held_out: Sequence[np.ndarray]
     threads: int
     min_agreement: float | None
+    tuned_for: str = "arm"
+    keep_float: tuple[str, ...] = ()
+
+    @functools.cached_property
+    def int8_graph(self) -> CalibratedGraph:
+        """What int8 files are quantised from, whole or in part."""
+        return calibrated_graph(
+            self.model, self.size, self.head, self.calibration
+        )
 
     def make(self, precision: str) -> VerifiedFile:
         """Converts, describes and verifies.
@@ -73,10 +87,23 @@ class Exporter:
         Args:
             precision: a row of `PRECISIONS`.
         """
-        data = convert(
-            self.model, self.size, precision, self.head, self.calibration
+        export = {"tuned_for": self.tuned_for}
+        if precision == "int8":
+            data = self.int8_graph.quantize(self.keep_float)
+            data = finish(data, self.tuned_for)
+            export["kept_in_float"] = list(self.keep_float)
+        else:
+            data = convert(
+                self.model,
+                self.size,
+                precision,
+                self.head,
+                self.calibration,
+                tuned_for=self.tuned_for,
+            )
+        facts = collect_facts(
+            self.model, data, precision, self.path, export=export
         )
-        facts = collect_facts(self.model, data, precision, self.path)
         data = describe(data, facts)
         minimum = self.min_agreement
         if minimum is None:

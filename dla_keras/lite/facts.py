@@ -39,6 +39,7 @@ def collect_facts(
     precision: str,
     path=None,
     created: str | None = None,
+    export: dict | None = None,
 ) -> dict:
     """Gathers the facts of a file that was just converted.
 
@@ -52,6 +53,8 @@ def collect_facts(
         path: the model's `.keras` file; its run's `config.json` and
             `metrics.json` may lie beside it. Defaults to `None`.
         created: ISO date. Defaults to `None`.
+        export: how the file was made, for instance what was kept in float.
+            Defaults to `None`.
 
     Returns:
         What JSON can hold.
@@ -78,6 +81,7 @@ def collect_facts(
         },
         "outputs": outputs,
         "precision": precision,
+        "export": export or {},
         "training": _read_beside(path, "config.json", TRAINING),
         "metrics": _read_beside(path, "metrics.json", METRICS),
         "sha256": path and _sha256(path),

@@ -15,6 +15,7 @@ from ai_edge_litert import schema_py_generated as schema
 from tensorflow.lite.python.convert import mlir_quantize
 
 from dla_keras.lite.ranges import share_ranges
+from dla_keras.quiet import quiet_stderr
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +94,8 @@ class CalibratedGraph:
         ]
 
     def _quantize(self, **options):
-        return bytes(mlir_quantize(self.data, **options))
+        with quiet_stderr():
+            return bytes(mlir_quantize(self.data, **options))
 
 
 def calibrate(
