@@ -126,10 +126,14 @@ def append_csv(path, rows: Sequence[dict]) -> None:
 
 @contextlib.contextmanager
 def _full_disks_named(path):
-    """Says whose disk is full, which a failed write does not."""
+    """Says whose disk is full, which a failed write does not.
+
+    Libraries wrap it in errors of their own.
+    """
+    full = os.strerror(errno.ENOSPC)
     try:
         yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    except Exception as error:
+        if full not in str(error):
             raise
-        raise OSError(error.errno, error.strerror, str(path)) from error
+        raise OSError(errno.ENOSPC, full, str(path)) from error

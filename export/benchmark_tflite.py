@@ -38,7 +38,7 @@ STATISTICS = {
 }
 FACTS = (
     "date", "commit", "processor", "cores", "runtime", "file", "variant",
-    "precision", "output", "size", "picture_size", "threads", "runs",
+    "precision", "outputs", "size", "picture_size", "threads", "runs",
 )  # fmt: skip
 COLUMNS = FACTS + tuple(
     f"{step}_{statistic}_ms" for step in STEPS for statistic in STATISTICS
@@ -104,15 +104,18 @@ def benchmark(args) -> None:
             )
             rows.append(row(path, model, number, picture, times))
             print(f"{path}, {threads_text(number)}: done", file=sys.stderr)
-    append_csv(output, rows)
     print(table(rows, picture))
+    append_csv(output, rows)
     print(f"Appended to {output}")
 
 
 def row(path, model, threads, picture, times) -> dict:
     """What the CSV file has of one file on so many threads."""
     known = model.facts
-    outputs = [output["name"] for output in known.get("outputs", ())]
+    outputs = [
+        "{} {}x{}".format(output["name"], *output["shape"][1:3])
+        for output in known.get("outputs", ())
+    ]
     values = (
         datetime.date.today().isoformat(),
         provenance.git_commit() or "",
@@ -122,7 +125,7 @@ def row(path, model, threads, picture, times) -> dict:
         pathlib.Path(path).name,
         known.get("variant", ""),
         known.get("precision", ""),
-        " ".join(outputs),
+        ", ".join(outputs),
         "{}x{}".format(*model.input_shape[1:3]),
         "{}x{}".format(*picture.shape[:2]),
         threads,

@@ -15,6 +15,7 @@ from boxes import write_run
 
 from dla_keras.lite.verification import predictor_at
 from dla_keras.model_files import load_predictor
+from dla_keras.model_files import open_model
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -90,15 +91,23 @@ def test_below_the_threshold_nothing_is_written(model, run_folder, capfd, name):
         (["--size", "64x100"], "multiples of 32"),
         (["--size", "64"], "HEIGHTxWIDTH"),
         (["--model", "nowhere.keras"], "nowhere"),
-        (["--dataset", "no_such"], "no_such"),
+        (["--dataset", "no_such", "--data-dir", "nowhere"], "no_such"),
         (["--verification-pictures", "0"], "at least one picture"),
+        (["--precision", "int8", "--calibration-pictures", "0"], "'train'"),
+        (["--output", "RUN"], "--output is a file. Received: the folder"),
+        (["--output", "RUN/config.json/x"], "config.json is a file"),
+        (["--output", "RUN/config.json", "--precision", "all"], "a folder"),
+        (["--model", "RUN/config.json"], "another kind of file, or cut off"),
+        (["--model", "RUN/data"], "exported already"),
     ],
 )
 def test_bad_input_is_one_line_and_code_2(
     run_folder, capfd, tmp_path, changes, message
 ):
+    changes = [text.replace("RUN", str(run_folder)) for text in changes]
     code = command("export_tflite")(
         ["--model", str(run_folder / "model.keras")]
+        + ["--dataset", "boxes", "--data-dir", str(run_folder / "data")]
         + ["--output", str(tmp_path / "out" / "x.tflite"), *changes]
     )
     out, err = capfd.readouterr()
@@ -141,3 +150,71 @@ def test_saved_model_gives_mask_and_logits(model, run_folder, capfd):
     mask = loaded.signatures["serving_default"](image=other)["mask"]
     assert mask.shape == (1, 32, 64)
     assert not list(run_folder.glob(".saved_model*"))
+
+
+def test_a_saved_model_goes_to_a_folder(run_folder, capfd):
+    file = run_folder / "config.json"
+    before = file.read_text()
+    arguments = ["--model", str(run_folder / "model.keras")]
+    for output in (file, file / "x"):
+        code = command("export_saved_model")(
+            arguments + ["--output", str(output)]
+        )
+        err = capfd.readouterr().err
+        assert code == 2
+        assert err.startswith("error: --output") and err.count("\n") == 1
+    assert file.read_text() == before
+
+
+def test_flags_of_all_precisions_are_theirs_only(capsys):
+    for flags in (["--compare", "x.tflite"], ["--eval-pictures", "3"]):
+        with pytest.raises(SystemExit):
+            command("export_tflite")(["--model", "m", "--output", "o", *flags])
+        assert "of --precision all" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_named_and_left_clean(
+    model, run_folder, monkeypatch, capfd
+):
+    output = run_folder / "full" / "x"
+
+    def fill_up(saved_module, folder, signatures):
+        pathlib.Path(folder, "saved_model.pb").write_text("half")
+        # As TensorFlow says it.
+        raise tf.errors.UnknownError(None, None, "x; No space left on device")
+
+    monkeypatch.setattr(tf.saved_model, "save", fill_up)
+    arguments = ["--model", str(run_folder / "model.keras")]
+    code = command("export_saved_model", model)(
+        arguments + ["--output", str(output)]
+    )
+    err = capfd.readouterr().err
+    assert code == 2
+    assert err.endswith(f"No space left on device: '{output}'\n")
+    assert err.count("\n") == 1
+    assert not any(output.parent.iterdir())
+
+
+def saved(folder, function, sides=(None, None)):
+    spec = tf.TensorSpec((None, *sides, 3), tf.float32, name="image")
+    module = tf.Module()
+    module.serve = tf.function(function, input_signature=[spec])
+    tf.saved_model.save(module, str(folder))
+    return folder
+
+
+def test_saved_models_of_others_are_told(tmp_path):
+    for name, function in (
+        ("tensor", lambda image: image * 2),
+        ("logits", lambda image: {"logits": image}),
+        ("flat", lambda image: {"mask": image}),
+    ):
+        folder = saved(tmp_path / name, function)
+        with pytest.raises(ValueError, match=f"gives `mask` .*{name}, whose"):
+            open_model(folder)
+    ours = saved(tmp_path / "ours", lambda image: {"mask": image[..., 0]})
+    assert open_model(ours).masks(PICTURES[0][:50, :90]).shape == (50, 90)
+    graph = ours / "saved_model.pb"
+    graph.write_bytes(graph.read_bytes()[:500])
+    with pytest.raises(ValueError, match="ours cannot be read as a SavedModel"):
+        open_model(ours)
