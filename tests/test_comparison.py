@@ -28,7 +28,6 @@ from dla_keras.lite.comparison_report import Comparison
 from dla_keras.lite.comparison_report import class_table
 from dla_keras.lite.comparison_report import comparison_page
 from dla_keras.lite.comparison_report import main_table
-from dla_keras.lite.conversion import PRECISIONS
 from dla_keras.lite.conversion import convert
 from dla_keras.lite.cost import Cost
 from dla_keras.lite.cost import measure_cost
@@ -39,6 +38,7 @@ from dla_keras.lite.difference_pictures import mark_differences
 from dla_keras.lite.exporting import Exporter
 from dla_keras.lite.exporting import VerifiedFile
 from dla_keras.lite.inspection import inspect
+from dla_keras.lite.precisions import PRECISIONS
 from dla_keras.lite.verification import Agreement
 from dla_keras.lite.verification import VerificationError
 from dla_keras.model_files import load_predictor

@@ -110,6 +110,15 @@ def test_outputs_are_said_as_they_are(described, plain):
     assert facts["zero_point"] == quantized.zero_point
 
 
+def test_coarse_scores_say_their_stride(described, plain):
+    facts, data = described["int8", "logits"]
+    assert b"one for" not in bytes(read_buffers(data)[METADATA])
+    (output,) = facts["outputs"]
+    coarse = facts | {"outputs": [output | {"shape": [1, 16, 24, 5]}]}
+    data = describe(plain["int8", "logits"], coarse)
+    assert b"one for 4x4 pixels" in bytes(read_buffers(data)[METADATA])
+
+
 def test_dates_come_from_the_model_only(model, plain, run_folder, monkeypatch):
     data = plain["int8", "mask"]
     path = run_folder / "model.keras"

@@ -15,6 +15,7 @@ from dla_keras.lite.runtimes import arm
 from dla_keras.lite.runtimes import environments
 from dla_keras.lite.runtimes import runner
 from dla_keras.lite.runtimes.checks import check_files
+from dla_keras.lite.runtimes.checks import mediapipe_masks
 from dla_keras.lite.runtimes.comparison import Bound
 from dla_keras.lite.runtimes.comparison import compare
 from dla_keras.lite.runtimes.environments import NotInstalledError
@@ -208,6 +209,18 @@ def test_scores_are_compared_by_their_winner():
     outputs[0, 0, 0] = [100, 101]
     found = compare(expected, outputs, "logits", Bound(2, 1))
     assert found["verdict"] == "FAILED: agreement 0.7500, least 1"
+
+
+def test_coarse_scores_are_enlarged_corner_on_corner():
+    # One class falls from 3 to 0 in 7 equal steps, the other is 2.6: it wins
+    # from the second pixel on; with half-pixel centres, from the fourth.
+    row = np.stack([[3, 0], [2.6, 2.6]], -1)[None, None]  # (1, 1, 2, 2)
+    (mask,) = mediapipe_masks(np.repeat(row, 2, 1), (3, 8))
+    np.testing.assert_array_equal(mask, [[0] + [1] * 7] * 3)
+    logits = np.random.default_rng(0).normal(size=(2, 4, 5, 3))
+    np.testing.assert_array_equal(
+        mediapipe_masks(logits, (4, 5)), logits.argmax(-1)
+    )
 
 
 def command(monkeypatch, *runtimes):

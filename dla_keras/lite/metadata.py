@@ -135,6 +135,9 @@ def _image(facts):
 
 def _output(facts, output):
     description, label_type = OUTPUTS[output["kind"]]
+    stride = facts["input"]["height"] // output["shape"][1]
+    if stride > 1:
+        description += f", one for {stride}x{stride} pixels"
     labels = []
     if facts["classes"] and label_type:
         text = "class names in the order of their ids"
