@@ -76,8 +76,8 @@ class FineTuning:
         Example:
 
         >>> plan = FineTuning(steps=100, learning_rate=1e-4, sparsity=0.8)
-        >>> plan.sparsity_at(1), plan.sparsity_at(30), plan.sparsity_at(60)
-        (None, 0.7, 0.8)
+        >>> plan.sparsity_at(1), plan.sparsity_at(60), plan.sparsity_at(61)
+        (None, 0.8, None)
         """
         span = max(1, round(PRUNING_SHARE * self.steps))
         every = max(1, span // PRUNINGS)
