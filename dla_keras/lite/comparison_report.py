@@ -16,21 +16,24 @@ from dla_keras.lite.cost import WARM_UP
 from dla_keras.report_pictures import Gallery
 from dla_keras.tables import text_table
 
-NOTES = (
-    "MB are 10**6 bytes; gzip, as a download would be.",
-    "mIoU is of the pictures at their own size, from one confusion matrix. "
-    "Its loss is what Keras has more, in points (hundredths), on the same "
-    "pictures.",
-    "Agreement is the share of pixels with Keras' class, or nearly its "
-    "probability, on the pictures of the verification, as export_tflite.py "
-    "has it.",
-    f"ms is the median of up to {RUNS} runs after {WARM_UP} of warm-up, from "
-    "picture in to outputs out, in a process of its own; that of Keras, on "
-    "all cores, has padding and argmax in it.",
-    "Memory is the most that a process on one thread held, less what it held "
-    "with numpy and the runtime imported, before it opened the file.",
-    "XNNPACK is the share of the file's operations that its kernels take.",
-)
+# How a column's header begins -> what its figures are.
+NOTES = {
+    "MB": "MB are 10**6 bytes; gzip, as a download would be.",
+    "mIoU": "mIoU is of the pictures at their own size, from one confusion "
+    "matrix. Its loss is what Keras has more, in points (hundredths), on the "
+    "same pictures.",
+    "agreement": "Agreement is the share of pixels with Keras' class, or "
+    "nearly its probability, on the pictures of the verification, as "
+    "export_tflite.py has it.",
+    "ms": f"ms is the median of up to {RUNS} runs after {WARM_UP} of warm-up, "
+    "from picture in to outputs out, in a process of its own; that of Keras, "
+    "on all cores, has padding and argmax in it.",
+    "memory": "Memory is the most that a process on one thread held, less "
+    "what it held with numpy and the runtime imported, before it opened the "
+    "file.",
+    "XNNPACK": "XNNPACK is the share of the file's operations that its "
+    "kernels take.",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +76,16 @@ def class_table(comparison: Comparison) -> tuple[tuple, list[tuple]]:
     ]
 
 
+def notes(comparison: Comparison) -> list[str]:
+    """What the columns that are there mean."""
+    header, _ = main_table(comparison)
+    return [
+        note
+        for name, note in NOTES.items()
+        if any(column.startswith(name) for column in header)
+    ]
+
+
 def comparison_markdown(comparison: Comparison) -> str:
     """The tables as a Markdown page."""
     header, rows = main_table(comparison)
@@ -80,7 +93,7 @@ def comparison_markdown(comparison: Comparison) -> str:
     header, rows = class_table(comparison)
     if rows:
         parts.append(text_table(header, rows))
-    parts += NOTES
+    parts += notes(comparison)
     parts.append(
         "\n".join(
             f"- {name}: {text}" for name, text in comparison.facts.items()
@@ -110,7 +123,7 @@ def comparison_page(
         *((g.title, gallery(g)) for g in galleries if g.pictures),
         (
             "How it was measured",
-            "".join(map(paragraph, NOTES))
+            "".join(map(paragraph, notes(comparison)))
             + facts_list(comparison.facts.items()),
         ),
     ]

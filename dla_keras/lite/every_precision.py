@@ -79,6 +79,7 @@ def _file_rows(exporter, folder, others):
     for precision in PRECISIONS:
         path = folder / f"{precision}.tflite"
         names.add(path.name)
+        print(f"{path.name}: converting", file=sys.stderr, flush=True)
         made = exporter.make(precision)
         if made.refused:
             yield file_row(path, made.agreement, refused=made.data)
@@ -194,7 +195,9 @@ def _tell(row: Row) -> None:
     if row.scores:
         parts.append(f"mIoU {row.scores['miou']:.4f}")
     parts += [f"{c.median_ms:.1f} ms on {c.threads}" for c in row.costs]
-    print(f"{row.name}: {', '.join(parts)}", file=sys.stderr, flush=True)
+    if parts:
+        said = f"{row.name}: {', '.join(parts)}"
+        print(said, file=sys.stderr, flush=True)
 
 
 def _raise_refused(rows):
