@@ -188,7 +188,11 @@ def test_faults_of_a_split_are_explained(bsds, tmp_path):
 @pytest.fixture(scope="module")
 def detector():
     keras.utils.set_random_seed(0)
-    return DLABoundaryDetector("dla46_c")
+    model = DLABoundaryDetector("dla46_c")
+    # A random network's logits go into the hundreds, where one rounding of
+    # float32 (6e-8) moves a probability by 1e-5; a trained one's do not.
+    model.fc.kernel.assign(model.fc.kernel / 100)
+    return model
 
 
 @pytest.fixture(scope="module")
