@@ -49,9 +49,10 @@ class Stage:
 
 
 # The last three are what tensorflow-model-optimization calls collaborative:
-# PQAT, CQAT and PCQAT. Its own wrappers for pruning and clustering fail under
-# MirroredStrategy (0.8.1), and its tied kernels differ from channel to channel
-# once they are rounded.
+# PQAT, CQAT and PCQAT. Its own (0.8.1) keep few numbers in a channel, not in a
+# kernel, since each channel is rounded in steps of its own; and they look for
+# every weight's nearest number in every step, in as much memory as there are
+# weights times numbers.
 METHODS = {
     "qat": (Stage("free", rounded=True),),
     "prune": (Stage("sparse"),),
