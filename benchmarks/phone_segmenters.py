@@ -159,6 +159,9 @@ def draw(costs, scores, path) -> None:
                     fontsize=8,
                 )
         axes.set(title=dataset, xlabel="ms a picture", xscale="log")
+        axes.xaxis.set_major_formatter("{x:.0f}")
+        axes.xaxis.set_minor_formatter("{x:.0f}")
+        axes.margins(x=0.15)
         axes.set_ylabel("mIoU of the trained network, %")
         axes.grid(alpha=0.3, which="both")
         axes.legend()
