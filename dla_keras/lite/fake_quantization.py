@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from dla_keras.lite.legacy import LegacyModel
 from dla_keras.lite.legacy import legacy_keras
-from dla_keras.lite.ranges import MAX_COARSENING
+from dla_keras.lite.ranges import share
 from dla_keras.quiet import quiet_stderr
 
 PIXELS = (0.0, 255.0)
@@ -79,28 +79,6 @@ def measure_ranges(
         if type(layer).__name__ in _AVERAGING
     }
     return ranges | averaging
-
-
-def share(ranges: dict, ties: Iterable[Iterable[str]]) -> dict:
-    """One range for the tensors that a concatenation ties.
-
-    `dla_keras/lite/ranges.py` says why, and does so in files.
-
-    Args:
-        ranges: name -> lowest and highest value.
-        ties: groups of names.
-
-    Example:
-
-    >>> share({"a": (0, 4), "b": (0, 3), "c": (0, 90)}, ["ab", "bc"])
-    {'a': (0, 4), 'b': (0, 4), 'c': (0, 90)}
-    """
-    groups = {name: frozenset((name,)) for name in ranges}
-    for tied in sorted(ties, key=lambda names: _coarsening(names, ranges)):
-        group = frozenset().union(*(groups[name] for name in tied))
-        if _coarsening(group, ranges) <= MAX_COARSENING:
-            groups |= dict.fromkeys(group, group)
-    return {name: _union(groups[name], ranges) for name in ranges}
 
 
 class Rounding:
@@ -247,19 +225,6 @@ def _source(layer, ranges):
     while layer.name not in ranges:
         (layer,) = _inputs(layer)
     return layer.name
-
-
-def _union(group, ranges):
-    lowest, highest = zip(*(ranges[name] for name in group), strict=True)
-    return min(lowest), max(highest)
-
-
-def _coarsening(group, ranges):
-    """How much coarser the steps of the group's narrowest tensor become."""
-    span = lambda ends: ends[1] - ends[0]
-    narrowest = min(span(ranges[name]) for name in group)
-    whole = span(_union(group, ranges))
-    return whole / narrowest if narrowest else float("inf")
 
 
 @functools.cache

@@ -4,6 +4,8 @@ Between a calibrated graph, still in float, and its quantisation: what an
 8-bit number will stand for is decided here.
 """
 
+from collections.abc import Iterable
+
 from ai_edge_litert import schema_py_generated as schema
 
 # Operations whose 8-bit inputs and output must stand for the same numbers.
@@ -51,16 +53,33 @@ def share_ranges(
     own = {
         index: (float(a[0]), float(b[0])) for index, (a, b) in bounds.items()
     }
-    groups = {index: frozenset((index,)) for index in own}
-    for tied in sorted(
-        _tied_tensors(model, graph, own), key=lambda t: _coarsening(t, own)
-    ):
-        group = frozenset().union(*(groups[index] for index in tied))
-        if _coarsening(group, own) <= max_coarsening:
-            groups |= dict.fromkeys(group, group)
+    shared = share(own, _tied_tensors(model, graph, own), max_coarsening)
     for index, (lowest, highest) in bounds.items():
-        lowest[0], highest[0] = _union(groups[index], own)
+        lowest[0], highest[0] = shared[index]
     return bytes(data)
+
+
+def share(
+    ranges: dict, ties: Iterable, max_coarsening: float = MAX_COARSENING
+) -> dict:
+    """One range for tensors that are tied, those with most in common first.
+
+    Args:
+        ranges: tensor -> lowest and highest value.
+        ties: groups of tensors.
+        max_coarsening: as in `share_ranges`. Defaults to `4.0`.
+
+    Example:
+
+    >>> share({"a": (0, 4), "b": (0, 3), "c": (0, 90)}, ["ab", "bc"])
+    {'a': (0, 4), 'b': (0, 4), 'c': (0, 90)}
+    """
+    groups = {tensor: frozenset((tensor,)) for tensor in ranges}
+    for tied in sorted(ties, key=lambda tied: _coarsening(tied, ranges)):
+        group = frozenset().union(*(groups[tensor] for tensor in tied))
+        if _coarsening(group, ranges) <= max_coarsening:
+            groups |= dict.fromkeys(group, group)
+    return {tensor: _union(groups[tensor], ranges) for tensor in ranges}
 
 
 def _tied_tensors(model, graph, known):
