@@ -133,7 +133,7 @@ def test_every_method_learns_and_keeps_its_promise(method):
         return float(sums[0] / sums[1])
 
     before = loss(model)
-    plan = FineTuning(30, 5e-3, sparsity=SPARSITY, clusters=CLUSTERS)
+    plan = FineTuning(40, 3e-3, sparsity=SPARSITY, clusters=CLUSTERS)
     ranges = apply_method(model, method, plan, around())
     assert (ranges is None) == ("qat" not in method)
     network = rounded_network(model, method, ranges) if ranges else model
