@@ -20,7 +20,6 @@ from dla_keras.inference import Predictor
 from dla_keras.inference import boundary_predictor
 from dla_keras.inference import model_predictor
 from dla_keras.lite.compression import rounded_network
-from dla_keras.lite.conversion import PRECISIONS
 from dla_keras.lite.conversion import convert
 from dla_keras.lite.facts import collect_facts
 from dla_keras.lite.kernel_facts import file_kernels
@@ -28,6 +27,7 @@ from dla_keras.lite.kernel_facts import kernel_facts
 from dla_keras.lite.kernel_facts import model_kernels
 from dla_keras.lite.metadata import describe
 from dla_keras.lite.outputs import has_boundaries
+from dla_keras.lite.precisions import PRECISIONS
 from dla_keras.lite.runtime import LiteModel
 from dla_keras.lite.verification import agreement_with
 from dla_keras.tables import text_table
@@ -37,6 +37,10 @@ TABLE = "table.md"
 _HEADER = (
     "method", "mIoU", "points lost", "zeros", "numbers a kernel", "MB",
     "MB gzipped",
+)  # fmt: skip
+# Of a fine-tuning, what its file says of itself: no paths of the machine.
+_FACTS = (
+    "method", "steps", "learning_rate", "sparsity", "clusters", "seed",
 )  # fmt: skip
 _MANY = 256  # more numbers than 8 bits have: as good as any
 
@@ -154,7 +158,10 @@ def fill_folder(
         agreement = judge.verify(network, model, data)
         results = judge.score_file(data, method)
         write_json(folder / METRICS, results)  # for the facts in the file
-        data = describe(data, collect_facts(model, data, "int8", path))
+        fine_tuning = config["fine_tuning"]
+        export = {key: fine_tuning[key] for key in _FACTS if key in fine_tuning}
+        facts = collect_facts(model, data, "int8", path, export=export)
+        data = describe(data, facts)
         (folder / "int8.tflite").write_bytes(data)
         results |= _figures(data, file_kernels(data))
         results["agreement"] = agreement

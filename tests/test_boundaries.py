@@ -377,7 +377,7 @@ def test_train_seg_learns_boundaries_on_request():
         model = script["make_model"](args, DATASETS["toy_streets"])
         assert model.boundary_head == wanted
     labels = RANDOM.integers(0, 3, (1, 32, 64))
-    loss = script["make_loss"](args, train=None)
+    loss = script["make_loss"](None, 0.0, args.boundary_weight)
     outputs = model(PICTURES[:1], training=False)
     expected = joint_sums(labels, outputs, boundary_weight=2.0)
     assert float(loss(labels, outputs)[0]) == float(expected[0])

@@ -101,6 +101,8 @@ def test_methods_leave_folders_and_a_table(run_folder, tmp_path, capfd):
     facts = read_facts(data)
     assert facts["precision"] == "int8"
     assert facts["metrics"]["miou"] == results["miou"]
+    assert facts["export"]["method"] == results["method"]
+    assert facts["export"]["steps"] >= 1
     model = load_segmenter(folder / "model.keras")
     network = rounded_network(model, "qat", read(folder / "ranges.json"))
     picture = draw(100)[0]

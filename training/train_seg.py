@@ -11,10 +11,8 @@ a stop of any kind the same command goes on where it was.
 """
 
 import sys
-from functools import partial
 
 import dla_keras  # isort: skip  (first: it quietens TensorFlow)
-import numpy as np
 
 from dla_keras.commands import parse_size
 from dla_keras.commands import run_command
@@ -27,7 +25,7 @@ from dla_keras.engine.options import PRECISIONS
 from dla_keras.engine.options import make_parser
 from dla_keras.engine.options import parse_arguments
 from dla_keras.engine.recipes import SEGMENTATION
-from dla_keras.evaluation import class_frequencies
+from dla_keras.engine.segmentation_loss import make_loss
 from dla_keras.evaluation import evaluate
 from dla_keras.evaluation import majority_baseline
 from dla_keras.evaluation import row_baseline
@@ -35,8 +33,6 @@ from dla_keras.files import atomic_path
 from dla_keras.files import write_json
 from dla_keras.html_report import write_report
 from dla_keras.inference import model_predictor
-from dla_keras.losses import cross_entropy_sums
-from dla_keras.losses import joint_sums
 from dla_keras.model_files import load_segmenter
 from dla_keras.models.backbone import check_input_shape
 from dla_keras.phone import PHONE_SEGMENTERS
@@ -106,27 +102,6 @@ def drawing(model, val):
     return lambda: prediction_grid(predict, val, count=4, width=256)
 
 
-def make_loss(args, train):
-    """Labels and the network's outputs -> loss and weight."""
-    weights = class_weights(train, args.class_weighting)
-    if not args.boundary_weight:
-        return partial(cross_entropy_sums, class_weights=weights)
-    return partial(
-        joint_sums,
-        boundary_weight=args.boundary_weight,
-        class_weights=weights,
-    )
-
-
-def class_weights(train, power):
-    """Loss weights that are 1 for the average pixel; `None` for power 0."""
-    if not power:
-        return None
-    frequency = np.maximum(class_frequencies(train), 1e-6)
-    weights = frequency**-power
-    return weights / (weights * frequency).sum()
-
-
 def validation(model, val):
     """What scores the model on the way."""
     predict = model_predictor(model)
@@ -147,7 +122,7 @@ def assemble_segmentation(args, strategy, plan, train, val):
             jitter=args.jitter,
         ),
         make_model=lambda: make_model(args, train.info),
-        loss_sums=make_loss(args, train),
+        loss_sums=make_loss(train, args.class_weighting, args.boundary_weight),
         validation=lambda model: validation(model, val),
         columns=("miou", "pixel_accuracy"),
         backbone="base",
