@@ -76,6 +76,16 @@ def test_float32_logits_equal_keras(model, files):
     assert relative_error(model, files["float32", "logits"]) < 1e-4
 
 
+def test_a_file_tuned_for_x86_gives_the_same_masks(model, files):
+    tuned = convert(model, SIZE, "int8", "mask", CALIBRATION, tuned_for="x86")
+    assert inspect(tuned).op_counts["SPACE_TO_DEPTH"] == 1
+    assert not inspect(files["int8", "mask"]).op_counts["SPACE_TO_DEPTH"]
+    for picture in PICTURES[:3]:
+        np.testing.assert_array_equal(
+            LiteModel(tuned)(picture), LiteModel(files["int8", "mask"])(picture)
+        )
+
+
 def test_float16_rounds_weights_only(model, files):
     # Weights carry 11 bits: 5e-4 each. A float32 file would give a hundredth
     # of the error, and a wrong channel 1e-1.
@@ -250,6 +260,7 @@ def test_files_of_two_pictures_are_told():
         ({"size": (0, 96)}, "multiples of 32"),
         ({"precision": "int4"}, "float32, float16, dynamic, int8, int16x8"),
         ({"head": "boxes"}, "mask, logits"),
+        ({"tuned_for": "mips"}, "arm, x86"),
         ({"precision": "int8"}, "training split"),
         ({"model": keras.Sequential()}, "expected a DLASegmenter"),
     ],

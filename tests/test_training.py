@@ -25,6 +25,13 @@ def flags(path, text):
     return runpy.run_path(str(ROOT / path))["parse_flags"](text.split())
 
 
+def test_a_network_for_phones_is_one_flag():
+    args = flags("training/train_seg.py", "--phone tiny")
+    assert (args.variant, args.node) == ("dla46_c", "separable")
+    args = flags("training/train_seg.py", "")
+    assert (args.variant, args.node) == ("dla34", "conv")
+
+
 def test_train_and_evaluate_a_folder(tmp_path, capfd):
     folder = tmp_path / "pictures"
     folder.mkdir()
