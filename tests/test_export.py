@@ -1,5 +1,6 @@
 """The export commands: what they write, refuse and say."""
 
+import csv
 import pathlib
 import runpy
 
@@ -13,6 +14,8 @@ from boxes import draw
 from boxes import fitted
 from boxes import write_run
 
+from dla_keras.lite.facts import read_facts
+from dla_keras.lite.inspection import inspect
 from dla_keras.lite.verification import predictor_at
 from dla_keras.model_files import load_predictor
 from dla_keras.model_files import open_model
@@ -67,6 +70,29 @@ def test_command_writes_a_verified_file(
     assert mask.shape == (50, 90)
     expected = predictor_at(model, SIZE)(picture)
     assert (mask == expected).mean() > minimum - 0.05
+
+
+def test_layers_in_float_are_listed_and_the_file_says_so(
+    model, run_folder, tmp_path, capfd
+):
+    output = tmp_path / "int8.tflite"
+    flags = "--precision int8 --layer-errors --keep-float fc --tuned-for x86"
+    code = command("export_tflite", model)(
+        ["--model", str(run_folder / "model.keras"), "--output", str(output)]
+        + ["--min-agreement", str(INT8_AGREEMENT), *flags.split()]
+    )
+    out, err = capfd.readouterr()
+    assert code == 0 and err == "", err
+    with open(f"{output}.layers.csv", newline="") as file:
+        layers = [row["layer"] for row in csv.DictReader(file)]
+    assert layers[0] in out and "base_layer" in layers
+    data = output.read_bytes()
+    assert read_facts(data)["export"] == {
+        "tuned_for": "x86",
+        "kept_in_float": ["fc"],
+    }
+    found = inspect(data)
+    assert found.float_ops > 0 and found.op_counts["SPACE_TO_DEPTH"] == 1
 
 
 @pytest.mark.parametrize("name", ["export_tflite", "export_saved_model"])

@@ -102,14 +102,23 @@ def test_dilated_equals_strided_where_both_look(variant, output_stride):
 
 
 @pytest.mark.parametrize(
-    ("head_stride", "upsampling"),
-    [(2, "learned"), (4, "bilinear"), (8, "learned"), (16, "bilinear")],
+    ("head_stride", "upsampling", "node"),
+    [
+        (2, "learned", "conv"),
+        (4, "bilinear", "separable"),
+        (8, "learned", "conv"),
+        (16, "bilinear", "conv"),
+    ],
 )
 def test_segmenter_is_full_size_and_every_weight_learns(
-    head_stride, upsampling
+    head_stride, upsampling, node
 ):
     model = dla_keras.DLASegmenter(
-        "dla46_c", 3, head_stride=head_stride, upsampling=upsampling
+        "dla46_c",
+        3,
+        head_stride=head_stride,
+        upsampling=upsampling,
+        node=node,
     )
     images = random_pictures(2)
     targets = np.random.default_rng(1).normal(size=(2, 64, 96, 3))
