@@ -27,6 +27,7 @@ from dla_keras.lite.fake_quantization import round_kernel
 from dla_keras.lite.fine_tuning import FineTuning
 from dla_keras.lite.fine_tuning import Surroundings
 from dla_keras.lite.fine_tuning import apply_method
+from dla_keras.lite.fine_tuning import fine_tune
 from dla_keras.lite.inspection import inspect
 from dla_keras.lite.kernel_facts import MIN_WEIGHTS
 from dla_keras.lite.kernel_facts import file_kernels
@@ -152,6 +153,15 @@ def test_every_method_learns_and_keeps_its_promise(method):
     # What is small is not touched.
     first = model.get_layer("first_conv").kernel.numpy()
     assert np.mean(first == 0) < 0.01 and len(np.unique(first)) > 400
+
+
+def test_the_loss_that_is_told_is_the_mean_over_valid_pixels():
+    staged = set_stage(tiny(), METHODS["prune"][0])
+    images, labels = pictures()
+    outputs = staged.legacy(images.astype(np.float32), training=True)
+    total, weight = cross_entropy_sums(labels, outputs)
+    (told,) = fine_tune(staged, FineTuning(1, 1e-6, sparsity=0.0), around())
+    assert told == pytest.approx(float(total / weight), rel=1e-5)
 
 
 def test_pruning_takes_the_smallest_step_by_step():
