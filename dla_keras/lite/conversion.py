@@ -21,6 +21,7 @@ from dla_keras.lite.phases import without_paddings
 from dla_keras.lite.precisions import PRECISIONS
 from dla_keras.lite.quantization import CalibratedGraph
 from dla_keras.lite.quantization import calibrate
+from dla_keras.lite.requantization import add_zeros
 from dla_keras.lite.stem import pack_stem
 from dla_keras.models.backbone import MAX_STRIDE
 from dla_keras.models.segmenter import DLASegmenter
@@ -117,6 +118,7 @@ def finish(data: bytes, tuned_for: str = "arm") -> bytes:
     Raises:
         ValueError: for operations that not every runtime has.
     """
+    data = add_zeros(data)
     data = pack_stem(data) if tuned_for == "x86" else data
     refuse_foreign_ops(data)
     return data

@@ -1,0 +1,88 @@
+"""Additions of zero in the place of requantisations."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert.interpreter import OpResolverType
+
+from dla_keras.lite.buffers import ALIGNMENT
+from dla_keras.lite.inspection import inspect
+from dla_keras.lite.requantization import add_zeros
+
+
+def converted(highest):
+    """A file of two poolings; the numbers in between are quantised anew."""
+    rounded = tf.quantization.fake_quant_with_min_max_args
+
+    @tf.function(input_signature=[tf.TensorSpec((1, 64, 64, 4), tf.float32)])
+    def network(x):
+        pooled = tf.nn.max_pool2d(rounded(x, -1.0, 1.0), 2, 1, "SAME")
+        anew = rounded(pooled, -highest, highest)
+        return tf.nn.max_pool2d(anew, 2, 1, "SAME")
+
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+        [network.get_concrete_function()], tf.Module()
+    )
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.inference_input_type = tf.uint8
+    converter.inference_output_type = tf.uint8
+    return bytes(converter.convert())
+
+
+def run(data, kernels=OpResolverType.AUTO):
+    interpreter = Interpreter(
+        model_content=data, experimental_op_resolver_type=kernels
+    )
+    interpreter.allocate_tensors()
+    (entry,) = interpreter.get_input_details()
+    numbers = np.random.default_rng(1).integers(0, 256, entry["shape"])
+    interpreter.set_tensor(entry["index"], numbers.astype("uint8"))
+    interpreter.invoke()
+    found = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    return found.astype(int)
+
+
+@pytest.mark.parametrize(
+    "kernels",
+    [OpResolverType.AUTO, OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES],
+)
+def test_the_numbers_are_the_same_but_for_ties(kernels):
+    data = converted(highest=1.3)
+    before, after = (
+        inspect(each).op_counts for each in (data, add_zeros(data))
+    )
+    assert before["QUANTIZE"] == 3
+    assert after["QUANTIZE"] == 2
+    assert after["ADD"] == 1
+    expected, found = run(data, kernels), run(add_zeros(data), kernels)
+    assert np.unique(expected).size > 50
+    assert np.abs(expected - found).max() <= 1
+    assert np.mean(expected == found) > 0.9
+
+
+def test_a_file_without_them_stays_as_it_is():
+    data = converted(highest=1.0)
+    assert inspect(data).op_counts["QUANTIZE"] == 2
+    assert add_zeros(data) is data
+
+
+def test_scales_too_far_apart_for_an_addition_stay():
+    data = add_zeros(converted(highest=1e4))
+    assert inspect(data).op_counts["QUANTIZE"] == 3
+
+
+def test_contents_stay_aligned():
+    data = add_zeros(converted(highest=1.3))
+    model, start = schema.Model.GetRootAs(data, 0), np.frombuffer(data, "uint8")
+    contents = [
+        model.Buffers(index).DataAsNumpy()
+        for index in range(model.BuffersLength())
+        if model.Buffers(index).DataLength()
+    ]
+    assert len(contents) > 2
+    base = start.__array_interface__["data"][0]
+    for content in contents:
+        at = content.__array_interface__["data"][0] - base
+        assert at % ALIGNMENT == 0
