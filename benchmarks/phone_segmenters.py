@@ -3,13 +3,16 @@
     python benchmarks/phone_segmenters.py --run dla34up=runs/camvid \
         --run small=runs/camvid_small --picture docs/phone_segmenters.png
 
-`--run` names what `train_seg.py` left: its `metrics.json` and `config.json`
-give data set and mIoU. Latency is that of the same network with 19 classes for
-one picture of 512x512, from uint8 pixels to uint8 mask, all networks turn by
-turn. "dla34up" is the paper's, which the others are measured against.
+`--run` names what `train_seg.py` left: `model.keras` is scored on the val split
+of the run's data set, with pictures shrunk by each of `--scales` and masks
+enlarged again. Latency is that of the same network with 19 classes for one
+picture of 512x512, shrunk likewise, from uint8 pixels to uint8 mask, all turn
+by turn. "dla34up" is the paper's, which the others are measured against.
 """
 
 import argparse
+import functools
+import itertools
 import json
 import pathlib
 import statistics
@@ -18,15 +21,24 @@ import time
 
 import dla_keras  # isort: skip  (first: it quietens TensorFlow)
 import matplotlib.pyplot as plt
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
 
 from dla_keras.commands import parse_size
 from dla_keras.commands import run_command
+from dla_keras.data.reading import open_split
 from dla_keras.data.toy_streets import draw_picture
+from dla_keras.evaluation import evaluate
 from dla_keras.files import atomic_path
 from dla_keras.inference import fit_picture
+from dla_keras.inference import model_predictor
+from dla_keras.inference import resize_scores
 from dla_keras.lite.conversion import TARGETS
+from dla_keras.lite.conversion import check_size
 from dla_keras.lite.conversion import convert
 from dla_keras.lite.runtime import LiteModel
+from dla_keras.model_files import load_segmenter
 from dla_keras.tables import text_table
 
 REFERENCE = "dla34up"
@@ -48,7 +60,14 @@ def parse_arguments(argv):
         metavar="NETWORK=FOLDER",
         help=f"a training run of {', '.join(NETWORKS)}; may be repeated",
     )
-    add("--size", default="512x512")
+    add("--size", default="512x512", help="for latency, at scale 1")
+    add(
+        "--scales",
+        type=float,
+        nargs="+",
+        default=[1.0, 0.75, 0.5],
+        help="of pictures",
+    )
     add("--threads", type=int, default=2)
     add("--rounds", type=int, default=5)
     add("--runs", type=int, default=10, help="of each file in a round")
@@ -58,8 +77,8 @@ def parse_arguments(argv):
     return parser.parse_args(argv)
 
 
-def read_scores(runs) -> dict[str, dict[str, float]]:
-    """Data set -> network -> mIoU."""
+def score_runs(runs, scales) -> dict[str, dict[tuple[str, float], float]]:
+    """Data set -> (network, scale) -> mIoU."""
     scores = {}
     for run in runs:
         network, _, folder = run.partition("=")
@@ -70,109 +89,149 @@ def read_scores(runs) -> dict[str, dict[str, float]]:
             )
         folder = pathlib.Path(folder)
         config = json.loads((folder / "config.json").read_text())
-        metrics = json.loads((folder / "metrics.json").read_text())
-        scores.setdefault(config["dataset"], {})[network] = metrics["miou"]
+        val = open_split(config["dataset"], "val", config["data_dir"])
+        predict = model_predictor(load_segmenter(folder / "model.keras"))
+        found = scores.setdefault(config["dataset"], {})
+        for scale in scales:
+            label = f"score {network}, {scale:g}"
+            found[network, scale] = evaluate(
+                functools.partial(predict_small, predict, scale),
+                val,
+                lambda indices, label=label: tqdm(indices, label, leave=False),
+            )["miou"]
     return scores
 
 
-def measure(args) -> dict[tuple[str, str], dict]:
-    """(network, precision) -> ms, MB and GMACs."""
-    size = parse_size(args.size)
-    pictures = [fit_picture(draw_picture("val", i)[0], *size) for i in range(4)]
-    files, facts = {}, {}
-    for network, arguments in NETWORKS.items():
-        model = dla_keras.DLASegmenter(**arguments, num_classes=CLASSES)
-        cost = dla_keras.complexity(model, (*size, 3))
-        for precision in PRECISIONS:
-            data = convert(
-                model,
-                size,
-                precision,
-                calibration=pictures,
-                tuned_for=args.tuned_for,
-            )
-            files[network, precision] = LiteModel(data, args.threads)
-            facts[network, precision] = {
-                "mb": len(data) / 1e6,
-                "gmacs": cost.macs / 1e9,
-            }
-    seconds = {key: [] for key in files}
+def predict_small(predict, scale, picture):
+    """The mask of a picture that goes through the network smaller."""
+    height, width = picture.shape[:2]
+    size = round(scale * height), round(scale * width)
+    small = Image.fromarray(picture).resize(size[::-1], Image.BILINEAR)
+    return resize_scores(predict(np.asarray(small)), height, width)
+
+
+def scaled_size(args, scale) -> tuple[int, int]:
+    """Of the picture that latency is taken on."""
+    size = tuple(round(scale * side) for side in parse_size(args.size))
+    check_size(size)
+    return size
+
+
+def measure(args) -> dict[tuple[str, float, str], dict]:
+    """(network, scale, precision) -> ms, MB and GMACs."""
+    files, pictures, facts = {}, {}, {}
+    wanted = itertools.product(NETWORKS, args.scales, PRECISIONS)
+    for network, scale, precision in tqdm(list(wanted), "convert", leave=False):
+        size = scaled_size(args, scale)
+        pictures[scale] = [
+            fit_picture(draw_picture("val", i)[0], *size) for i in range(4)
+        ]
+        model = dla_keras.DLASegmenter(**NETWORKS[network], num_classes=CLASSES)
+        data = convert(
+            model,
+            size,
+            precision,
+            calibration=pictures[scale],
+            tuned_for=args.tuned_for,
+        )
+        key = network, scale, precision
+        files[key] = LiteModel(data, args.threads)
+        facts[key] = {
+            "mb": len(data) / 1e6,
+            "gmacs": dla_keras.complexity(model, (*size, 3)).macs / 1e9,
+        }
+    milliseconds = {key: [] for key in files}
     for _ in range(args.rounds):
         for key, model in files.items():
-            model(pictures[0])  # what the last one left in the caches
+            picture = pictures[key[1]][0]
+            model(picture)  # what the last one left in the caches
             for _ in range(args.runs):
                 start = time.perf_counter()
-                model(pictures[0])
-                seconds[key].append(time.perf_counter() - start)
-    for key, values in seconds.items():
-        facts[key]["ms"] = 1e3 * statistics.median(values)
+                model(picture)
+                spent = time.perf_counter() - start
+                milliseconds[key].append(1e3 * spent)
+    for key, values in milliseconds.items():
+        facts[key]["ms"] = statistics.median(values)
     return facts
 
 
-def rows_of(costs, scores):
+def rows_of(costs, scores, scales):
     """The table: header and rows, numbers as text."""
-    header = ["network", "GMACs", "int8 MB"]
+    header = ["network", "scale", "GMACs", "int8 MB"]
     header += [f"{p} {unit}" for p in PRECISIONS for unit in ("ms", "ratio")]
     header += [f"{dataset} mIoU" for dataset in scores]
     rows = []
-    for network in NETWORKS:
-        row = [
-            network,
-            f"{costs[network, 'int8']['gmacs']:.1f}",
-            f"{costs[network, 'int8']['mb']:.1f}",
-        ]
+    for network, scale in itertools.product(NETWORKS, scales):
+        cost = costs[network, scale, "int8"]
+        row = [network, f"{scale:g}", f"{cost['gmacs']:.1f}"]
+        row.append(f"{cost['mb']:.1f}")
         for precision in PRECISIONS:
-            ms = costs[network, precision]["ms"]
-            whole = costs[REFERENCE, precision]["ms"]
+            ms = costs[network, scale, precision]["ms"]
+            whole = costs[REFERENCE, max(scales), precision]["ms"]
             row += [f"{ms:.1f}", f"{ms / whole:.2f}"]
-        for dataset in scores.values():
-            score = dataset.get(network)
+        for found in scores.values():
+            score = found.get((network, scale))
             row.append("" if score is None else f"{score:.4f}")
         rows.append(row)
     return header, rows
 
 
-def draw(costs, scores, path) -> None:
-    """mIoU over latency: a panel for each data set."""
+def draw(costs, scores, scales, path) -> None:
+    """mIoU over latency: a row for each data set, a line for each network."""
     figure, panels = plt.subplots(
-        1,
         len(scores),
-        figsize=(5 * len(scores), 4),
+        len(PRECISIONS),
+        figsize=(10, 4 * len(scores)),
         squeeze=False,
         layout="constrained",
     )
-    for axes, (dataset, found) in zip(panels[0], scores.items(), strict=True):
-        for precision, marker in zip(PRECISIONS, "os", strict=True):
+    columns = [(d, p) for d in scores for p in PRECISIONS]
+    for axes, (dataset, precision) in zip(panels.flat, columns, strict=True):
+        for network in NETWORKS:
             points = [
-                (costs[network, precision]["ms"], 100 * score, network)
-                for network, score in found.items()
+                (
+                    costs[network, scale, precision]["ms"],
+                    100 * scores[dataset][network, scale],
+                    f"{scale:g}",
+                )
+                for scale in scales
+                if (network, scale) in scores[dataset]
             ]
-            points.sort()
+            if not points:
+                continue
             x, y, names = zip(*points, strict=True)
-            axes.plot(x, y, marker=marker, label=precision, alpha=0.8)
-            for each in points:
+            axes.plot(x, y, marker="o", label=network)
+            for *point, name in points:
                 axes.annotate(
-                    each[2],
-                    each[:2],
+                    name,
+                    point,
                     xytext=(4, 5),
                     textcoords="offset points",
                     fontsize=8,
                 )
-        axes.set(title=dataset, xlabel="ms a picture", xscale="log")
+        axes.set(
+            title=f"{dataset}, {precision} latency",
+            xlabel="ms a picture",
+            ylabel="mIoU, %",
+            xscale="log",
+        )
         axes.xaxis.set_major_formatter("{x:.0f}")
         axes.xaxis.set_minor_formatter("{x:.0f}")
-        axes.margins(x=0.15)
-        axes.set_ylabel("mIoU of the trained network, %")
+        axes.tick_params(axis="x", which="both", labelsize=8)
+        axes.margins(x=0.1, y=0.1)
         axes.grid(alpha=0.3, which="both")
         axes.legend()
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)
+    plt.close(figure)
 
 
 def compare(args) -> None:
-    scores = read_scores(args.run)
+    for scale in args.scales:
+        scaled_size(args, scale)
+    scores = score_runs(args.run, args.scales)
     costs = measure(args)
-    header, rows = rows_of(costs, scores)
+    header, rows = rows_of(costs, scores, args.scales)
     print(f"{args.size}, {args.threads} threads, tuned for {args.tuned_for}")
     print(text_table(header, rows))
     if args.csv:
@@ -180,7 +239,7 @@ def compare(args) -> None:
         with atomic_path(args.csv) as temporary:
             temporary.write_text("\n".join(lines) + "\n")
     if args.picture and scores:
-        draw(costs, scores, args.picture)
+        draw(costs, scores, args.scales, args.picture)
 
 
 def main(argv=None) -> int:
