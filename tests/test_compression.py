@@ -155,6 +155,35 @@ def test_every_method_learns_and_keeps_its_promise(method):
     assert np.mean(first == 0) < 0.01 and len(np.unique(first)) > 400
 
 
+def test_what_methods_begin_with_is_trained_once(monkeypatch):
+    trained = []
+
+    def train(staged, plan, around, label):
+        trained.append(label)
+        fine_tune(staged, plan, around, label)
+
+    monkeypatch.setattr("dla_keras.lite.fine_tuning.fine_tune", train)
+    plan, finished = FineTuning(2, 1e-3, clusters=CLUSTERS), {}
+    start, left = tiny().get_weights(), {}
+    for method in ("prune", "prune_cluster_qat", "prune_qat"):
+        model = tiny()
+        model.set_weights(start)
+        apply_method(model, method, plan, around(), finished)
+        left[method] = model.get_weights()
+    assert trained == [
+        "prune 1/1",
+        "prune_cluster_qat 2/3",
+        "prune_cluster_qat 3/3",
+        "prune_qat 2/2",
+    ]
+    # And what is taken over is what would be trained: alone it is the same.
+    model = tiny()
+    model.set_weights(start)
+    apply_method(model, "prune_qat", plan, around())
+    for ours, alone in zip(left["prune_qat"], model.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, alone, atol=1e-5)
+
+
 def test_the_loss_that_is_told_is_the_mean_over_valid_pixels():
     staged = set_stage(tiny(), METHODS["prune"][0])
     images, labels = pictures()

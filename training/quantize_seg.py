@@ -207,10 +207,11 @@ def quantize(args) -> None:
         args.output or pathlib.Path(args.model).parent / "compressed"
     )
     before = measure_baselines(model, args.model, calibration, judge)
+    finished = {}  # what several methods begin with
     for method in args.method:
         with new_folder(output / method, METRICS) as folder:
             model = load_segmenter(args.model)
-            ranges = apply_method(model, method, plan, around)
+            ranges = apply_method(model, method, plan, around, finished)
             config = method_config(args, run, method, plan, around)
             fill_folder(folder, model, method, ranges, judge, config, before)
     print(write_table(output))

@@ -109,7 +109,11 @@ class Surroundings:
 
 
 def apply_method(
-    model: keras.Model, method: str, plan: FineTuning, around: Surroundings
+    model: keras.Model,
+    method: str,
+    plan: FineTuning,
+    around: Surroundings,
+    finished: dict[tuple, list] | None = None,
 ) -> dict[str, tuple[float, float]] | None:
     """Takes a model through all stages of a method.
 
@@ -118,6 +122,9 @@ def apply_method(
         method: of `METHODS`.
         plan: of each stage.
         around: data, loss and strategy.
+        finished: stages without rounding -> weights that they left. Those
+            that another method has begun with, from the same weights, are
+            not trained again. Defaults to `None`.
 
     Returns:
         The ranges of the 8-bit tensors, of which `rounded_network` makes the
@@ -129,7 +136,12 @@ def apply_method(
     """
     ranges = None
     stages = METHODS[method]
+    finished = {} if finished is None else finished
     for number, stage in enumerate(stages, start=1):
+        so_far = stages[:number]
+        if so_far in finished:
+            model.set_weights(finished[so_far])
+            continue
         if stage.rounded:
             ranges = measure_ranges(
                 to_legacy(model, input_shape=(None, None, 3)),
@@ -142,6 +154,8 @@ def apply_method(
             )
         fine_tune(staged, plan, around, f"{method} {number}/{len(stages)}")
         staged.copy_to(model)
+        if not stage.rounded:
+            finished[so_far] = model.get_weights()
     return ranges
 
 
