@@ -35,7 +35,7 @@ from dla_keras.quiet import quiet_stderr
 
 FLOAT_OPS = {
     "ADD", "ARG_MAX", "CAST", "CONCATENATION", "CONV_2D", "MAX_POOL_2D",
-    "MUL", "PAD", "RESIZE_BILINEAR",
+    "PAD", "RESIZE_BILINEAR",
 }  # fmt: skip
 
 
@@ -74,6 +74,18 @@ def relative_error(model, data):
 def test_float32_logits_equal_keras(model, files):
     # Sums in another order: float32 roundings (6e-8) over some sixty layers.
     assert relative_error(model, files["float32", "logits"]) < 1e-4
+
+
+def test_the_first_convolution_multiplies_pixels(model):
+    config = model.get_config() | {"mean": (0.3, 0.5, 0.7)}
+    other = DLASegmenter.from_config(config | {"std": (0.1, 0.2, 0.4)})
+    other.set_weights(model.get_weights())
+    before = [np.copy(weights) for weights in other.get_weights()]
+    data = convert(other, SIZE, "float32", "logits")
+    assert "MUL" not in inspect(data).ops
+    assert relative_error(other, data) < 1e-4
+    for ours, theirs in zip(other.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_a_file_tuned_for_x86_gives_the_same_masks(model, files):

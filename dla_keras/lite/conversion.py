@@ -193,7 +193,7 @@ def _frozen_graph(model, size, precision, head, network=None):
     With variables left in, the converter writes READ_VARIABLE and keeps batch
     normalisation apart from the convolutions.
     """
-    model = _at_size(model, size)
+    model = _for_files(model, size)
     # The converter turns a float input into a quantised one, so that pixels
     # enter an int8 file as they are; elsewhere the cast is an operation.
     dtype = tf.float32 if precision == "int8" else tf.uint8
@@ -224,18 +224,26 @@ def _frozen_graph(model, size, precision, head, network=None):
     return named.get_concrete_function()
 
 
-def _at_size(model, size):
-    """The same network where it takes the size, in float32 throughout."""
-    sides = zip(model.image_shape, size, strict=False)
-    fits = all(side in (None, wanted) for side, wanted in sides)
-    if fits and model.fc.compute_dtype == "float32":
-        return model
-    config = model.get_config() | {
-        "input_shape": (*size, 3),
-        "dtype": "float32",
-    }
-    copy = type(model).from_config(config)
+def _for_files(model, size):
+    """The same function at the size, in float32, as a copy.
+
+    Pixels lose their mean only; what normalisation multiplies them with, the
+    first convolution does. That is an operation less over all pixels, and in
+    int8 a rounding less.
+    """
+    config = model.get_config()
+    factor = 1 / (255 * np.float64(config["std"]))
+    copy = type(model).from_config(
+        config
+        | {
+            "input_shape": (*size, 3),
+            "dtype": "float32",
+            "std": (1 / 255,) * 3,
+        }
+    )
     copy.set_weights(model.get_weights())
+    kernel = copy.base.base_layer.conv.kernel
+    kernel.assign(kernel.numpy() * factor[:, None])
     return copy
 
 
