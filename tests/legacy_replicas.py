@@ -49,7 +49,7 @@ def train(strategy, method):
         lambda steps: batches(strategy),
         cross_entropy_sums,
         pictures(4, seed=1)[0],
-        strategy,
+        strategy=strategy,
     )
     apply_method(model, method, plan, around)
     # How far each weight went.

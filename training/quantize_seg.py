@@ -17,6 +17,7 @@ import json
 import os
 import pathlib
 import sys
+from functools import partial
 
 from tqdm import tqdm
 
@@ -33,6 +34,7 @@ from dla_keras.data.augmentation import Augmentation
 from dla_keras.data.memory import remember
 from dla_keras.data.pipeline import training_batches
 from dla_keras.data.reading import open_split
+from dla_keras.engine.averages import BatchNormRenewal
 from dla_keras.engine.options import positive
 from dla_keras.engine.segmentation_loss import make_loss
 from dla_keras.engine.strategies import distribute
@@ -64,6 +66,10 @@ RUN = {
     "class_weighting": 0.0,
     "boundary_weight": 1.0,
 }
+
+# CamVid's DLA-34 had 0.541 mIoU left after clustering so, and 0.535 with the
+# running statistics.
+RENEWAL_STEPS = 20
 
 
 def parse_arguments(argv):
@@ -132,20 +138,17 @@ def surroundings(args, run, train, model, calibration) -> Surroundings:
     )
     train = remember(train)
     boundary_weight = run["boundary_weight"] if model.boundary_head else 0
+    draw = partial(training_batches, train, augment, run["batch_size"])
     batches = lambda steps: distribute(
         strategy,
-        lambda replicas, pipeline: training_batches(
-            train,
-            augment,
-            run["batch_size"],
-            replicas,
-            steps,
-            args.seed,
-            pipeline=pipeline,
+        lambda replicas, pipeline: draw(
+            replicas, steps, args.seed, pipeline=pipeline
         ),
     )
+    others = draw(1, RENEWAL_STEPS, args.seed + 1)
+    renew = lambda model: BatchNormRenewal(model, others)()
     loss = make_loss(train, run["class_weighting"], boundary_weight)
-    return Surroundings(batches, loss, calibration, strategy)
+    return Surroundings(batches, loss, calibration, renew, strategy)
 
 
 def method_config(args, run, method, plan, around) -> dict:

@@ -97,12 +97,16 @@ class Surroundings:
             on.
         calibration: pictures that ranges are taken on, uint8 `(h, w, 3)`, of
             one size.
+        renew: gives a model's batch norms the statistics of its weights,
+            after a stage that does not round. Defaults to leaving them as the
+            stage did.
         strategy: where to train. Defaults to TensorFlow's own.
     """
 
     make_batches: Callable
     loss_sums: Callable
     calibration: Sequence[np.ndarray]
+    renew: Callable = lambda model: None
     strategy: tf.distribute.Strategy = dataclasses.field(
         default_factory=tf.distribute.get_strategy
     )
@@ -155,6 +159,7 @@ def apply_method(
         fine_tune(staged, plan, around, f"{method} {number}/{len(stages)}")
         staged.copy_to(model)
         if not stage.rounded:
+            around.renew(model)
             finished[so_far] = model.get_weights()
     return ranges
 
