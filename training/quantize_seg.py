@@ -83,6 +83,8 @@ def parse_arguments(argv):
         help="of a stage; default: a tenth of the run's",
     )
     add("--batch-size", type=positive, help="default: the run's")
+    # Half of DLA-34's weights pruned on CamVid, of 0.538 mIoU: 0.512 left at
+    # 3e-5, 0.497 at 1e-4, 0.447 at 3e-4.
     add("--learning-rate", type=float, default=3e-5, help="at the start")
     add("--crop", metavar="HxW", help="to train on; default: the run's")
     add("--sparsity", type=float, default=0.5, help="zeros of a kernel")

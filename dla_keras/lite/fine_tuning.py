@@ -218,8 +218,7 @@ def _make_train_step(staged, plan, around):
     # of the batch. A pruned one needs new ones: 0.395 against 0.339.
     training = not staged.stage.rounded
     optimizers = legacy_keras().optimizers
-    start = plan.learning_rate * staged.stage.rate
-    rate = optimizers.schedules.CosineDecay(start, plan.steps)
+    rate = optimizers.schedules.CosineDecay(plan.learning_rate, plan.steps)
     optimizer = optimizers.Adam(rate)
     optimizer.build(network.trainable_variables)
 
