@@ -1,12 +1,9 @@
 """What the commands in `training/` and `export/` share."""
 
-import contextlib
 import json
 import pathlib
 import re
-import signal
 import sys
-import threading
 from collections.abc import Callable
 
 BAD_INPUT = 2  # exit code
@@ -83,8 +80,6 @@ def plain_message(error: Exception) -> str:
 def run_command(command: Callable[[], object]) -> int:
     """Runs a command; an expected error becomes one line and an exit code.
 
-    SIGTERM ends it as Ctrl-C does: what it had half written is cleared away.
-
     Args:
         command: does the work.
 
@@ -93,8 +88,7 @@ def run_command(command: Callable[[], object]) -> int:
     """
     expected = (ValueError, OSError, ImportError)
     try:
-        with _ended_by_sigterm():
-            command()
+        command()
     except Exception as error:
         # TensorFlow's own errors, told by their module without importing it.
         wrapped = type(error).__module__.startswith("tensorflow.")
@@ -103,16 +97,3 @@ def run_command(command: Callable[[], object]) -> int:
         print(f"error: {plain_message(error)}", file=sys.stderr)
         return getattr(error, "exit_code", BAD_INPUT)
     return 0
-
-
-@contextlib.contextmanager
-def _ended_by_sigterm():
-    if threading.current_thread() is not threading.main_thread():
-        yield  # where signals do not arrive
-        return
-    leave = lambda number, frame: sys.exit(128 + number)
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

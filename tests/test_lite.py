@@ -5,7 +5,6 @@ file.
 """
 
 import os
-import signal
 import sys
 
 import keras
@@ -20,7 +19,6 @@ from boxes import draw
 from boxes import fitted
 
 from dla_keras import DLASegmenter
-from dla_keras.commands import run_command
 from dla_keras.files import atomic_path
 from dla_keras.files import new_folder
 from dla_keras.lite import inspection
@@ -346,20 +344,6 @@ def test_folders_of_others_are_not_replaced(tmp_path):
         with new_folder(tmp_path / "mine", "saved_model.pb"):
             pass
     assert (tmp_path / "mine" / "thesis.txt").exists()
-
-
-def test_sigterm_leaves_nothing_half_written(tmp_path):
-    def command():
-        with new_folder(tmp_path / "folder", "marker") as folder:
-            (folder / "marker").touch()
-            signal.raise_signal(signal.SIGTERM)
-
-    before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(SystemExit) as ended:
-        run_command(command)
-    assert ended.value.code == 128 + signal.SIGTERM
-    assert not any(tmp_path.iterdir())
-    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_failed_writes_leave_nothing(tmp_path):
