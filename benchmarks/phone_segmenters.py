@@ -220,7 +220,11 @@ def draw(costs, scores, scales, path) -> None:
         axes.tick_params(axis="x", which="both", labelsize=8)
         axes.margins(x=0.1, y=0.1)
         axes.grid(alpha=0.3, which="both")
-        axes.legend()
+    figure.legend(
+        *panels[0, 0].get_legend_handles_labels(),
+        loc="outside upper center",
+        ncols=len(NETWORKS),
+    )
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)
     plt.close(figure)
