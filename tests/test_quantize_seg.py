@@ -179,7 +179,7 @@ def test_no_pictures_to_train_on_is_an_error(run_folder, tmp_path, capfd):
     assert not (tmp_path / "out").exists()
 
 
-def untrained(model, method, plan, around):
+def untrained(model, method, plan, around, finished):
     """In place of `apply_method`: the ranges alone."""
     legacy = to_legacy(model, input_shape=(None, None, 3))
     return measure_ranges(legacy, around.calibration)
