@@ -12,14 +12,14 @@ from dla_keras.lite.inspection import inspect
 from dla_keras.lite.requantization import add_zeros
 
 
-def converted(highest):
+def converted(lowest, highest):
     """A file of two poolings; the numbers in between are quantised anew."""
     rounded = tf.quantization.fake_quant_with_min_max_args
 
     @tf.function(input_signature=[tf.TensorSpec((1, 64, 64, 4), tf.float32)])
     def network(x):
         pooled = tf.nn.max_pool2d(rounded(x, -1.0, 1.0), 2, 1, "SAME")
-        anew = rounded(pooled, -highest, highest)
+        anew = rounded(pooled, lowest, highest)
         return tf.nn.max_pool2d(anew, 2, 1, "SAME")
 
     converter = tf.lite.TFLiteConverter.from_concrete_functions(
@@ -33,7 +33,7 @@ def converted(highest):
 
 @pytest.mark.parametrize("kernels", KERNELS)
 def test_the_numbers_are_the_same_but_for_ties(kernels):
-    data = converted(highest=1.3)
+    data = converted(-1.1, 1.5)
     before, after = (
         inspect(each).op_counts for each in (data, add_zeros(data))
     )
@@ -50,18 +50,18 @@ def test_the_numbers_are_the_same_but_for_ties(kernels):
 
 
 def test_a_file_without_them_stays_as_it_is():
-    data = converted(highest=1.0)
+    data = converted(-1.0, 1.0)
     assert inspect(data).op_counts["QUANTIZE"] == 2
     assert add_zeros(data) is data
 
 
 def test_scales_too_far_apart_for_an_addition_stay():
-    data = add_zeros(converted(highest=1e4))
+    data = add_zeros(converted(-1e4, 2e4))
     assert inspect(data).op_counts["QUANTIZE"] == 3
 
 
 def test_contents_stay_aligned():
-    data = add_zeros(converted(highest=1.3))
+    data = add_zeros(converted(-1.1, 1.5))
     model, start = schema.Model.GetRootAs(data, 0), np.frombuffer(data, "uint8")
     contents = [
         model.Buffers(index).DataAsNumpy()

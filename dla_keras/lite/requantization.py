@@ -35,7 +35,7 @@ def add_zeros(data: bytes) -> bytes:
         source, target = _ends(file.operators[place])
         zero = file.tensors[target].quantization.zeroPoint[:1]
         inputs = source, file.add_constant(target, "zero", np.int8(zero))
-        file.operators[place] = file.operator("ADD", 2, inputs, [target])
+        file.operators[place] = file.make_operator("ADD", 2, inputs, [target])
     return file.to_bytes() if places else data
 
 

@@ -84,7 +84,9 @@ class Rewriting:
                 setattr(tensor.quantization, each, np.tile(known, times))
         return index
 
-    def operator(self, name: str, version: int, inputs, outputs, **options):
+    def make_operator(
+        self, name: str, version: int, inputs, outputs, **options
+    ):
         """A new operation, still to be put among the others.
 
         Args:
@@ -94,13 +96,8 @@ class Rewriting:
             outputs: likewise.
             **options: attributes of the schema's options of it.
         """
-        code = schema.OperatorCodeT()
-        code.builtinCode = getattr(schema.BuiltinOperator, name)
-        code.deprecatedBuiltinCode = code.builtinCode
-        code.version = version
-        self._model.operatorCodes.append(code)
         operator = schema.OperatorT()
-        operator.opcodeIndex = len(self._model.operatorCodes) - 1
+        operator.opcodeIndex = self._index_of_code(name, version)
         operator.inputs, operator.outputs = list(inputs), list(outputs)
         kind = "".join(map(str.capitalize, name.split("_"))) + "Options"
         operator.builtinOptionsType = getattr(schema.BuiltinOptions, kind)
@@ -108,6 +105,19 @@ class Rewriting:
         for option, value in options.items():
             setattr(operator.builtinOptions, option, value)
         return operator
+
+    def _index_of_code(self, name, version):
+        builtin = getattr(schema.BuiltinOperator, name)
+        codes = self._model.operatorCodes
+        for index, code in enumerate(codes):
+            if (code.builtinCode, code.version) == (builtin, version):
+                return index
+        code = schema.OperatorCodeT()
+        code.builtinCode, code.version = builtin, version
+        # Its field is a byte; codes beyond it are told by this.
+        code.deprecatedBuiltinCode = min(builtin, 127)
+        codes.append(code)
+        return len(codes) - 1
 
     def to_bytes(self) -> bytes:
         """The file as it is now."""

@@ -55,7 +55,7 @@ def pack_stem(data: bytes, block: int = BLOCK) -> bytes:
     ]
     convolution.outputs = [scores]
     rearrange = functools.partial(
-        file.operator, version=version, blockSize=block
+        file.make_operator, version=version, blockSize=block
     )
     file.operators[index : index + 1] = [
         rearrange("SPACE_TO_DEPTH", inputs=[picture], outputs=[blocks]),
