@@ -113,8 +113,6 @@ def test_int8_keeps_classes_and_is_a_quarter(model, files):
     assert found.mean > INT8_AGREEMENT
     assert found.pictures == len(PICTURES)
     assert found.minimum <= found.mean
-    # Pixels come in; nothing is quantised anew on the way.
-    assert inspect(files["int8", "mask"]).op_counts["QUANTIZE"] == 1
     sizes = [len(files[p, "mask"]) for p in ("int8", "float32")]
     assert sizes[0] < 0.35 * sizes[1]
 
