@@ -7,7 +7,8 @@ DEMO := runs/demo
 
 # What of the package runs on every Keras backend, and where else to run it.
 BACKEND ?= jax
-EVERY_BACKEND := golden models layers weights pretrained flattening
+EVERY_BACKEND := layers weights models/test_golden.py models/test_models.py \
+  models/test_flattening.py
 
 .PHONY: demo web test slow backends test-web lint clean
 
@@ -49,7 +50,7 @@ slow: $(BIN)/.installed
 
 backends: $(BIN)/.installed
 	KERAS_BACKEND=$(BACKEND) $(BIN)/python -m pytest -n 2 \
-	  $(EVERY_BACKEND:%=tests/test_%.py)
+	  $(EVERY_BACKEND:%=tests/%)
 
 # Chromium has to be there; it takes three minutes.
 test-web: $(BIN)/.installed

@@ -45,7 +45,10 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["dla_keras", "dla_keras.*"]),
-    package_data={"dla_keras": ["*.css"], "dla_keras.data": ["*.csv.gz"]},
+    package_data={
+        "dla_keras.report": ["*.css"],
+        "dla_keras.data": ["*.csv.gz"],
+    },
     install_requires=["keras>=3.13", "numpy"],
     extras_require=EXTRAS,
 )

@@ -20,16 +20,16 @@ from skimage.filters import sobel
 from tqdm import tqdm
 
 import dla_keras  # noqa: F401 first: it quietens TensorFlow
-from dla_keras.boundary_evaluation import evaluate_boundary_split
-from dla_keras.boundary_evaluation import soft_boundaries
-from dla_keras.boundary_figures import precision_recall_figure
-from dla_keras.boundary_thinning import suppress_non_maxima
-from dla_keras.commands import run_command
-from dla_keras.data.boundary_splits import open_boundary_split
+from dla_keras.bsds.thinning import suppress_non_maxima
+from dla_keras.commands.shared import run_command
+from dla_keras.data.boundaries import open_boundary_split
 from dla_keras.files import write_json
-from dla_keras.model_files import open_boundaries
-from dla_keras.multiscale import parse_scales
+from dla_keras.inference.model_files import open_boundaries
+from dla_keras.inference.multiscale import parse_scales
+from dla_keras.report.boundary_figures import precision_recall_figure
 from dla_keras.tables import text_table
+from dla_keras.tasks.boundary import evaluate_boundary_split
+from dla_keras.tasks.boundary import soft_boundaries
 
 CANNY_THRESHOLDS = np.geomspace(0.005, 0.5, 40)  # of a gradient, at most 1
 

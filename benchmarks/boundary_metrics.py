@@ -22,12 +22,12 @@ from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
 from tqdm import tqdm
 
-from dla_keras.boundary_matching import match_boundaries
-from dla_keras.boundary_metrics import evaluate_boundaries
-from dla_keras.boundary_metrics import spread_thresholds
-from dla_keras.boundary_thinning import suppress_non_maxima
-from dla_keras.boundary_thinning import thin
-from dla_keras.commands import run_command
+from dla_keras.bsds.benchmark import evaluate_boundaries
+from dla_keras.bsds.benchmark import spread_thresholds
+from dla_keras.bsds.matching import match_boundaries
+from dla_keras.bsds.thinning import suppress_non_maxima
+from dla_keras.bsds.thinning import thin
+from dla_keras.commands.shared import run_command
 from dla_keras.data.boundaries import read_bsds_annotations
 from dla_keras.data.boundaries import read_soft_map
 

@@ -97,8 +97,8 @@ def our_model(upsampling):
 
 def prepare_ours(args) -> None:
     """Our files; for the others the weights, a picture and its mask."""
-    from dla_keras.data.street_scenes import draw_street
-    from dla_keras.lite.conversion import convert
+    from dla_keras.data.toy_streets.scene import draw_street
+    from dla_keras.lite.convert.conversion import convert
     from dla_keras.weights import torch_state
 
     rng = np.random.default_rng(0)

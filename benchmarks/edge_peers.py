@@ -37,11 +37,11 @@ import edge_runtimes
 from edge_files import CONTENDERS
 
 from dla_keras import provenance
-from dla_keras.commands import run_command
+from dla_keras.commands.shared import run_command
 from dla_keras.files import append_csv
 from dla_keras.files import check_csv
-from dla_keras.lite.conversion import TARGETS
-from dla_keras.lite.runtimes.environments import last_words
+from dla_keras.lite.convert.conversion import TARGETS
+from dla_keras.lite.measure.cost import last_words
 from dla_keras.tables import text_table
 
 REFERENCE = "float32"

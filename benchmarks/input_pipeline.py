@@ -24,11 +24,11 @@ from PIL import Image
 from PIL import ImageEnhance
 from PIL.Image import Resampling
 
-from dla_keras.commands import run_command
+from dla_keras.commands.shared import run_command
 from dla_keras.data.augmentation import Augmentation
-from dla_keras.data.folders import list_pairs
 from dla_keras.data.pipeline import training_batches
-from dla_keras.data.reading import open_split
+from dla_keras.data.segmentation import list_pairs
+from dla_keras.data.segmentation import open_split
 from dla_keras.tables import text_table
 
 VOID = 255

@@ -25,21 +25,21 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from dla_keras.commands import parse_size
-from dla_keras.commands import run_command
-from dla_keras.data.reading import open_split
-from dla_keras.data.toy_streets import draw_picture
-from dla_keras.evaluation import evaluate
+from dla_keras.commands.shared import parse_size
+from dla_keras.commands.shared import run_command
+from dla_keras.data.segmentation import open_split
+from dla_keras.data.toy_streets.builder import draw_picture
 from dla_keras.files import atomic_path
-from dla_keras.inference import fit_picture
-from dla_keras.inference import model_predictor
-from dla_keras.inference import resize_scores
-from dla_keras.lite.conversion import TARGETS
-from dla_keras.lite.conversion import check_size
-from dla_keras.lite.conversion import convert
-from dla_keras.lite.runtime import LiteModel
-from dla_keras.model_files import load_segmenter
+from dla_keras.inference.model_files import load_segmenter
+from dla_keras.inference.predictor import fit_picture
+from dla_keras.inference.predictor import model_predictor
+from dla_keras.inference.predictor import resize_scores
+from dla_keras.inference.tflite_model import LiteModel
+from dla_keras.lite.convert.conversion import TARGETS
+from dla_keras.lite.convert.conversion import check_size
+from dla_keras.lite.convert.conversion import convert
 from dla_keras.tables import text_table
+from dla_keras.tasks.segmentation import evaluate
 
 REFERENCE = "dla34up"
 NETWORKS = {**dla_keras.PHONE_SEGMENTERS, REFERENCE: {"variant": "dla34"}}

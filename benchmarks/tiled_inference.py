@@ -25,15 +25,15 @@ import time
 import dla_keras  # isort: skip  (first: it quietens TensorFlow)
 import numpy as np
 
-from dla_keras.commands import parse_size
-from dla_keras.commands import run_command
+from dla_keras.commands.shared import parse_size
+from dla_keras.commands.shared import run_command
 from dla_keras.data.pictures import read_rgb
-from dla_keras.inference import model_probabilities
-from dla_keras.inference import most_likely
-from dla_keras.model_files import open_model
+from dla_keras.inference.model_files import open_model
+from dla_keras.inference.predictor import model_probabilities
+from dla_keras.inference.predictor import most_likely
+from dla_keras.inference.tiling import probability_pieces
+from dla_keras.inference.tiling import tiled
 from dla_keras.tables import text_table
-from dla_keras.tiling import probability_pieces
-from dla_keras.tiling import tiled
 
 CLASSES = 19
 

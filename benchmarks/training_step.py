@@ -29,7 +29,7 @@ def keras_steps(args, upsampling):
     import dla_keras
     from dla_keras.engine.optimizers import make_optimizer
     from dla_keras.engine.steps import make_train_steps
-    from dla_keras.losses import cross_entropy_sums
+    from dla_keras.tasks.losses import cross_entropy_sums
 
     keras.utils.set_random_seed(0)
     model = dla_keras.DLASegmenter("dla34", CLASSES, upsampling=upsampling)

@@ -24,12 +24,12 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from dla_keras import provenance
-from dla_keras.commands import run_command
-from dla_keras.data.street_scenes import draw_street
+from dla_keras.commands.shared import run_command
+from dla_keras.data.toy_streets.scene import draw_street
 from dla_keras.layers import upsampling
-from dla_keras.lite.conversion import TARGETS
-from dla_keras.lite.conversion import convert
-from dla_keras.lite.inspection import inspect
+from dla_keras.lite.convert.conversion import TARGETS
+from dla_keras.lite.convert.conversion import convert
+from dla_keras.lite.file.inspection import inspect
 from dla_keras.quiet import quiet_stderr
 from dla_keras.tables import text_table
 from dla_keras.weights import load_torch_state

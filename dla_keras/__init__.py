@@ -18,13 +18,13 @@ from dla_keras.applications import DLA169
 from dla_keras.applications import DLA60Res2Net
 from dla_keras.applications import DLA60Res2NeXt
 from dla_keras.applications import list_variants
-from dla_keras.counting import complexity
 from dla_keras.models.backbone import DLABackbone
 from dla_keras.models.boundary_detector import DLABoundaryDetector
 from dla_keras.models.classifier import DLAClassifier
+from dla_keras.models.complexity import complexity
 from dla_keras.models.flattening import flatten
 from dla_keras.models.segmenter import DLASegmenter
-from dla_keras.phone import PHONE_SEGMENTERS
+from dla_keras.variants import PHONE_SEGMENTERS
 from dla_keras.variants import VARIANTS
 from dla_keras.version import __version__
 from dla_keras.weights.presets import PRESETS

@@ -1,79 +1,8 @@
-"""Exports a segmentation model as a SavedModel and verifies it.
-
-python export/export_saved_model.py --model runs/x/model.keras \
-    --output runs/x/saved_model
-
-The signatures `serving_default` (uint8) and `serving_float` (float32) take RGB
-pictures, 0 to 255, `(N, H, W, 3)`, normalise them themselves and give `mask`
-`(N, H, W)` and `logits` `(N, H, W, classes)`. Sides are multiples of 32, or
-fixed with `--size`. The masks are compared with the Keras model's on pictures
-of the val split; below `--min-agreement` nothing is written and the exit code
-is 1.
-"""
+"""Run `dla-keras export-saved-model`."""
 
 import sys
 
-from dla_keras.commands import find_dataset
-from dla_keras.commands import parse_size
-from dla_keras.commands import run_command
-from dla_keras.files import new_folder
-from dla_keras.lite.arguments import check_folder
-from dla_keras.lite.arguments import export_parser
-from dla_keras.lite.arguments import print_table
-from dla_keras.lite.pictures import take_pictures
-from dla_keras.lite.saved_model import write_saved_model
-from dla_keras.lite.verification import compare
-from dla_keras.lite.verification import predictor_at
-from dla_keras.model_files import load_predictor
-from dla_keras.model_files import load_segmenter
-from dla_keras.quiet import quiet_stderr
-
-
-def parse_arguments(argv):
-    parser = export_parser(__doc__.splitlines()[0])
-    parser.add_argument("--output", required=True, help="a folder")
-    parser.add_argument(
-        "--size",
-        metavar="HxW",
-        help="fixes the pictures' size; default: any multiple of 32",
-    )
-    parser.add_argument(
-        "--min-agreement",
-        type=float,
-        default=0.999,
-        help="share of pixels with the same class",
-    )
-    return parser.parse_args(argv)
-
-
-def export(args) -> None:
-    check_folder(args.output)
-    size = parse_size(args.size) if args.size else None
-    source = find_dataset(args.model, args.dataset, args.data_dir)
-    with quiet_stderr():
-        held_out = take_pictures(*source, "val", args.verification_pictures)
-        model = load_segmenter(args.model)
-        with new_folder(args.output, marker="saved_model.pb") as folder:
-            write_saved_model(model, folder, size)
-            reference = predictor_at(model, size)
-            found = compare(reference, load_predictor(folder), held_out)
-            found.require(args.min_agreement)
-    pixels = f"(N, {', '.join(map(str, size or ('H', 'W')))}"
-    print_table(
-        {
-            "folder": args.output,
-            "input": f"uint8 or float32 {pixels}, 3)",
-            "mask": f"uint8 {pixels})",
-            "logits": f"float32 {pixels}, {model.num_classes})",
-            "agreement": found,
-        }
-    )
-
-
-def main(argv=None) -> int:
-    args = parse_arguments(argv)
-    return run_command(lambda: export(args))
-
+from dla_keras.commands.export_saved_model import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -18,8 +18,8 @@ const PYTHON_CODE = `
 import statistics, sys, time
 import numpy as np
 from PIL import Image
-from dla_keras.inference import fit_picture
-from dla_keras.lite.runtime import LiteModel
+from dla_keras.inference.predictor import fit_picture
+from dla_keras.inference.tflite_model import LiteModel
 path, picture, threads, frames = sys.argv[1:]
 model = LiteModel(path, num_threads=int(threads))
 image = np.asarray(Image.open(picture).convert("RGB"))

@@ -17,10 +17,10 @@ import sys
 import numpy as np
 from PIL import Image
 
-from dla_keras.commands import run_command
+from dla_keras.commands.shared import run_command
 from dla_keras.data.datasets import DATASETS
-from dla_keras.data.toy_streets import SIZE
-from dla_keras.data.toy_streets import draw_picture
+from dla_keras.data.toy_streets.builder import SIZE
+from dla_keras.data.toy_streets.builder import draw_picture
 from dla_keras.files import atomic_path
 from dla_keras.quiet import quiet_stderr
 
@@ -86,9 +86,9 @@ def small_model_files(sizes=(SIZE,)) -> dict[tuple, bytes]:
     Returns:
         (precision, size) -> bytes.
     """
-    from dla_keras.lite.conversion import convert
-    from dla_keras.lite.facts import collect_facts
-    from dla_keras.lite.metadata import describe
+    from dla_keras.lite.convert.conversion import convert
+    from dla_keras.lite.file.facts import collect_facts
+    from dla_keras.lite.file.metadata import describe
 
     drawn = [draw_picture("train", i) for i in range(SMALL_MODEL_PICTURES)]
     pictures, labels = map(np.stack, zip(*drawn, strict=True))

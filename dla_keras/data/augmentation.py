@@ -1,17 +1,55 @@
-"""Joint augmentation of picture and label: pure functions of a seed.
+"""Random changes of training pictures: pure functions of a seed.
 
-Scale, rotation, flip and crop are one affine map, so a picture is resampled
-once. The same seed gives the same crop on every machine and after a restart.
+`Augmentation` is for label maps: scale, rotation, flip and crop are one affine
+map, so a picture is resampled once. `RandomResizedCrop`, `Mixing` and
+`central_crop` are for classification. The same seed gives the same crop on
+every machine and after a restart.
 """
 
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import tensorflow as tf
+from PIL import Image
 
-from dla_keras.data.color import jitter_color
 from dla_keras.data.datasets import IGNORE_LABEL
 from dla_keras.normalization import IMAGENET_MEAN
+
+LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue, ITU-R BT.601
+
+
+def jitter_color(image, seed, strength: float, offset=(0.0, 0.0, 0.0)):
+    """Random brightness, contrast and saturation, each by `1 +- strength`.
+
+    Brightness scales the pixels, contrast their distance to the picture's
+    mean luminance, saturation their distance to their own luminance. All
+    three are linear, so one matrix does them in one pass over the pixels.
+
+    Args:
+        image: float32 `(height, width, 3)`.
+        seed: two integers; equal seeds give equal changes.
+        strength: largest relative change, 0 to 1.
+        offset: colour that is still to be added to `image`. Defaults to none.
+
+    Returns:
+        float32 `(height, width, 3)`, 0 to 255.
+    """
+    brightness, contrast, saturation = tf.unstack(
+        tf.random.stateless_uniform((3,), seed, 1 - strength, 1 + strength)
+    )
+    offset = tf.convert_to_tensor(offset, tf.float32)
+    luminance = tf.constant(LUMINANCE)[:, None]  # (3, 1)
+    # Row times matrix: each channel, pulled towards the pixel's luminance.
+    matrix = saturation * tf.eye(3) + (1 - saturation) * luminance
+    matrix = brightness * contrast * matrix
+    pixels = tf.reshape(image, (-1, 3))
+    mean = tf.reduce_mean(pixels, 0) + offset
+    gray = brightness * tf.tensordot(mean, luminance, 1)  # (1,)
+    shift = tf.linalg.matvec(matrix, offset, transpose_a=True)
+    shift += (1 - contrast) * gray
+    image = tf.reshape(pixels @ matrix + shift, tf.shape(image))
+    return tf.clip_by_value(image, 0.0, 255.0)
 
 
 @dataclass(frozen=True)
@@ -93,3 +131,206 @@ def _transform(image, matrix, size, interpolation, fill):
         interpolation=interpolation,
         fill_mode="CONSTANT",
     )[0]
+
+
+_ATTEMPTS = 10  # as in the authors' code and torchvision
+
+
+@dataclass(frozen=True)
+class RandomResizedCrop:
+    """A random part of a picture, resized to one size.
+
+    Called with an image `(height, width, 3)`, RGB, 0 to 255, its label, which
+    is passed on, and a seed of two integers; equal seeds give equal crops.
+    Returns float32 `(*size, 3)`, 0 to 255, and the label.
+
+    The part is shrunk with antialiasing, as the pictures to test on are.
+
+    Args:
+        size: height and width of the result, in pixels.
+        area: range of the part's area, relative to the picture's. Defaults to
+            `(0.08, 1.0)`, the paper's.
+        aspect: range of the part's width over its height. Defaults to
+            `(3 / 4, 4 / 3)`, the paper's.
+        flip: whether half of the pictures are mirrored. Defaults to `True`.
+        jitter: largest relative change of brightness, contrast and
+            saturation. Defaults to `0.0`.
+
+    Example:
+
+    >>> x, y = RandomResizedCrop((32, 32))(np.zeros((60, 80, 3)), 7, (1, 2))
+    >>> x.shape, y
+    (TensorShape([32, 32, 3]), 7)
+    """
+
+    size: tuple[int, int]
+    area: tuple[float, float] = (0.08, 1.0)
+    aspect: tuple[float, float] = (3 / 4, 4 / 3)
+    flip: bool = True
+    jitter: float = 0.0
+
+    def __call__(self, image, label, seed):
+        seeds = tf.unstack(tf.random.split(seed, 3), num=3)
+        top, left, height, width = tf.unstack(
+            random_box(tf.shape(image)[:2], seeds[0], self.area, self.aspect)
+        )
+        image = image[top : top + height, left : left + width]
+        image = tf.image.resize(image, self.size, antialias=True)
+        if self.flip:
+            image = tf.image.stateless_random_flip_left_right(image, seeds[1])
+        if self.jitter:
+            image = jitter_color(image, seeds[2], self.jitter)
+        return image, label
+
+
+def random_box(shape, seed, area, aspect):
+    """A random part of a picture.
+
+    The first of ten drawn that lies inside; if none does, the largest central
+    part whose aspect is allowed.
+
+    Args:
+        shape: height and width of the picture.
+        seed: two integers.
+        area: range of its area, relative to the picture's.
+        aspect: range of its width over its height; drawn evenly in the
+            logarithm.
+
+    Returns:
+        int32 `(4,)`: top, left, height, width.
+    """
+    u = tf.random.stateless_uniform((4, _ATTEMPTS), seed)
+    shape = tf.cast(shape, tf.float32)
+    areas = (area[0] + u[0] * (area[1] - area[0])) * tf.reduce_prod(shape)
+    low, high = (math.log(bound) for bound in aspect)
+    ratios = tf.exp(low + u[1] * (high - low))
+    ratio = tf.clip_by_value(shape[1] / shape[0], *aspect)
+    whole = tf.stack(
+        [
+            tf.minimum(shape[0], shape[1] / ratio),
+            tf.minimum(shape[1], shape[0] * ratio),
+        ]
+    )
+    drawn = tf.stack([tf.sqrt(areas / ratios), tf.sqrt(areas * ratios)], 1)
+    sizes = tf.round(tf.concat([drawn, whole[None]], 0))  # (11, 2)
+    places = tf.concat([tf.transpose(u[2:]), [[0.5, 0.5]]], 0)
+    fits = tf.reduce_all((sizes >= 1) & (sizes <= shape), -1)
+    first = tf.argmax(fits)  # the whole picture's part always does
+    corner = tf.floor(places[first] * (shape - sizes[first] + 1))
+    return tf.cast(tf.concat([corner, sizes[first]], 0), tf.int32)
+
+
+def central_crop(image, size, crop_pct: float = 0.875) -> np.ndarray:
+    """The crop to test on: the picture shrunk, then cut from its middle.
+
+    Pixel for pixel what timm and torchvision evaluate on (bilinear, shorter
+    side resized) where `size` is square.
+
+    Args:
+        image: uint8 `(height, width, 3)`.
+        size: height and width of the result, in pixels.
+        crop_pct: the result's share of the shrunk picture's shorter side.
+            Defaults to `0.875`: 224 of 256.
+
+    Returns:
+        uint8 `(*size, 3)`.
+
+    Example:
+
+    >>> central_crop(np.zeros((300, 400, 3), "uint8"), (224, 224)).shape
+    (224, 224, 3)
+    """
+    shrunk = [math.floor(length / crop_pct) for length in size]
+    # The side that is short of its length by most; the other one follows.
+    short = max(0, 1, key=lambda side: shrunk[side] / image.shape[side])
+    rows, columns = (
+        int(shrunk[short] * length / image.shape[short])
+        for length in image.shape[:2]
+    )
+    top, left = round((rows - size[0]) / 2), round((columns - size[1]) / 2)
+    resized = Image.fromarray(image).resize((columns, rows), Image.BILINEAR)
+    box = (left, top, left + size[1], top + size[0])
+    return np.array(resized.crop(box))
+
+
+@dataclass(frozen=True)
+class Mixing:
+    """Mixes two pictures in both directions, by mixup or CutMix.
+
+    Called with a pair of images `(2, height, width, 3)`, their class ids
+    `(2,)` and a seed of two integers; equal seeds mix equally. Returns the
+    mixed images and float32 `(2, num_classes)`: each class's share.
+
+    Mixup (Zhang et al., ICLR 2018) blends the two; CutMix (Yun et al., ICCV
+    2019) pastes a box of one into the other. Where both are asked for, each
+    pair has either, at even odds.
+
+    Args:
+        num_classes: number of classes.
+        mixup: parameter of the Beta distribution of the shares; `0` for no
+            mixup. Defaults to `0.0`.
+        cutmix: likewise, of CutMix. Defaults to `0.0`.
+
+    Example:
+
+    >>> images = np.stack([np.zeros((8, 8, 3)), np.ones((8, 8, 3))])
+    >>> x, y = Mixing(5, mixup=1.0)(images, (3, 4), (1, 2))
+    >>> bool(tf.reduce_all(abs(x[0] - y[0, 4]) < 1e-6))
+    True
+    """
+
+    num_classes: int
+    mixup: float = 0.0
+    cutmix: float = 0.0
+
+    def __call__(self, images, labels, seed):
+        seeds = tf.unstack(tf.random.split(seed, 3), num=3)
+        images = tf.cast(images, tf.float32)
+        shape = tf.shape(images)[1:3]
+        if self.mixup and self.cutmix:
+            keep = tf.cond(
+                tf.random.stateless_uniform((), seeds[0]) < 0.5,
+                lambda: _blend(shape, seeds[1:], self.mixup),
+                lambda: _paste(shape, seeds[1:], self.cutmix),
+            )
+        elif self.cutmix:
+            keep = _paste(shape, seeds[1:], self.cutmix)
+        elif self.mixup:
+            keep = _blend(shape, seeds[1:], self.mixup)
+        else:
+            keep = tf.ones((*shape, 1))
+        share = tf.reduce_mean(keep)
+        labels = tf.one_hot(labels, self.num_classes)
+        return (
+            keep * images + (1 - keep) * images[::-1],
+            share * labels + (1 - share) * labels[::-1],
+        )
+
+
+def _blend(shape, seeds, strength):
+    """What every pixel keeps of itself: `(height, width, 1)`, all equal."""
+    return tf.fill((shape[0], shape[1], 1), _beta(seeds[0], strength))
+
+
+def _paste(shape, seeds, strength):
+    """Likewise: 0 in a box of a random place, 1 around it."""
+    side = tf.sqrt(1 - _beta(seeds[0], strength))
+    extent = tf.cast(shape, tf.float32)
+    center = tf.random.stateless_uniform((2,), seeds[1]) * extent
+    low = tf.round(center - side * extent / 2)
+    high = tf.round(center + side * extent / 2)
+    rows, columns = (
+        (low[axis] <= tf.range(extent[axis]))
+        & (tf.range(extent[axis]) < high[axis])
+        for axis in (0, 1)
+    )
+    inside = rows[:, None] & columns[None, :]
+    return 1 - tf.cast(inside, tf.float32)[..., None]
+
+
+def _beta(seed, strength):
+    # In float64, since for a small parameter both draws may be tiny.
+    draws = tf.random.stateless_gamma(
+        (2,), seed, tf.constant(strength, tf.float64), dtype=tf.float64
+    )
+    return tf.cast(draws[0] / tf.reduce_sum(draws), tf.float32)

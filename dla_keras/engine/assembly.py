@@ -5,15 +5,14 @@ from functools import partial
 import keras
 import tensorflow as tf
 
-from dla_keras.data.memory import remember
 from dla_keras.data.pipeline import batch_names
+from dla_keras.data.pipeline import remember
 from dla_keras.data.pipeline import training_batches
 from dla_keras.engine.averages import Snapshot
 from dla_keras.engine.averages import WeightAverage
 from dla_keras.engine.loop import Run
 from dla_keras.engine.optimizers import Schedule
 from dla_keras.engine.optimizers import make_optimizer
-from dla_keras.engine.options import make_plan
 from dla_keras.engine.run_folder import choose_run_dir
 from dla_keras.engine.run_folder import claim
 from dla_keras.engine.run_folder import find_start
@@ -22,6 +21,7 @@ from dla_keras.engine.strategies import distribute
 from dla_keras.engine.strategies import is_chief
 from dla_keras.engine.strategies import join_replicas
 from dla_keras.engine.strategies import make_strategy
+from dla_keras.engine.task import Plan
 from dla_keras.engine.task import Task
 
 
@@ -106,6 +106,32 @@ def assemble(
         names=lambda step: batch_names(train, args.batch_size, step, args.seed),
         average=average,
         draw=draw(snapshot.model) if draw else None,
+    )
+
+
+def make_plan(args, pictures: int) -> Plan:
+    """When what happens in a run over `pictures` training pictures.
+
+    Raises:
+        ValueError: for a run without a step.
+    """
+    epoch_steps = max(1, pictures // args.batch_size)
+    steps = args.steps
+    if steps is None:
+        steps = args.epochs * epoch_steps
+    if steps < 1:
+        raise ValueError(
+            "There must be a step to take. Received: "
+            f"--steps {args.steps}, --epochs {args.epochs}."
+        )
+    return Plan(
+        steps=steps,
+        epoch_steps=epoch_steps,
+        validate_every=args.validate_every,
+        checkpoint_steps=args.checkpoint_steps,
+        checkpoint_minutes=args.checkpoint_minutes,
+        keep=args.keep,
+        steps_per_execution=args.steps_per_execution,
     )
 
 

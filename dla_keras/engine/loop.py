@@ -8,6 +8,7 @@ import dataclasses
 import math
 import pathlib
 import signal
+import sys
 import time
 
 import numpy as np
@@ -15,9 +16,6 @@ from tqdm import tqdm
 
 from dla_keras.engine.checkpoints import Checkpoints
 from dla_keras.engine.history import History
-from dla_keras.engine.stopping import EXIT_CODE
-from dla_keras.engine.stopping import Stopped
-from dla_keras.engine.stopping import StopSignals
 from dla_keras.engine.strategies import is_chief
 from dla_keras.engine.strategies import is_shared
 from dla_keras.engine.strategies import make_agreement
@@ -25,6 +23,58 @@ from dla_keras.engine.task import Plan
 from dla_keras.engine.task import Progress
 from dla_keras.engine.task import Task
 from dla_keras.files import atomic_path
+
+EXIT_CODE = 128  # and the signal's number: what a shell reports too
+
+
+class Stopped(Exception):
+    """Raised inside a long validation that a signal interrupts."""
+
+
+class StopSignals:
+    """Notes SIGTERM and the first SIGINT for as long as the block runs.
+
+    A second one acts as ever, for whoever cannot wait.
+
+    Example:
+
+    >>> with StopSignals() as signals:
+    ...     signal.raise_signal(signal.SIGTERM)
+    ...     signals.number == signal.SIGTERM
+    True
+    """
+
+    SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+    def __init__(self):
+        self.number = 0
+
+    def __enter__(self):
+        self._before = {s: signal.signal(s, self._note) for s in self.SIGNALS}
+        return self
+
+    def __exit__(self, *_):
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number, _):
+        self.number = number
+        for each, handler in self._before.items():
+            signal.signal(each, handler)
+        name = signal.Signals(number).name
+        print(f"\n{name}: saving, then stopping.", file=sys.stderr)
+
+    def watch(self, items):
+        """The items, one by one, until there is a signal.
+
+        Raises:
+            Stopped: once there is one.
+        """
+        for item in items:
+            if self.number:
+                raise Stopped
+            yield item
+
 
 LOSS_EVERY = 10  # steps between looks at the loss, which wait for the device
 

@@ -8,7 +8,7 @@ hierarchical, is in `hierarchical.py`.
 from keras import layers
 from keras.saving import register_keras_serializable
 
-from dla_keras.layers.choices import choose
+from dla_keras.choices import choose
 from dla_keras.layers.composite import Composite
 from dla_keras.layers.convolution import ConvBN
 from dla_keras.layers.convolution import SeparableConvBN

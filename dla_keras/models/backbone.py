@@ -169,5 +169,5 @@ def check_input_shape(shape, stride=MAX_STRIDE):
             raise ValueError(
                 f"Height and width must be multiples of {stride}. "
                 f"Received: {tuple(shape)}. Pad to {' x '.join(map(str, fit))}"
-                " (dla_keras.inference pads and crops for you)."
+                " (dla_keras.inference.predictor pads and crops for you)."
             )

@@ -40,7 +40,7 @@ class DLABoundaryDetector(keras.Model):
 
     Raises:
         ValueError: for an unknown argument, or a picture whose sides are not
-            multiples of 32 (`dla_keras.inference` pads and crops).
+            multiples of 32 (`dla_keras.inference.predictor` pads and crops).
 
     Example:
 

@@ -6,7 +6,7 @@ import keras
 from keras import initializers
 from keras import layers
 
-from dla_keras.layers.choices import choose
+from dla_keras.choices import choose
 from dla_keras.layers.iterative import DLAUp
 from dla_keras.layers.normalization import pixel_normalization
 from dla_keras.layers.upsampling import UPSAMPLINGS

@@ -1,6 +1,6 @@
 // From a picture of any size to what the network takes, and from its mask
 // back to the picture's size: `fit_picture` and `Predictor` of
-// `dla_keras/inference.py`.
+// `dla_keras/inference/predictor.py`.
 
 import {resizeBilinear, resizeNearest} from "./resample.js";
 

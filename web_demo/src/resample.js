@@ -1,5 +1,5 @@
 // Pillow's BILINEAR and NEAREST, to the bit: Python's pictures and masks are
-// resized by them (`dla_keras/inference.py`), so the browser's must be.
+// resized by them (`dla_keras/inference/predictor.py`), so the browser's must be.
 
 // Pillow works on bytes with weights of this many fractional bits.
 const PRECISION = 32 - 8 - 2;

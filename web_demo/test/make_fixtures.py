@@ -20,10 +20,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 from make_models import draw_samples
 from make_models import small_model_files
 
-from dla_keras.data.toy_streets import draw_picture
-from dla_keras.inference import Predictor
-from dla_keras.inference import fit_picture
-from dla_keras.lite.runtime import LiteModel
+from dla_keras.data.toy_streets.builder import draw_picture
+from dla_keras.inference.predictor import Predictor
+from dla_keras.inference.predictor import fit_picture
+from dla_keras.inference.tflite_model import LiteModel
 
 SIZES = ((96, 192), (64, 96))  # height and width, pixels
 PICTURES = 8

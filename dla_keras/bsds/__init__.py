@@ -1,0 +1,1 @@
+"""The BSDS500 boundary benchmark; imports nothing else of this package."""

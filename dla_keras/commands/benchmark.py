@@ -1,0 +1,175 @@
+"""Measures how long .tflite files take for a picture, step by step.
+
+    python export/benchmark_tflite.py --model runs/x/tflite/*.tflite \\
+        --threads 1 2 --picture street.jpg
+
+Pre-processing brings decoded pixels to the file's size, inference is from
+picture in to outputs out, post-processing makes a coloured mask of the
+picture's size. Prints medians in ms, and appends them, with what nine of ten
+runs take at most and the minimum, to `benchmarks/<machine>.csv`.
+"""
+
+import argparse
+import datetime
+import os
+import pathlib
+import sys
+
+import numpy as np
+from PIL import Image
+
+from dla_keras import provenance
+from dla_keras.commands.shared import parse_size
+from dla_keras.commands.shared import run_command
+from dla_keras.data.pictures import read_rgb
+from dla_keras.data.toy_streets.builder import draw_picture
+from dla_keras.files import append_csv
+from dla_keras.files import check_csv
+from dla_keras.inference.tflite_model import LiteModel
+from dla_keras.lite.measure.cost import runtime_version
+from dla_keras.lite.measure.latency import STEPS
+from dla_keras.lite.measure.latency import time_steps
+from dla_keras.tables import text_table
+
+STATISTICS = {
+    "median": np.median,
+    "p90": lambda times: np.percentile(times, 90),
+    "minimum": np.min,
+}
+FACTS = (
+    "date", "commit", "processor", "cores", "runtime", "file", "variant",
+    "precision", "outputs", "size", "picture_size", "threads", "runs",
+)  # fmt: skip
+COLUMNS = FACTS + tuple(
+    f"{step}_{statistic}_ms" for step in STEPS for statistic in STATISTICS
+)
+
+
+def parse_arguments(argv):
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--model", nargs="+", required=True, metavar="TFLITE")
+    add("--threads", nargs="+", type=int, default=[1, os.cpu_count()])
+    add("--runs", type=int, default=50, help="that are timed, at most")
+    add("--warm-up", type=int, default=5, help="runs before them")
+    add(
+        "--seconds",
+        type=float,
+        default=10.0,
+        help="after which no other run of a file begins",
+    )
+    add("--picture", help="a file; default: a drawn street")
+    add(
+        "--picture-size",
+        metavar="HxW",
+        help="resizes the picture; 720x1280 of a drawn one",
+    )
+    add("--output", help="a .csv file, instead of benchmarks/<machine>.csv")
+    return parser.parse_args(argv)
+
+
+def open_picture(path: str | None, size: str | None) -> np.ndarray:
+    """The picture that goes through the files: uint8 `(h, w, 3)`."""
+    picture = read_rgb(path) if path else draw_picture("val", 0)[0]
+    if size or not path:
+        height, width = parse_size(size or "720x1280")
+        if not height * width:
+            raise ValueError(
+                f"--picture-size must not be empty. Received: {size}."
+            )
+        resized = Image.fromarray(picture).resize((width, height))
+        picture = np.asarray(resized)
+    return picture
+
+
+def benchmark(args) -> None:
+    name = f"{provenance.machine_slug()}.csv"
+    output = pathlib.Path(args.output or pathlib.Path("benchmarks", name))
+    check_csv(output, COLUMNS)
+    threads = sorted(set(args.threads))
+    if threads[0] < 1:
+        raise ValueError(f"--threads is at least 1. Received: {threads[0]}.")
+    picture = open_picture(args.picture, args.picture_size)
+    for path in args.model:
+        LiteModel(path)  # so that what is wrong shows before the first minute
+    rows = []
+    for path in args.model:
+        for number in threads:
+            model = LiteModel(path, num_threads=number)
+            times = time_steps(
+                model, picture, args.runs, args.warm_up, args.seconds
+            )
+            rows.append(row(path, model, number, picture, times))
+            print(f"{path}, {threads_text(number)}: done", file=sys.stderr)
+    print(table(rows, picture))
+    append_csv(output, rows)
+    print(f"Appended to {output}")
+
+
+def row(path, model, threads, picture, times) -> dict:
+    """What the CSV file has of one file on so many threads."""
+    known = model.facts
+    outputs = [
+        "{} {}x{}".format(output["name"], *output["shape"][1:3])
+        for output in known.get("outputs", ())
+    ]
+    values = (
+        datetime.date.today().isoformat(),
+        provenance.git_commit() or "",
+        provenance.processor(),
+        os.cpu_count(),
+        runtime_version(),
+        pathlib.Path(path).name,
+        known.get("variant", ""),
+        known.get("precision", ""),
+        ", ".join(outputs),
+        "{}x{}".format(*model.input_shape[1:3]),
+        "{}x{}".format(*picture.shape[:2]),
+        threads,
+        len(times["total"]),
+    )
+    figures = {
+        f"{step}_{name}_ms": f"{compute(times[step]):.3f}"
+        for step in STEPS
+        for name, compute in STATISTICS.items()
+    }
+    return dict(zip(FACTS, values, strict=True)) | figures
+
+
+def threads_text(number: int) -> str:
+    return f"{number} thread" + "s" * (number > 1)
+
+
+def table(rows, picture) -> str:
+    """Medians for the terminal."""
+    height, width = picture.shape[:2]
+    header = (
+        f"ms for a picture of {height}x{width}",
+        "size",
+        "threads",
+        "runs",
+        *STEPS,
+    )
+    return text_table(
+        header,
+        [
+            (
+                *(str(row[name]) for name in ("file", "size", "threads")),
+                str(row["runs"]),
+                *(f"{float(row[f'{step}_median_ms']):.1f}" for step in STEPS),
+            )
+            for row in rows
+        ],
+    )
+
+
+def main(argv=None) -> int:
+    args = parse_arguments(argv)
+    return run_command(lambda: benchmark(args))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

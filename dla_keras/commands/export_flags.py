@@ -1,0 +1,75 @@
+"""Command-line arguments that the export commands share."""
+
+import argparse
+import pathlib
+
+from dla_keras.commands.shared import parse_size
+from dla_keras.inference.predictor import padded_size
+from dla_keras.lite.convert.conversion import check_size
+from dla_keras.lite.convert.pictures import common_size
+
+
+def export_parser(description: str) -> argparse.ArgumentParser:
+    """A parser with what every export needs: a model and pictures."""
+    parser = argparse.ArgumentParser(
+        description=description,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--model", required=True, help="a .keras file")
+    parser.add_argument(
+        "--dataset",
+        help="as in training; default: from the model's config.json",
+    )
+    parser.add_argument("--data-dir", help="as in training")
+    parser.add_argument(
+        "--verification-pictures",
+        type=int,
+        default=20,
+        help="pictures of the val split to compare masks on",
+    )
+    return parser
+
+
+def picture_size(text: str | None, pictures) -> tuple[int, int]:
+    """`--size`, or what holds all pictures in multiples of 32."""
+    if text is None:
+        return padded_size(*common_size(pictures))
+    size = parse_size(text)
+    check_size(size)
+    return size
+
+
+def print_table(rows: dict) -> None:
+    """Prints names and values in two columns."""
+    width = max(map(len, rows)) + 2
+    for name, value in rows.items():
+        print(f"{name:<{width}}{value}")
+
+
+def check_file(path) -> None:
+    """Raises `ValueError` if no file can be at a path: before the work."""
+    if pathlib.Path(path).is_dir():
+        raise ValueError(
+            f"--output is a file. Received: the folder {path}; pass a name "
+            "in it."
+        )
+    _check_parents(path)
+
+
+def check_folder(path) -> None:
+    """Raises `ValueError` if no folder can be at a path, likewise."""
+    if pathlib.Path(path).is_file():
+        raise ValueError(
+            f"--output is a folder. Received: the file {path}; pass another "
+            "name."
+        )
+    _check_parents(path)
+
+
+def _check_parents(path):
+    for parent in pathlib.Path(path).resolve().parents:
+        if parent.exists() and not parent.is_dir():
+            raise ValueError(
+                f"--output cannot be {path}, as {parent} is a file. Pass "
+                "another path."
+            )

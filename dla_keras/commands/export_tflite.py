@@ -1,0 +1,234 @@
+"""Exports a segmentation or boundary model as .tflite files, verified.
+
+    python export/export_tflite.py --model runs/x/model.keras \\
+        --precision int8 --size 192x384 --output runs/x/model.tflite
+    python export/export_tflite.py --model runs/x/model.keras \\
+        --precision all --output runs/x/tflite/ --compare runs/x/qat.tflite
+
+The file takes one uint8 RGB picture (1, H, W, 3), normalises it itself and
+gives the mask (1, H, W), or logits with `--head logits`; where the model finds
+boundaries, their probability too. Names, colours, origin and scores are inside
+(`dla_keras/lite/file/facts.py`), and the metadata that MediaPipe Tasks reads.
+The file is compared with the Keras model on pictures of the val split; below
+`--min-agreement` it is not written and the exit code is 1.
+
+`--precision all` makes a file of each precision in a folder and compares them
+with Keras, and with other files (`--compare`): size, mIoU and its loss by
+class, latency, memory, what XNNPACK takes. `table.md`, `comparison.json` and
+`report.html`, with pictures where masks differ, are beside the files.
+"""
+
+import os
+import sys
+
+from dla_keras.commands.export_flags import check_file
+from dla_keras.commands.export_flags import check_folder
+from dla_keras.commands.export_flags import export_parser
+from dla_keras.commands.export_flags import picture_size
+from dla_keras.commands.export_flags import print_table
+from dla_keras.commands.shared import find_dataset
+from dla_keras.commands.shared import run_command
+from dla_keras.files import atomic_path
+from dla_keras.inference.model_files import load_dense_model
+from dla_keras.lite.convert.conversion import HEADS
+from dla_keras.lite.convert.conversion import TARGETS
+from dla_keras.lite.convert.pictures import take_pictures
+from dla_keras.lite.convert.pipeline import Exporter
+from dla_keras.lite.convert.precisions import PRECISIONS
+from dla_keras.lite.file.inspection import inspect
+from dla_keras.lite.measure.bounded_loss import rank_layers
+from dla_keras.lite.measure.bounded_loss import within_loss
+from dla_keras.lite.measure.bounded_loss import write_layer_errors
+from dla_keras.lite.measure.every_precision import export_every_precision
+from dla_keras.lite.measure.every_precision import read_masks
+from dla_keras.quiet import quiet_stderr
+from dla_keras.tables import text_table
+
+ALL = "all"
+WORST = 10  # layers on the terminal
+
+
+def parse_arguments(argv):
+    parser = export_parser(__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("--output", required=True, help="a .tflite file; of `all`, a folder")
+    add("--precision", choices=(*PRECISIONS, ALL), default="float32")
+    add("--head", choices=HEADS, default="mask")
+    add(
+        "--size",
+        metavar="HxW",
+        help="multiples of 32; default: what holds the val pictures",
+    )
+    add(
+        "--calibration-pictures",
+        type=int,
+        default=100,
+        help="pictures of the train split that int8 ranges are taken on",
+    )
+    thresholds = ", ".join(
+        f"{name} {row.min_agreement}" for name, row in PRECISIONS.items()
+    )
+    add(
+        "--min-agreement",
+        type=float,
+        help=f"share of pixels with the same class; default: {thresholds}",
+    )
+    add("--threads", type=int, default=os.cpu_count(), help="of a file's runs")
+    add(
+        "--tuned-for",
+        choices=TARGETS,
+        default=TARGETS[0],
+        help="the processor; the outputs are the same",
+    )
+    _add_int8(parser.add_argument_group("--precision int8").add_argument)
+    every = parser.add_argument_group("--precision all").add_argument
+    every(
+        "--compare",
+        nargs="+",
+        default=[],
+        metavar="TFLITE",
+        help="other files of the model for the table",
+    )
+    every(
+        "--eval-pictures",
+        type=int,
+        help="of the val split, for mIoU; default: all",
+    )
+    args = parser.parse_args(argv)
+    bounded = args.max_loss is not None
+    if args.precision != ALL and args.compare:
+        parser.error("--compare is of --precision all")
+    if args.precision != ALL and args.eval_pictures and not bounded:
+        parser.error("--eval-pictures is of --precision all and --max-loss")
+    if args.precision != "int8" and (
+        args.layer_errors or args.keep_float or bounded
+    ):
+        parser.error(
+            "--layer-errors, --keep-float and --max-loss are of --precision "
+            "int8"
+        )
+    if bounded and args.keep_float:
+        parser.error("--max-loss chooses itself: leave --keep-float out")
+    return args
+
+
+def _add_int8(add):
+    add(
+        "--layer-errors",
+        action="store_true",
+        help="list what rounding costs each layer, also in OUTPUT.layers.csv",
+    )
+    add(
+        "--keep-float",
+        nargs="+",
+        default=[],
+        metavar="LAYER",
+        help="layers that stay in float, with all that they are made of",
+    )
+    add(
+        "--max-loss",
+        type=float,
+        metavar="POINTS",
+        help="of mIoU against Keras: keeps as few of the worst layers in "
+        "float as that takes",
+    )
+
+
+def read_exporter(args) -> tuple[Exporter, tuple]:
+    """What files are made from, and the dataset."""
+    source = find_dataset(args.model, args.dataset, args.data_dir)
+    with quiet_stderr():
+        held_out = take_pictures(*source, "val", args.verification_pictures)
+        size = picture_size(args.size, held_out)
+        rows = PRECISIONS.values()
+        if args.precision != ALL:
+            rows = [PRECISIONS[args.precision]]
+        calibration = []
+        if any(row.calibrated for row in rows):
+            count = args.calibration_pictures
+            calibration = take_pictures(*source, "train", count)
+        model = load_dense_model(args.model)
+    exporter = Exporter(
+        model,
+        args.model,
+        size,
+        args.head,
+        calibration,
+        held_out,
+        args.threads,
+        args.min_agreement,
+        args.tuned_for,
+        tuple(args.keep_float),
+    )
+    return exporter, source
+
+
+def export(args) -> None:
+    if args.precision == ALL:
+        check_folder(args.output)
+        export_every_precision(
+            *read_exporter(args), args.output, args.compare, args.eval_pictures
+        )
+        return
+    check_file(args.output)
+    exporter = choose_float(args, *read_exporter(args))
+    made = exporter.make(args.precision)
+    made.require()
+    with atomic_path(args.output) as temporary:
+        temporary.write_bytes(made.data)
+    print_table(report(args, made))
+
+
+def choose_float(args, exporter, source) -> Exporter:
+    """Ranks layers where asked to, and keeps some in float."""
+    if not args.layer_errors and args.max_loss is None:
+        return exporter
+    errors = rank_layers(exporter)
+    if args.layer_errors:
+        write_layer_errors(f"{args.output}.layers.csv", errors)
+        rows = [
+            (e.layer, e.operation, f"{e.noise:.1f}", f"{e.steps:.2f}")
+            for e in errors[:WORST]
+        ]
+        header = ("worst layers", "operation", "signal/noise, dB", "steps")
+        print(text_table(header, rows))
+    if args.max_loss is None:
+        return exporter
+    masks = read_masks(exporter, source, args.eval_pictures)
+    if masks is None:
+        raise ValueError(
+            "--max-loss is of mIoU, and this model has no classes; use "
+            "--layer-errors and --keep-float."
+        )
+    exporter = within_loss(exporter, errors, masks, args.max_loss)
+    kept = ", ".join(exporter.keep_float) or "no layer"
+    print(f"In float to lose at most {args.max_loss} points: {kept}")
+    return exporter
+
+
+def report(args, made) -> dict:
+    facts = inspect(made.data)
+    counts = facts.op_counts.most_common()
+    return {
+        "file": args.output,
+        "size": f"{len(made.data) / 1e6:.2f} MB",
+        "precision": args.precision,
+        "input": facts.inputs[0],
+        "output": ", ".join(map(str, facts.outputs)),
+        "operations": f"{len(facts.ops)}, of which {facts.float_ops} on "
+        "float numbers",
+        "": ", ".join(f"{count} {name}" for name, count in counts),
+        **{
+            f"agreement of {name}": found
+            for name, found in made.agreement.items()
+        },
+    }
+
+
+def main(argv=None) -> int:
+    args = parse_arguments(argv)
+    return run_command(lambda: export(args))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

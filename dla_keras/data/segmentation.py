@@ -1,0 +1,323 @@
+"""Opens a split: pictures and labels by index, from TFDS or from files.
+
+What leaves here is checked: RGB pictures, labels of the same size, ids inside
+the dataset's classes or `IGNORE_LABEL`. A fault is an error that names the
+file; nothing is skipped.
+"""
+
+import dataclasses
+import io
+import json
+import pathlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from dla_keras.data.datasets import DATASETS
+from dla_keras.data.datasets import IGNORE_LABEL
+from dla_keras.data.datasets import DatasetInfo
+from dla_keras.data.datasets import FolderLayout
+from dla_keras.data.datasets import distinct_palette
+from dla_keras.data.pictures import open_header
+from dla_keras.data.pictures import open_picture
+from dla_keras.data.pictures import read_rgb
+from dla_keras.data.tfds_source import open_builder
+from dla_keras.data.tfds_source import open_source
+
+
+def list_pairs(folder, split: str) -> list:
+    """The pictures and labels that a split's list files name, line by line.
+
+    Args:
+        folder: the folder with the lists; the lines are relative to it.
+        split: for instance `"train"`.
+
+    Raises:
+        FileNotFoundError: for a missing list.
+        ValueError: for lists of different lengths.
+    """
+    image_list = folder / f"{split}_images.txt"
+    label_list = folder / f"{split}_labels.txt"
+    images = _read_list(image_list)
+    labels = _read_list(label_list)
+    if len(images) != len(labels):
+        raise ValueError(
+            "Every picture needs a label. Received: "
+            f"{len(images)} lines in {image_list} and {len(labels)} in "
+            f"{label_list}."
+        )
+    return [
+        (folder / image, folder / label)
+        for image, label in zip(images, labels, strict=True)
+    ]
+
+
+def layout_pairs(folder, layout: FolderLayout, split: str) -> list:
+    """The pictures of a split that lie as a layout says, with their labels.
+
+    Args:
+        folder: the dataset's folder.
+        layout: where the pictures and labels are in it.
+        split: `"train"`, `"val"`, or what the layout's folders are called.
+    """
+    split = {"train": layout.train, "val": layout.val}.get(split, split)
+    head, tail = layout.images.format(split=split, name="*").split("*")
+    pairs = []
+    for image in sorted((folder / head).rglob(f"*{tail}")):
+        name = image.relative_to(folder / head).as_posix().removesuffix(tail)
+        label = folder / layout.labels.format(split=split, name=name)
+        pairs.append((image, label))
+    return pairs
+
+
+def folder_info(folder, known: DatasetInfo | None) -> DatasetInfo:
+    """The facts of a folder: its `info.json`, over what is known already.
+
+    Args:
+        folder: the folder with the list files.
+        known: the dataset's facts, if it is a known one.
+
+    Raises:
+        ValueError: for a file that is no JSON, or unknown classes.
+    """
+    path = folder / "info.json"
+    facts = {}
+    if path.exists():
+        try:
+            facts = json.loads(path.read_text())
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path} is not valid JSON: {error}.") from error
+    class_names = facts.get("class_names") or (known and known.class_names)
+    if not class_names and "classes" in facts:
+        class_names = [f"class_{i}" for i in range(facts["classes"])]
+    if not class_names:
+        raise ValueError(
+            f"The classes of {folder} are unknown. Expected 'class_names' (a "
+            f"list) or 'classes' (their number) in {path}."
+        )
+    if known is None or len(known.class_names) != len(class_names):
+        palette = distinct_palette(len(class_names))
+        known = DatasetInfo(folder.name, tuple(class_names), palette)
+    # Lists name labels that hold class ids, as the DLA code's Cityscapes do,
+    # though the dataset's own archives hold others.
+    ignored = (IGNORE_LABEL,) if known.label_ids else known.ignored_ids
+    if "ignore_label" in facts:
+        ignored = (facts["ignore_label"],)
+    return DatasetInfo(
+        name=known.name,
+        class_names=tuple(class_names),
+        palette=tuple(map(tuple, facts.get("palette", known.palette))),
+        ignored_ids=ignored,
+        mean=tuple(facts.get("mean", known.mean)),
+        std=tuple(facts.get("std", known.std)),
+    )
+
+
+def _read_list(path):
+    if not path.exists():
+        raise FileNotFoundError(f"Expected a list of files at {path}.")
+    lines = path.read_text().splitlines()
+    return [line.strip() for line in lines if line.strip()]
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """A picture with its label.
+
+    Args:
+        image: uint8 `(height, width, 3)`, RGB.
+        label: uint8 `(height, width)`, class ids or `IGNORE_LABEL`.
+        name: file or key it came from, for messages and reports.
+    """
+
+    image: np.ndarray
+    label: np.ndarray
+    name: str
+
+
+class FileSplit(Sequence):
+    """A split whose pictures and labels are files, read by index.
+
+    Args:
+        pairs: the path of each picture and of its label.
+        info: the dataset's facts.
+        source: what named the files, for messages.
+
+    Raises:
+        FileNotFoundError: for a picture or label that is not there.
+        ValueError: without any pair, for a file that is no picture, or a
+            label of another size.
+    """
+
+    def __init__(self, pairs, info: DatasetInfo, source: str):
+        self.info = info
+        self._pairs = pairs
+        if not pairs:
+            raise ValueError(f"Expected at least one picture in {source}.")
+        missing = [p for pair in pairs for p in pair if not p.is_file()]
+        if missing:
+            raise FileNotFoundError(
+                f"{source} names {len(missing)} of {2 * len(pairs)} files "
+                f"that do not exist, the first: {missing[0]}."
+            )
+        # Every header now, so that faults show before training; threads,
+        # since on a network drive each file is a wait.
+        with ThreadPoolExecutor(16) as threads:
+            list(threads.map(_check_sizes, pairs))
+
+    def __len__(self):
+        return len(self._pairs)
+
+    def __getitem__(self, index):
+        image_path, label_path = self._pairs[index]
+        return checked_example(
+            read_rgb(image_path),
+            np.array(open_picture(label_path)),
+            self.info,
+            str(image_path),
+            str(label_path),
+        )
+
+
+class TFDSSplit(Sequence):
+    """A split of a TFDS builder, read by index.
+
+    Args:
+        source: what `open_source` gives: rows with encoded pictures.
+        info: the dataset's facts.
+        split: for instance `"train"`.
+    """
+
+    def __init__(self, source, info: DatasetInfo, split: str):
+        self.info = info
+        self._source = source
+        self._split = split
+
+    def __len__(self):
+        return len(self._source)
+
+    def __getitem__(self, index):
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        row = self._source[index]
+        name = f"{self.info.name}/{self._split}/{index}"
+        image = read_rgb(io.BytesIO(row[self.info.tfds.image]), name)
+        label = open_picture(io.BytesIO(row[self.info.tfds.label]), name)
+        return checked_example(image, np.array(label), self.info, name, name)
+
+
+def checked_example(image, label, info, image_name, label_name) -> Example:
+    """The example in class ids, once its label fits picture and classes.
+
+    Raises:
+        ValueError: naming `label_name`, for a label that is not one id per
+            pixel, of another size, or with ids that are no class.
+    """
+    if label.ndim != 2:
+        raise ValueError(
+            f"A label holds one class id per pixel. Received: {label_name} "
+            f"with shape {label.shape}; convert its colours to ids."
+        )
+    if label.shape != image.shape[:2]:
+        raise ValueError(
+            "A label is of its picture's size. Received: "
+            f"{label_name} with {label.shape} for {image_name} with "
+            f"{image.shape[:2]} (height, width)."
+        )
+    known = info.label_ids or tuple(range(info.num_classes))
+    classes = np.full(256, -1, np.int16)  # by the id in the file
+    classes[[IGNORE_LABEL, *info.ignored_ids]] = IGNORE_LABEL
+    classes[list(known)] = range(len(known))
+    byte = label.astype(np.uint8)
+    # 16-bit files may hold more than a byte, and -1 is nobody's id.
+    mapped = np.where(byte == label, classes[byte], -1)
+    if mapped.min() < 0:
+        foreign = np.unique(label[mapped < 0]).tolist()
+        raise ValueError(
+            f"{info.name} has class ids {_spoken(known)}, and "
+            f"{_spoken(info.ignored_ids)} where ignored. Received: ids "
+            f"{foreign} in {label_name}."
+        )
+    return Example(image, mapped.astype(np.uint8), image_name)
+
+
+def open_split(
+    dataset: str, split: str, data_dir: str | None = None
+) -> Sequence[Example]:
+    """Opens a dataset's split for reading by index.
+
+    Looked for in turn: list files in the folder (`<split>_images.txt` and
+    `<split>_labels.txt` hold one path a line, relative to the folder;
+    `info.json` holds the facts; the labels hold class ids), the folders that
+    the dataset's archives unpack to, and TFDS.
+
+    Args:
+        dataset: a name of `DATASETS`, or a folder with list files.
+        split: `"train"` or `"val"`.
+        data_dir: the dataset's folder, or where TFDS keeps its data.
+            Defaults to `None`: TFDS' own default.
+
+    Returns:
+        A sequence of `Example`, with the dataset's facts as its `info`.
+
+    Raises:
+        ValueError: for an unknown dataset, or faulty files.
+        FileNotFoundError: for missing files, with how to get them.
+
+    Example:
+
+    >>> val = open_split("toy_streets", "val")  # doctest: +SKIP
+    >>> val[0].image.shape  # doctest: +SKIP
+    (192, 384, 3)
+    """
+    for folder in map(pathlib.Path, filter(None, (data_dir, dataset))):
+        if (folder / f"{split}_images.txt").exists():
+            info = folder_info(folder, DATASETS.get(dataset))
+            source = f"{folder / split}_images.txt"
+            return FileSplit(list_pairs(folder, split), info, source)
+    if dataset not in DATASETS:
+        raise ValueError(
+            f"Unknown dataset: expected one of {', '.join(DATASETS)}, or a "
+            f"folder that holds {split}_images.txt and {split}_labels.txt. "
+            f"Received: {dataset!r}"
+            + (f" and data_dir={data_dir!r}." if data_dir else ".")
+        )
+    info = DATASETS[dataset]
+    for layout in info.layouts if data_dir else ():
+        pairs = layout_pairs(pathlib.Path(data_dir), layout, split)
+        if pairs:
+            return FileSplit(pairs, info, f"{data_dir} ({split})")
+    if info.tfds is None:
+        places = [f"{split}_images.txt", *(row.images for row in info.layouts)]
+        raise FileNotFoundError(
+            f"{info.how_to_get} Expected {' or '.join(places)} in its folder. "
+            f"Received: data_dir={data_dir!r}; pass --data-dir FOLDER."
+        )
+    try:
+        builder = open_builder(info.tfds.builder, data_dir)
+    except FileNotFoundError as error:
+        message = f"{error} {info.how_to_get}".strip()
+        raise FileNotFoundError(message) from error
+    tfds_split = info.tfds.val if split == "val" else split
+    features = (info.tfds.image, info.tfds.label)
+    source = open_source(builder, tfds_split, features)
+    return TFDSSplit(source, info, split)
+
+
+def _check_sizes(pair):
+    """A label of another size is seen in the headers alone."""
+    with open_header(pair[0]) as image, open_header(pair[1]) as label:
+        if image.size != label.size:
+            raise ValueError(
+                "A label is of its picture's size. Received: "
+                f"{pair[1]} with {label.size} for {pair[0]} with "
+                f"{image.size} (width, height)."
+            )
+
+
+def _spoken(ids):
+    """`0 to 18` for ids without a gap, `7, 8, 11` for others."""
+    if len(ids) > 1 and tuple(ids) == tuple(range(ids[0], ids[-1] + 1)):
+        return f"{ids[0]} to {ids[-1]}"
+    return ", ".join(map(str, ids))

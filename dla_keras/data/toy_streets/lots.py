@@ -1,0 +1,276 @@
+"""What lines a street: houses, walls, fences, hedges and gardens.
+
+Each function draws one lot with `draw(brush, rng, length)`: it runs `length`
+metres forward from its brush and lies to the right of it, away from the road.
+"""
+
+import math
+
+from dla_keras.data.toy_streets.canvas import between
+from dla_keras.data.toy_streets.canvas import jitter
+from dla_keras.data.toy_streets.canvas import mix
+from dla_keras.data.toy_streets.canvas import pick
+from dla_keras.data.toy_streets.posts import LEAVES
+from dla_keras.data.toy_streets.posts import leaves
+from dla_keras.data.toy_streets.posts import tree
+
+FRONTS = (
+    (128, 128, 126),  # concrete, as grey as a road
+    (96, 98, 102),
+    (176, 180, 184),  # as pale as an overcast sky
+    (150, 172, 192),  # glass that mirrors a blue one
+    (206, 196, 172),
+    (222, 214, 200),
+    (160, 92, 70),
+    (128, 66, 54),
+    (190, 150, 96),
+    (136, 150, 122),
+    (112, 88, 72),
+)
+ROOFS = ((120, 62, 48), (80, 74, 72), (62, 66, 74), (140, 90, 64))
+PANES = ((52, 62, 74), (36, 42, 50), (104, 124, 144), (140, 156, 170))
+LIT = (244, 214, 140)
+STONES = (
+    (150, 146, 138),
+    (118, 116, 112),
+    (150, 98, 76),
+    (186, 178, 160),
+    (92, 88, 82),
+)
+RAILINGS = ((60, 66, 60), (128, 100, 70), (40, 42, 44), (200, 198, 190))
+STREETWARD = (-1, 0, 0)
+
+
+def _upright(start, end, low, high, right=0.0):
+    """Corners of a rectangle that stands along the street."""
+    return (
+        (right, low, start),
+        (right, high, start),
+        (right, high, end),
+        (right, low, end),
+    )
+
+
+def _ends(brush, length, outline, colour, label):
+    """Both ends of a lot, of (right, up) corners; at most one shows."""
+    for forward, normal in ((0, (0, 0, -1)), (length, (0, 0, 1))):
+        points = [(right, up, forward) for right, up in outline]
+        brush.face(points, colour, label, normal)
+
+
+def house(brush, rng, length):
+    """A house: gables, facade, windows, a ground floor, perhaps a roof."""
+    storeys = 1 + int(rng.random() ** 1.6 * 6)
+    storey = between(rng, 2.8, 3.6)
+    ground = between(rng, 3.0, 4.2)
+    height = ground + storey * (storeys - 1) + between(rng, 0.3, 0.9)
+    colour = jitter(rng, pick(rng, FRONTS), 20)
+    deep = between(rng, 7, 12)
+    plaster = mix(colour, (90, 86, 82), 0.15)
+    _ends(
+        brush,
+        length,
+        ((0, 0), (0, height), (deep, height), (deep, 0)),
+        plaster,
+        "building",
+    )
+    if rng.random() < 0.45:
+        _roof(brush, rng, length, height, deep)
+    facade = _upright(0, length, 0, height)
+    brush.face(facade, colour, "building", STREETWARD)
+    _courses(brush, rng, length, height, colour)
+    if brush.scale > 9:  # nearer than about 60 m
+        _windows(brush, rng, length, ground, storey, storeys - 1, colour)
+    _ground_floor(brush, rng, length, ground, colour)
+
+
+def _roof(brush, rng, length, height, deep):
+    tiles = jitter(rng, pick(rng, ROOFS))
+    rise = between(rng, 1.5, 3.5)
+    ridge = (deep / 2, height + rise)
+    slope = math.hypot(ridge[0], rise)
+    normal = (-rise / slope, ridge[0] / slope, 0)
+    gable = ((0, height), ridge, (deep, height))
+    _ends(brush, length, gable, mix(tiles, (150, 140, 130), 0.5), "building")
+    pitch = (
+        (-0.3, height, 0),
+        (*ridge, 0),
+        (*ridge, length),
+        (-0.3, height, length),
+    )
+    brush.face(pitch, tiles, "building", normal)
+
+
+def _courses(brush, rng, length, height, colour):
+    """Rows of brick or panel joints, and the cornice."""
+    style = rng.random()
+    line = mix(colour, (40, 38, 36), between(rng, 0.08, 0.25))
+    step = 0.5 if style < 0.3 else 1.5
+    if style < 0.55 and brush.scale * step > 10:
+        for i in range(1, int(height / step)):
+            course = _upright(0, length, i * step, i * step + 0.07)
+            brush.face(course, line, "building", STREETWARD)
+    cornice = _upright(0, length, height - 0.35, height)
+    brush.face(cornice, mix(colour, line, 0.9), "building", STREETWARD)
+
+
+def _windows(brush, rng, length, ground, storey, rows, colour):
+    """A grid of windows; all of a house are alike, lit ones apart."""
+    bay = between(rng, 1.8, 3.4)
+    columns = max(1, int(length / bay))
+    bay = length / columns
+    wide, tall = bay * between(rng, 0.38, 0.8), storey * between(rng, 0.42, 0.7)
+    pane = jitter(rng, pick(rng, PANES))
+    frame = pick(
+        rng, (mix(colour, (240, 240, 236), 0.6), mix(colour, pane, 0.5))
+    )
+    lit_share = brush.canvas.light.lit
+    balcony = rng.random() < 0.2
+    for row in range(rows):
+        low = ground + row * storey + 0.5
+        for column in range(columns):
+            start = column * bay + (bay - wide) / 2
+            end = start + wide
+            glass = LIT if rng.random() < lit_share else pane
+            around = _upright(
+                start - 0.1, end + 0.1, low - 0.1, low + tall + 0.1
+            )
+            brush.face(around, frame, "building", STREETWARD)
+            hole = _upright(start, end, low, low + tall)
+            brush.face(hole, glass, "building", STREETWARD)
+            if balcony:
+                rail = _upright(
+                    start - 0.3, end + 0.3, low - 0.4, low + 0.5, -0.6
+                )
+                brush.face(rail, frame, "building", STREETWARD)
+
+
+def _ground_floor(brush, rng, length, ground, colour):
+    """Shop windows under a sign or an awning, or a plinth; always a door."""
+    door_at = between(rng, 0.1, 0.75) * length
+    pane = jitter(rng, pick(rng, PANES))
+    if rng.random() < 0.5:
+        base = jitter(rng, pick(rng, FRONTS))
+        floor = _upright(0, length, 0, ground - 0.2)
+        brush.face(floor, base, "building", STREETWARD)
+        bays = max(1, int(length / between(rng, 2.2, 4.0)))
+        glass = LIT if rng.random() < brush.canvas.light.lit + 0.1 else pane
+        for i in range(bays):
+            start, end = (i + 0.08) * length / bays, (i + 0.92) * length / bays
+            shop = _upright(start, end, 0.4, ground - 1.0)
+            brush.face(shop, glass, "building", STREETWARD)
+        name = jitter(rng, pick(rng, ((150, 40, 40), (40, 70, 120), colour)))
+        if rng.random() < 0.5:
+            slope = [
+                (right, ground - 0.4 + 0.6 * right, forward)
+                for right, forward in (
+                    (0, 0),
+                    (0, length),
+                    (-1.2, length),
+                    (-1.2, 0),
+                )
+            ]
+            brush.face(slope, name, "building")
+        else:
+            sign = _upright(0.2, length - 0.2, ground - 0.85, ground - 0.3)
+            brush.face(sign, name, "building", STREETWARD)
+    else:
+        plinth = _upright(0, length, 0, 0.6)
+        base = mix(colour, (70, 68, 66), 0.5)
+        brush.face(plinth, base, "building", STREETWARD)
+        for start in (door_at - 3.0, door_at + 2.2):
+            if 0.2 < start < length - 1.6:
+                hole = _upright(start, start + 1.3, 1.1, ground - 0.8)
+                brush.face(hole, pane, "building", STREETWARD)
+    door = _upright(door_at, door_at + 1.1, 0, 2.3)
+    leaf = jitter(rng, pick(rng, ((70, 50, 38), (50, 60, 64), (120, 40, 36))))
+    brush.face(door, leaf, "building", STREETWARD)
+
+
+def _garden(brush, rng, length):
+    """What stands behind a wall or fence: trees, and often a house."""
+    if rng.random() < 0.5:
+        house(brush.moved(right=between(rng, 4, 8)), rng, length * 0.8)
+    for forward in (0.7, 0.25):
+        if rng.random() < 0.5:
+            away = between(rng, 1.5, 3.5)
+            tree(brush.moved(away, forward * length), rng)
+
+
+def wall(brush, rng, length):
+    """A garden wall of stone, brick or concrete, with a coping."""
+    _garden(brush, rng, length)
+    stone = jitter(rng, pick(rng, STONES), 16)
+    height = between(rng, 1.4, 3.4)
+    _ends(
+        brush,
+        length,
+        ((0, 0), (0, height), (0.4, height), (0.4, 0)),
+        stone,
+        "wall",
+    )
+    brush.face(_upright(0, length, 0, height), stone, "wall", STREETWARD)
+    joint = mix(stone, (40, 40, 40), between(rng, 0.1, 0.3))
+    step = between(rng, 0.3, 0.9)
+    for i in range(1, int(height / step)):
+        course = _upright(0, length, i * step, i * step + 0.05)
+        brush.face(course, joint, "wall", STREETWARD)
+    if rng.random() < 0.5:
+        bay = between(rng, 1.5, 4.0)
+        for i in range(int(length / bay)):
+            post = _upright(i * bay, i * bay + 0.3, 0, height + 0.1)
+            brush.face(post, joint, "wall", STREETWARD)
+    coping = _upright(0, length, height - 0.08, height + 0.12)
+    brush.face(coping, mix(stone, (230, 228, 220), 0.35), "wall", STREETWARD)
+
+
+def fence(brush, rng, length):
+    """A fence: boards, or bars and mesh that show what is behind."""
+    _garden(brush, rng, length)
+    height = between(rng, 1.0, 2.2)
+    colour = jitter(rng, pick(rng, RAILINGS))
+    boards = rng.random() < 0.35
+    bay = between(rng, 1.8, 2.8)
+    gap = 0.25 if boards else between(rng, 0.14, 0.3)
+    for i in range(int(length / bay) - 1, -1, -1):
+        start, end = i * bay, (i + 1) * bay
+        middle = brush.at(0, height / 2, (start + end) / 2)
+        behind = brush.canvas.behind(middle, colour)
+        fill = mix(colour, (30, 28, 26), 0.25) if boards else behind
+        panel = [brush.at(*p) for p in _upright(start, end, 0.05, height)]
+        brush.canvas.polygon(panel, mix(fill, colour, 0.2), "fence")
+        # Bars finer than the pixels of a far bay would only make it grey.
+        for j in range(int(bay / gap) if brush.scale * gap > 5 else 0):
+            bar = start + j * gap
+            width = gap * (0.85 if boards else 0.3)
+            brush.face(
+                _upright(bar, bar + width, 0.05, height), colour, "fence"
+            )
+        for low in (0.2, height - 0.15):
+            rail = _upright(start, end, low, low + 0.1)
+            brush.face(rail, colour, "fence")
+        post = _upright(start, start + 0.14, 0, height + 0.08)
+        brush.face(post, mix(colour, (30, 30, 30), 0.2), "fence")
+
+
+def hedge(brush, rng, length):
+    """A clipped hedge or a thicket."""
+    _garden(brush, rng, length)
+    colour = jitter(rng, pick(rng, LEAVES), 14)
+    height = between(rng, 1.0, 3.0)
+    dark = mix(colour, (20, 26, 16), 0.35)
+    side = _upright(0, length, 0, height * 0.9)
+    brush.face(side, dark, "vegetation")
+    clumps = max(3, int(length / max(1.0, height * 0.8)))
+    for i in range(clumps - 1, -1, -1):
+        spot = brush.moved(forward=(i + 0.5) * length / clumps)
+        radii = (max(0.8, height * 0.5), height * 0.52)
+        leaves(spot, rng, (0, height * 0.5, 0), radii, colour)
+
+
+def lawn(brush, rng, length):
+    """An open lot with a tree or two."""
+    for forward in (0.8, 0.3):
+        if rng.random() < 0.6:
+            away = between(rng, 1, 6)
+            tree(brush.moved(away, forward * length), rng)

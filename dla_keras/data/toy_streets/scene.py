@@ -1,0 +1,312 @@
+"""Draws whole street scenes with exact labels: the pictures of `toy_streets`.
+
+`draw_street(rng)` plans a street (`streets/`), paints it back to front
+and spoils it as a camera would. `toy_streets.py` hands the result to TFDS.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from PIL import Image
+from PIL import ImageFilter
+
+from dla_keras.data.toy_streets.canvas import CLASS_IDS
+from dla_keras.data.toy_streets.canvas import SUPERSAMPLE
+from dla_keras.data.toy_streets.canvas import Brush
+from dla_keras.data.toy_streets.canvas import Canvas
+from dla_keras.data.toy_streets.canvas import Light
+from dla_keras.data.toy_streets.canvas import between
+from dla_keras.data.toy_streets.canvas import jitter
+from dla_keras.data.toy_streets.canvas import mix
+from dla_keras.data.toy_streets.canvas import pick
+from dla_keras.data.toy_streets.ground import GRASS
+from dla_keras.data.toy_streets.ground import SLABS
+from dla_keras.data.toy_streets.ground import paint_ground
+from dla_keras.data.toy_streets.items import plan_items
+from dla_keras.data.toy_streets.plan import FAR
+from dla_keras.data.toy_streets.plan import plan_camera
+from dla_keras.data.toy_streets.plan import plan_lots
+from dla_keras.data.toy_streets.plan import plan_street
+from dla_keras.data.toy_streets.vehicles import PAINTS
+
+# Metres by which things outgrow their foot. Crowns do by more, but wider spans
+# would relate things that never meet, in circles.
+OVERHANG = 0.3
+
+
+@dataclass(frozen=True, eq=False)
+class Stand:
+    """Something that stands on the ground.
+
+    Args:
+        foot: (x, z) corners of the ground it takes, metres.
+        draw: `draw(brush, rng, *size)`.
+        brush: at the thing's origin.
+        size: what `draw` needs beyond brush and generator.
+    """
+
+    foot: tuple[tuple[float, float], ...]
+    draw: Callable
+    brush: Brush
+    size: tuple[float, ...] = ()
+
+    @cached_property
+    def depth(self) -> tuple[float, float]:
+        """Nearest and farthest metre."""
+        depths = [z for _, z in self.foot]
+        return min(depths), max(depths)
+
+    @cached_property
+    def aside(self) -> float:
+        """Metres between the camera's line of sight and the nearest edge."""
+        offset = self.brush.canvas.camera.offset
+        across = [x - offset for x, _ in self.foot]
+        return max(0.0, min(across), -max(across))
+
+    @cached_property
+    def span(self) -> tuple[float, float]:
+        """Leftmost and rightmost canvas pixel, overhang included."""
+        project = self.brush.canvas.camera.project
+        across = [
+            project(x + reach, 0.0, z)[0]
+            for x, z in self.foot
+            for reach in (-OVERHANG, OVERHANG)
+        ]
+        return min(across), max(across)
+
+    def is_behind(self, other: "Stand") -> bool:
+        """Whether `other` may hide a part of this."""
+        if self.span[1] < other.span[0] or other.span[1] < self.span[0]:
+            return False
+        if self.depth[0] >= other.depth[1]:
+            return True
+        if other.depth[0] >= self.depth[1]:
+            return False
+        # Side by side: a tram hides who waits on its far side, though most of
+        # the tram may be farther away.
+        return self.aside > other.aside
+
+
+def back_to_front(stands: list[Stand]) -> list[Stand]:
+    """Orders stands so that each is painted after all that it may hide."""
+    rest = sorted(stands, key=lambda stand: -stand.depth[1])
+    order = []
+    while rest:
+        free = (
+            stand
+            for stand in rest
+            if not any(o.is_behind(stand) for o in rest if o is not stand)
+        )
+        # Boxes that bend round each other have no order; the farthest goes.
+        chosen = next(free, rest[0])
+        rest.remove(chosen)
+        order.append(chosen)
+    return order
+
+
+# (zenith, horizon, ambient light, share of lit windows, warmth) by weather
+WEATHERS = (
+    ((70, 124, 190), (196, 214, 226), 0.6, 0.0, 0.0),
+    ((96, 146, 204), (222, 226, 222), 0.65, 0.0, 0.05),
+    ((150, 158, 166), (196, 200, 202), 0.9, 0.1, 0.0),
+    ((190, 194, 198), (214, 216, 216), 0.92, 0.05, 0.0),
+    ((112, 118, 128), (158, 162, 166), 0.85, 0.2, -0.05),
+    ((74, 82, 128), (230, 170, 120), 0.6, 0.35, 0.15),
+)
+# Far shifts of one noise field pass for three independent ones.
+SHIFTS = (7, 71, 131)
+SKY_GRID = (24, 36)  # rows and columns of the sky before it is enlarged
+# How rough a surface looks: contrast of the grain laid over each class.
+GRAIN = {
+    "vegetation": 0.1,
+    "terrain": 0.09,
+    "road": 0.035,
+    "sidewalk": 0.04,
+    "building": 0.025,
+    "wall": 0.04,
+}
+
+
+def draw_street(rng, height: int = 192, width: int = 384):
+    """Draws one street scene; the same generator state, the same pixels.
+
+    Args:
+        rng: a `numpy.random.Generator`; all chance comes from it.
+        height: of the picture, pixels. Defaults to `192`.
+        width: of the picture, pixels. Defaults to `384`.
+
+    Returns:
+        The RGB image `(H, W, 3)` and the label `(H, W)`, both uint8. Labels
+        are Cityscapes' train ids, 255 where none applies.
+
+    Example:
+
+    >>> import numpy as np
+    >>> image, label = draw_street(np.random.default_rng([1, 0]))
+    >>> image.shape, label.shape
+    ((192, 384, 3), (192, 384))
+    """
+    street = plan_street(rng)
+    camera = plan_camera(rng, street, SUPERSAMPLE * height, SUPERSAMPLE * width)
+    weather = pick(rng, WEATHERS)
+    canvas = Canvas(camera, _light(rng, weather))
+    _paint_sky(canvas, rng, weather)
+    paint_ground(canvas, rng, street)
+    _paint_skyline(canvas, rng)
+    _paint_things(canvas, rng, street)
+    if rng.random() < 0.3:
+        _paint_bonnet(canvas, rng)
+    image, label = canvas.develop()
+    return _expose(rng, image, label, weather), label
+
+
+def _light(rng, weather):
+    _, horizon, ambient, lit, _ = weather
+    turn = between(rng, 0, 2 * math.pi)
+    rise = between(rng, 0.35, 1.2)
+    sun = (
+        math.cos(rise) * math.sin(turn),
+        math.sin(rise),
+        math.cos(rise) * math.cos(turn),
+    )
+    reach = between(rng, 60, 120) if rng.random() < 0.25 else 400.0
+    return Light(sun, ambient, horizon, reach, lit)
+
+
+def _paint_sky(canvas, rng, weather):
+    """A gradient with clouds: smooth noise cut off at a random level."""
+    width, height = canvas.camera.size
+    zenith, horizon = (
+        np.array(jitter(rng, colour, 10), np.float32) for colour in weather[:2]
+    )
+    down = np.linspace(0, 1, SKY_GRID[0], dtype=np.float32)[:, None, None]
+    sky = np.broadcast_to(zenith + down * (horizon - zenith), (*SKY_GRID, 3))
+    if rng.random() < 0.6:
+        noise = rng.random((5, 7), np.float32) + rng.random((5, 7), np.float32)
+        noise = Image.fromarray(noise).resize(
+            SKY_GRID[::-1], Image.Resampling.BICUBIC
+        )
+        cover = np.asarray(noise)[..., None] - between(rng, 0.6, 1.3)
+        tone = between(rng, 150, 250)
+        sky = sky + np.clip(2 * cover, 0, 0.9) * (tone - sky)
+    low = max(2, int(canvas.camera.centre[1] * 1.15))
+    sky = Image.fromarray(np.clip(sky, 0, 255).astype(np.uint8))
+    sky = sky.resize((width, low), Image.Resampling.BILINEAR)
+    sky.putalpha(CLASS_IDS["sky"])
+    canvas.polygon(
+        [(0, 0), (0, height), (width, height), (width, 0)],
+        tuple(int(c) for c in horizon),
+        "sky",
+    )
+    canvas.paper.paste(sky)
+
+
+def _paint_skyline(canvas, rng):
+    """Far roofs and trees, so that no street ends in an empty horizon."""
+    x = -1.3 * FAR
+    trees = rng.random() < 0.5
+    while x < 1.3 * FAR:
+        wide, tall = between(rng, 8, 26), between(rng, 4, 15)
+        far = Brush(canvas, x, 0.98 * FAR)
+        if trees if rng.random() < 0.75 else not trees:
+            colour = jitter(rng, pick(rng, GRASS))
+            middle, radii = (wide / 2, 0, 0), (wide * 0.7, tall * 0.8)
+            far.disc(
+                middle, radii, mix(colour, (60, 70, 60), 0.3), "vegetation"
+            )
+        else:
+            colour = jitter(rng, pick(rng, SLABS), 25)
+            box = ((0, -1, 0), (0, tall, 0), (wide, tall, 0), (wide, -1, 0))
+            far.face(box, colour, "building")
+        x += wide
+
+
+def _paint_things(canvas, rng, street):
+    """Shadows first, then lots and items from the farthest to the nearest."""
+    stands = _stand_lots(canvas, rng, street) + _stand_items(
+        canvas, rng, street
+    )
+    canvas.cast_shadows(between(rng, 1.0, 3.0))
+    for stand in back_to_front(stands):
+        stand.draw(stand.brush, rng, *stand.size)
+
+
+def _stand_lots(canvas, rng, street):
+    """The lots in sight; marks their shadows."""
+    stands = []
+    for lot in plan_lots(rng, street):
+        brush = Brush(canvas, lot.x, lot.z, lot.heading, lot.mirror)
+        corners = ((0, 0), (0, lot.length), (6, lot.length), (6, 0))
+        turned = [brush.turn(*corner) for corner in corners]
+        foot = tuple((lot.x + x, lot.z + z) for x, z in turned)
+        if canvas.camera.sees(foot, margin=60):
+            canvas.shadow(foot, 6.0, 1.0 - canvas.light.ambient)
+            stands.append(Stand(foot, lot.draw, brush, (lot.length,)))
+    return stands
+
+
+def _stand_items(canvas, rng, street):
+    """The items; marks their shadows."""
+    stands = []
+    for item, x, z, heading in plan_items(rng, street, canvas.camera):
+        wide, long = item.foot
+        foot = (
+            (x - wide, z - long),
+            (x - wide, z + long),
+            (x + wide, z + long),
+            (x + wide, z - long),
+        )
+        canvas.shadow(foot, item.height, 1.0 - canvas.light.ambient)
+        canvas.shadow(foot, 0.0, 0.45)  # under it, whatever the sun
+        brush = Brush(canvas, x, z, heading, 1 if x > 0 else -1)
+        stands.append(Stand(foot, item.draw, brush))
+    return stands
+
+
+def _paint_bonnet(canvas, rng):
+    """The own car's bonnet: not a part of the street, so void."""
+    width, height = canvas.camera.size
+    middle = width * between(rng, 0.35, 0.65)
+    wide, tall = width * between(rng, 0.4, 0.75), between(rng, 0.05, 0.16)
+    colour = jitter(rng, pick(rng, PAINTS), 20)
+    for share, sheen in ((1.0, 0.0), (0.8, 0.12), (0.5, 0.2)):
+        points = [
+            (
+                middle + wide * math.cos(t),
+                height * (1 - share * tall * math.sin(t)),
+            )
+            for t in (math.pi * i / 24 for i in range(25))
+        ]
+        canvas.polygon(points, mix(colour, canvas.light.haze, sheen), "void")
+
+
+def _expose(rng, image, label, weather):
+    """What surface, lens and sensor add: grain, blur, tint, noise."""
+    height, width = label.shape
+    picture = image.astype(np.float32)
+    grain = np.zeros(256, np.float32)
+    wear = between(rng, 0.4, 1.4)
+    for name, contrast in GRAIN.items():
+        grain[CLASS_IDS[name]] = contrast * wear
+    noise = rng.standard_normal((height, width), np.float32)
+    coarse = rng.standard_normal((height // 6, width // 6), np.float32)
+    coarse = np.asarray(Image.fromarray(coarse).resize((width, height)))
+    rough = np.take(grain, label) * (0.7 * noise + 0.6 * coarse)
+    picture *= (1 + rough)[..., None]
+    if rng.random() < 0.5:
+        soft = Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8))
+        blur = ImageFilter.BoxBlur(between(rng, 0.2, 0.6))
+        picture = np.asarray(soft.filter(blur)).astype(np.float32)
+    warm = weather[4] + between(rng, -0.08, 0.08)
+    tints = 1 + warm, 1 + between(rng, -0.03, 0.03), 1 - warm
+    gain, contrast = between(rng, 0.75, 1.3), between(rng, 0.75, 1.2)
+    lift = 110 * (between(rng, 0.9, 1.15) - contrast)
+    noise *= between(rng, 1.0, 7.0)
+    for channel, (tint, shift) in enumerate(zip(tints, SHIFTS, strict=True)):
+        plane = picture[..., channel]
+        plane *= gain * tint * contrast
+        plane += np.roll(noise, shift, (0, 1)) + lift
+    return np.clip(picture, 0, 255, out=picture).astype(np.uint8)

@@ -1,0 +1,294 @@
+"""Cars, trucks, buses and trams: side outlines, drawn out to their width.
+
+A vehicle is a row of `VEHICLES`; `vehicle(brush, rng, kind)` draws any of
+them from any side. `items.py` says which, where and how many.
+"""
+
+import math
+from dataclasses import dataclass
+
+from dla_keras.data.toy_streets.canvas import jitter
+from dla_keras.data.toy_streets.canvas import mix
+from dla_keras.data.toy_streets.canvas import pick
+
+PAINTS = (
+    (226, 228, 228),
+    (172, 176, 180),
+    (112, 116, 120),
+    (60, 64, 70),
+    (28, 30, 34),
+    (40, 66, 120),
+    (150, 34, 34),
+    (190, 172, 140),
+    (62, 86, 66),
+    (206, 168, 48),
+    (120, 150, 172),
+)
+GLASS, TYRE, STEEL = (44, 54, 62), (26, 26, 28), (86, 88, 90)
+
+
+@dataclass(frozen=True)
+class Body:
+    """One outline of a vehicle.
+
+    Args:
+        outline: (forward, up, what the edge to the next corner is made of),
+            metres, from the rear's foot over the roof to the front's foot.
+        width: metres.
+        panes: side windows, each a polygon of (forward, up).
+        belt: height above which the body narrows, metres. Defaults to `9`.
+        coat: what "paint" means here: "paint", "load" or "steel".
+    """
+
+    outline: tuple
+    width: float
+    panes: tuple = ()
+    belt: float = 9.0
+    coat: str = "paint"
+
+    def half(self, up) -> float:
+        """Half the width at a height: cabins lean inwards."""
+        return self.width / 2 - 0.32 * max(0.0, up - self.belt)
+
+
+@dataclass(frozen=True)
+class Vehicle:
+    """A kind of vehicle: its class, bodies, and wheels (forward, radius)."""
+
+    label: str
+    bodies: tuple[Body, ...]
+    wheels: tuple[tuple[float, float], ...]
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Rearmost and foremost metre."""
+        forward = [p[0] for body in self.bodies for p in body.outline]
+        return min(forward), max(forward)
+
+
+def _panes(starts, length, low, high):
+    """A row of equal rectangular side windows."""
+    return tuple(
+        ((s, low), (s, high), (s + length, high), (s + length, low))
+        for s in starts
+    )
+
+
+P, G = "paint", "glass"
+HATCHBACK = Body(
+    ((-1.9, 0.3, P), (-1.98, 0.92, G), (-1.6, 1.44, P), (0.2, 1.46, G),
+     (1.0, 0.98, P), (1.85, 0.8, P), (1.95, 0.3, P)), 1.74,
+    (((-1.62, 0.96), (-1.4, 1.35), (-0.5, 1.38), (-0.5, 0.96)),
+     ((-0.4, 0.96), (-0.4, 1.38), (0.15, 1.38), (0.75, 0.96))), 0.95,
+)  # fmt: skip
+SALOON = Body(
+    ((-2.2, 0.3, P), (-2.28, 0.95, P), (-1.65, 1.02, G), (-1.05, 1.42, P),
+     (0.25, 1.43, G), (1.05, 0.98, P), (2.1, 0.8, P), (2.22, 0.3, P)), 1.8,
+    (((-1.4, 1.0), (-0.98, 1.34), (-0.45, 1.36), (-0.45, 1.0)),
+     ((-0.36, 1.0), (-0.36, 1.36), (0.2, 1.36), (0.8, 1.0))), 0.98,
+)  # fmt: skip
+OFF_ROADER = Body(
+    ((-2.1, 0.42, P), (-2.15, 1.08, G), (-1.95, 1.72, P), (0.3, 1.74, G),
+     (0.95, 1.14, P), (1.95, 1.0, P), (2.1, 0.42, P)), 1.9,
+    (((-1.9, 1.14), (-1.8, 1.62), (-0.8, 1.64), (-0.8, 1.14)),
+     ((-0.7, 1.14), (-0.7, 1.64), (0.25, 1.64), (0.72, 1.14))), 1.12,
+)  # fmt: skip
+VAN = Body(
+    ((-2.4, 0.4, P), (-2.42, 1.15, G), (-2.38, 1.75, P), (-2.36, 2.05, P),
+     (1.15, 2.08, G), (1.85, 1.2, P), (2.4, 1.0, P), (2.45, 0.4, P)), 1.95,
+    (((0.35, 1.2), (0.35, 1.75), (1.05, 1.75), (1.5, 1.2)),), 1.3,
+)  # fmt: skip
+MINIBUS = Body(
+    VAN.outline, 1.95,
+    (*VAN.panes, *_panes((-2.1, -0.9), 1.1, 1.2, 1.75)), 1.3,
+)  # fmt: skip
+CHASSIS = Body(
+    ((-3.7, 0.5, P), (-3.7, 0.95, P), (3.0, 0.95, P), (3.0, 0.5, P)), 2.1,
+    coat="steel",
+)  # fmt: skip
+BOX = Body(
+    ((-3.9, 0.95, P), (-3.9, 3.3, P), (1.5, 3.3, P), (1.5, 0.95, P)), 2.45,
+    coat="load",
+)  # fmt: skip
+TIPPER = Body(
+    ((-3.9, 0.95, P), (-4.0, 2.0, P), (1.4, 2.0, P), (1.4, 0.95, P)), 2.4,
+    coat="load",
+)  # fmt: skip
+CAB = Body(
+    ((1.65, 0.5, P), (1.65, 2.65, P), (3.1, 2.7, G), (3.4, 1.6, P),
+     (3.45, 0.5, P)), 2.35,
+    (((2.1, 1.6), (2.1, 2.35), (3.0, 2.35), (3.2, 1.6)),),
+)  # fmt: skip
+BUS = Body(
+    ((-5.5, 0.35, P), (-5.55, 1.5, G), (-5.5, 2.6, P), (-5.5, 3.05, P),
+     (5.3, 3.05, P), (5.42, 2.7, G), (5.55, 1.1, P), (5.55, 0.35, P)), 2.5,
+    (*_panes((-5.2, -3.5, -1.8, -0.1, 1.6), 1.55, 1.45, 2.6),
+     *_panes((3.4, 4.3), 0.8, 0.55, 2.6)),
+)  # fmt: skip
+TRAM = Body(
+    ((-7.9, 0.3, P), (-8.1, 1.35, G), (-7.8, 2.75, P), (-7.4, 3.4, P),
+     (7.4, 3.4, P), (7.8, 2.75, G), (8.1, 1.35, P), (7.9, 0.3, P)), 2.4,
+    (*_panes((-7.2, -4.6, -0.8, 1.6, 5.0), 2.1, 1.4, 2.6),
+     *_panes((-2.4, 3.9), 1.0, 0.45, 2.6)),
+)  # fmt: skip
+
+SMALL, LARGE = 0.33, 0.5
+VEHICLES = {
+    "hatchback": Vehicle("car", (HATCHBACK,), ((-1.25, SMALL), (1.3, SMALL))),
+    "saloon": Vehicle("car", (SALOON,), ((-1.35, SMALL), (1.4, SMALL))),
+    "off-roader": Vehicle("car", (OFF_ROADER,), ((-1.3, 0.4), (1.35, 0.4))),
+    "van": Vehicle("car", (VAN,), ((-1.55, 0.36), (1.6, 0.36))),
+    "minibus": Vehicle("car", (MINIBUS,), ((-1.55, 0.36), (1.6, 0.36))),
+    "box truck": Vehicle(
+        "truck", (CHASSIS, BOX, CAB), ((-2.6, LARGE), (2.5, LARGE))
+    ),
+    "tipper": Vehicle(
+        "truck",
+        (CHASSIS, TIPPER, CAB),
+        ((-2.9, LARGE), (-1.7, LARGE), (2.5, LARGE)),
+    ),
+    "bus": Vehicle("bus", (BUS,), ((-3.2, LARGE), (3.0, LARGE))),
+    "tram": Vehicle("train", (TRAM,), ((-5.0, 0.35), (5.0, 0.35))),
+}
+
+
+def vehicle(brush, rng, kind):
+    """Draws the row `kind` of `VEHICLES`."""
+    row = VEHICLES[kind]
+    paint = jitter(rng, pick(rng, PAINTS), 18)
+    load = jitter(rng, pick(rng, PAINTS), 18)
+    coats = {"paint": paint, "load": load, "steel": STEEL}
+    stripe = jitter(rng, pick(rng, PAINTS)) if rng.random() < 0.5 else None
+    facing_away = math.cos(brush.heading) > 0
+    _tyre_backs(brush, row)
+    bodies = sorted(row.bodies, key=lambda b: b.outline[0][0])
+    # The part at the far end is painted first.
+    for body in bodies[::-1] if facing_away else bodies:
+        striped = stripe if row.label in ("bus", "train") else None
+        _body(brush, body, coats[body.coat], row.label, striped)
+    for side in (-1, 1):
+        _wheels(brush, row, side)
+    _lamps(brush, row, facing_away)
+
+
+def _body(brush, body, paint, label, stripe):
+    """Draws one outline: the edges that face the camera, then the side."""
+    edges = list(zip(body.outline, body.outline[1:], strict=False))
+    if math.cos(brush.heading) > 0:
+        edges.reverse()
+    for (z0, y0, made_of), (z1, y1, _) in edges:
+        length = math.hypot(z1 - z0, y1 - y0)
+        normal = (0, (z1 - z0) / length, (y0 - y1) / length)
+        near, far = body.half(y0), body.half(y1)
+        points = (
+            (-near, y0, z0),
+            (near, y0, z0),
+            (far, y1, z1),
+            (-far, y1, z1),
+        )
+        brush.face(points, paint, label, normal)
+        if made_of == "glass":
+            points = [
+                (0.88 * x, y + 0.08 * ((y0 + y1) / 2 - y), z)
+                for x, y, z in points
+            ]
+            brush.face(points, mix(GLASS, paint, 0.08), label, normal)
+    for side in (-1, 1):
+        normal = (side, 0, 0)
+        whole = [(side * body.half(y), y, z) for z, y, _ in body.outline]
+        brush.face(whole, paint, label, normal)
+        if stripe:
+            (rear, *_), (front, *_) = body.outline[0], body.outline[-1]
+            band = ((rear, 0.75), (rear, 1.2), (front, 1.2), (front, 0.75))
+            across = side * body.half(1.0)
+            points = [(across, y, z) for z, y in band]
+            brush.face(points, stripe, label, normal)
+        for pane in body.panes:
+            points = [(side * body.half(y), y, z) for z, y in pane]
+            brush.face(points, GLASS, label, normal)
+
+
+def _tyre_backs(brush, row):
+    """The tyres as seen from ahead or behind, under the bodywork."""
+    half = row.bodies[0].width / 2 - 0.04
+    for forward, radius in row.wheels:
+        for side in (-1, 1):
+            inner, outer = side * (half - 0.24), side * half
+            brush.face(
+                (
+                    (inner, 0, forward),
+                    (inner, radius, forward),
+                    (outer, radius, forward),
+                    (outer, 0, forward),
+                ),
+                TYRE,
+                row.label,
+            )
+
+
+def _wheels(brush, row, side):
+    """The wheels of one side, where that side faces the camera."""
+    across = side * (row.bodies[0].width / 2 + 0.02)
+    turns = [2 * math.pi * i / 12 for i in range(12)]
+    for forward, radius in row.wheels:
+        for share, colour in ((1.12, (18, 18, 20)), (1.0, TYRE), (0.6, STEEL)):
+            points = [
+                (
+                    across,
+                    max(0.0, radius + share * radius * math.sin(t)),
+                    forward + share * radius * math.cos(t),
+                )
+                for t in turns
+            ]
+            brush.face(points, colour, row.label, (side, 0, 0))
+
+
+def _lamps(brush, row, facing_away):
+    """Lamps and number plate of the end that faces the camera."""
+    rear, front = row.ends
+    forward = rear - 0.03 if facing_away else front + 0.03
+    normal = (0, 0, -1) if facing_away else (0, 0, 1)
+    half = row.bodies[-1].width / 2
+    low = 0.62 if row.label == "car" else 0.8
+    colour = (178, 30, 28) if facing_away else (240, 238, 220)
+    tall = 0.26 if facing_away else 0.16
+    inner = 0.68 * half if row.label == "car" else 0.82 * half
+    for side in (-1, 1):
+        lamp = (
+            (side * inner, low),
+            (side * inner, low + tall),
+            (side * half * 0.96, low + tall),
+            (side * half * 0.96, low),
+        )
+        points = [(x, y, forward) for x, y in lamp]
+        brush.face(points, colour, row.label, normal)
+    plate = ((-0.26, 0.45), (-0.26, 0.58), (0.26, 0.58), (0.26, 0.45))
+    points = [(x, y, forward) for x, y in plate]
+    brush.face(points, (214, 214, 200), row.label, normal)
+
+
+def car(brush, rng):
+    """A car of any shape."""
+    shapes = ("hatchback", "saloon", "off-roader", "van", "minibus")
+    vehicle(brush, rng, pick(rng, shapes))
+
+
+def truck(brush, rng):
+    """A truck with a box or an open tipper."""
+    vehicle(brush, rng, pick(rng, ("box truck", "box truck", "tipper")))
+
+
+def bus(brush, rng):
+    """A city bus."""
+    vehicle(brush, rng, "bus")
+
+
+def tram(brush, rng):
+    """A tram: Cityscapes' "train", with its pantograph."""
+    for start, end in (
+        ((0, 3.4, 1.2), (0, 4.1, 0.2)),
+        ((0, 4.1, 0.2), (0, 4.8, 1.2)),
+        ((-0.9, 4.8, 1.2), (0.9, 4.8, 1.2)),
+    ):
+        brush.limb(start, end, (0.12, 0.12), STEEL, "train")
+    vehicle(brush, rng, "tram")

@@ -1,0 +1,1 @@
+"""Training with quantisation, pruning and clustering in the loop."""

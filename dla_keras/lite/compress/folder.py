@@ -1,0 +1,217 @@
+"""What compressing a network leaves: a folder a method, figures, a table.
+
+Behind `fine_tuning.py`; called by `commands/quantize.py`.
+"""
+
+import gzip
+import json
+import os
+import pathlib
+from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dla_keras.files import atomic_path
+from dla_keras.files import write_json
+from dla_keras.inference.predictor import Predictor
+from dla_keras.inference.predictor import boundary_predictor
+from dla_keras.inference.predictor import model_predictor
+from dla_keras.inference.tflite_model import LiteModel
+from dla_keras.lite.compress.compression import rounded_network
+from dla_keras.lite.compress.kernel_facts import file_kernels
+from dla_keras.lite.compress.kernel_facts import kernel_facts
+from dla_keras.lite.compress.kernel_facts import model_kernels
+from dla_keras.lite.convert.conversion import convert
+from dla_keras.lite.convert.outputs import has_boundaries
+from dla_keras.lite.convert.precisions import PRECISIONS
+from dla_keras.lite.file.facts import collect_facts
+from dla_keras.lite.file.metadata import describe
+from dla_keras.lite.measure.verification import agreement_with
+from dla_keras.tables import text_table
+from dla_keras.tasks.segmentation import evaluate
+
+METRICS = "metrics.json"  # written last
+TABLE = "table.md"
+_HEADER = (
+    "method", "mIoU", "points lost", "zeros", "numbers a kernel", "MB",
+    "MB gzipped",
+)  # fmt: skip
+# Of a fine-tuning, what its file says of itself: no paths of the machine.
+_FACTS = (
+    "method", "steps", "learning_rate", "sparsity", "clusters", "seed",
+)  # fmt: skip
+_MANY = 256  # more numbers than 8 bits have: as good as any
+
+
+@dataclass(frozen=True)
+class Judge:
+    """What files are scored and verified on.
+
+    Args:
+        val: the val split.
+        size: height and width of `.tflite` files.
+        held_out: pictures to compare a file with its network on.
+        threads: for `.tflite` files.
+        min_agreement: `None` for int8's own.
+        progress: wraps the val split's indices; takes them and a label.
+            Defaults to none.
+    """
+
+    val: Sequence
+    size: tuple[int, int]
+    held_out: Sequence[np.ndarray]
+    threads: int
+    min_agreement: float | None = None
+    progress: Callable = lambda indices, label: indices
+
+    def score(self, predict, label: str) -> dict:
+        """mIoU and the like of a predictor on the whole val split."""
+        scores = evaluate(
+            predict, self.val, lambda indices: self.progress(indices, label)
+        )
+        keys = ("miou", "pixel_accuracy", "per_class_iou")
+        return {key: scores[key] for key in keys}
+
+    def score_file(self, data: bytes, label: str) -> dict:
+        """The same of a `.tflite` file."""
+        lite_model = LiteModel(data, num_threads=self.threads)
+        return self.score(Predictor(lite_model, self.size), label)
+
+    def verify(self, network, model, data: bytes) -> dict[str, str]:
+        """Holds a file against the network that it came from.
+
+        Raises:
+            VerificationError: if they agree too little.
+        """
+        find = {"classes": model_predictor(network)}
+        if has_boundaries(model):
+            find["boundaries"] = boundary_predictor(network)
+        expected = {
+            kind: [Predictor(f.run, self.size)(p) for p in self.held_out]
+            for kind, f in find.items()
+        }
+        lite_model = LiteModel(data, num_threads=self.threads)
+        found = agreement_with(expected, lite_model, self.held_out)
+        minimum = self.min_agreement
+        if minimum is None:
+            minimum = PRECISIONS["int8"].min_agreement
+        for each in found.values():
+            each.require(minimum)
+        return {kind: str(each) for kind, each in found.items()}
+
+
+def measure_baselines(model, path, calibration, judge: Judge) -> dict:
+    """Figures of a model before it is compressed, as it is and in int8.
+
+    Args:
+        model: a `DLASegmenter`.
+        path: its `.keras` file.
+        calibration: pictures of the train split.
+        judge: what scores it.
+
+    Returns:
+        Name -> figures, as JSON can hold them.
+    """
+    data = convert(model, judge.size, "int8", calibration=calibration)
+    return {
+        "float32": {
+            **judge.score(model_predictor(model), "float32"),
+            **_figures(pathlib.Path(path).read_bytes(), model_kernels(model)),
+        },
+        "int8, not fine-tuned": {
+            **judge.score_file(data, "int8"),
+            **_figures(data, file_kernels(data)),
+        },
+    }
+
+
+def fill_folder(
+    folder, model, method: str, ranges, judge: Judge, config: dict, before: dict
+) -> None:
+    """Writes what a method has made of a model.
+
+    Args:
+        folder: an empty one.
+        model: with the weights that the method left.
+        method: of `METHODS`.
+        ranges: what `apply_method` gave.
+        judge: what scores and verifies.
+        config: for `config.json`.
+        before: what `measure_baselines` gave.
+
+    Raises:
+        VerificationError: if the int8 file agrees too little with the
+            network that was trained.
+    """
+    path = folder / "model.keras"
+    model.save(path)
+    write_json(folder / "config.json", config)
+    if ranges is None:
+        results = judge.score(model_predictor(model), method)
+        results |= _figures(path.read_bytes(), model_kernels(model))
+    else:
+        write_json(folder / "ranges.json", ranges)
+        network = rounded_network(model, method, ranges)
+        data = convert(model, judge.size, "int8", network=network)
+        agreement = judge.verify(network, model, data)
+        results = judge.score_file(data, method)
+        write_json(folder / METRICS, results)  # for the facts in the file
+        fine_tuning = config["fine_tuning"]
+        export = {key: fine_tuning[key] for key in _FACTS if key in fine_tuning}
+        facts = collect_facts(model, data, "int8", path, export=export)
+        data = describe(data, facts)
+        (folder / "int8.tflite").write_bytes(data)
+        results |= _figures(data, file_kernels(data))
+        results["agreement"] = agreement
+    write_json(
+        folder / METRICS, {"method": method, **results, "before": before}
+    )
+
+
+def write_table(folder) -> str:
+    """Writes the table of all methods that a folder holds results of.
+
+    Args:
+        folder: holds a folder for each method.
+
+    Returns:
+        The table.
+    """
+    folder = pathlib.Path(folder)
+    found = [
+        json.loads(path.read_text())
+        for path in sorted(folder.glob(f"*/{METRICS}"), key=os.path.getmtime)
+    ]
+    rows = {n: row for results in found for n, row in results["before"].items()}
+    rows |= {results["method"]: results for results in found}
+    start = rows["float32"]["miou"]
+    table = text_table(_HEADER, [_row(*item, start) for item in rows.items()])
+    with atomic_path(folder / TABLE) as temporary:
+        temporary.write_text(table + "\n")
+    return table
+
+
+def _figures(data, kernels):
+    facts = kernel_facts(kernels)
+    return {
+        "zeros": facts.zeros,
+        "least_zeros": facts.least_zeros,
+        "numbers": facts.numbers,
+        "bytes": len(data),
+        "gzipped_bytes": len(gzip.compress(data, mtime=0)),
+    }
+
+
+def _row(name, results, start):
+    numbers = results["numbers"]
+    return (
+        name,
+        f"{results['miou']:.4f}",
+        f"{100 * (start - results['miou']):.2f}",
+        f"{100 * results['zeros']:.1f} %",
+        numbers if numbers <= _MANY else "any",
+        f"{results['bytes'] / 1e6:.2f}",
+        f"{results['gzipped_bytes'] / 1e6:.2f}",
+    )

@@ -1,0 +1,1 @@
+"""The inside of a `.tflite` file: read, edited, described."""

@@ -1,0 +1,1 @@
+"""What files cost, and how far they agree with Keras."""

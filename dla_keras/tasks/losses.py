@@ -1,0 +1,132 @@
+"""Losses as sums over pixels; who knows the global batch does the division."""
+
+import keras
+from keras import ops
+
+from dla_keras.data.boundaries import CERTAIN
+from dla_keras.data.boundaries import label_edges
+from dla_keras.data.datasets import IGNORE_LABEL
+
+
+def cross_entropy_sums(labels, logits, class_weights=None):
+    """Cross-entropy summed over the valid pixels, and the weight it stands on.
+
+    Kept apart because the mean over several replicas is the sum of the one
+    over the sum of the other, not the mean of their quotients.
+
+    Args:
+        labels: `(batch, height, width)`, class ids or `IGNORE_LABEL`.
+        logits: `(batch, height, width, classes)`.
+        class_weights: one weight per class. Defaults to `None`: all one.
+
+    Returns:
+        `(loss_sum, weight_sum)`, two scalars, at least in float32.
+
+    Example:
+
+    >>> labels = np.array([[[0, 255]]])
+    >>> loss, weight = cross_entropy_sums(labels, np.zeros((1, 1, 2, 3)))
+    >>> round(float(loss), 4), float(weight)
+    (1.0986, 1.0)
+    """
+    # Sums over millions of pixels need float32 at least.
+    dtype = keras.backend.result_type(logits.dtype, "float32")
+    labels = ops.cast(labels, "int32")
+    logits = ops.cast(logits, dtype)
+    valid = labels != IGNORE_LABEL
+    labels = ops.where(valid, labels, 0)
+    weights = ops.cast(valid, dtype)
+    if class_weights is not None:
+        table = ops.convert_to_tensor(class_weights, dtype)
+        weights = weights * ops.take(table, labels, axis=0)
+    losses = ops.sparse_categorical_crossentropy(
+        labels, logits, from_logits=True
+    )
+    return ops.sum(losses * weights), ops.sum(weights)
+
+
+def class_cross_entropy_sums(labels, logits, label_smoothing=0.0):
+    """Cross-entropy summed over pictures, and their number.
+
+    Args:
+        labels: `(batch,)`, class ids, or `(batch, classes)`, each class's
+            share of a mixed picture.
+        logits: `(batch, classes)`.
+        label_smoothing: share of the truth that goes to all classes alike.
+            Defaults to `0.0`.
+
+    Returns:
+        `(loss_sum, weight_sum)`, two scalars, at least in float32.
+
+    Example:
+
+    >>> labels, logits = np.array([1, 0]), np.array([[0.0, 9.0], [0.0, 9.0]])
+    >>> loss, weight = class_cross_entropy_sums(labels, logits)
+    >>> round(float(loss), 3), float(weight)
+    (9.0, 2.0)
+    """
+    dtype = keras.backend.result_type(logits.dtype, "float32")
+    logits = ops.cast(logits, dtype)
+    classes = logits.shape[-1]
+    if len(labels.shape) == 1:
+        labels = ops.one_hot(labels, classes)
+    targets = ops.cast(labels, dtype) * (1 - label_smoothing)
+    targets = targets + label_smoothing / classes
+    losses = ops.categorical_crossentropy(targets, logits, from_logits=True)
+    return ops.sum(losses), ops.cast(ops.size(losses), dtype)
+
+
+def boundary_cross_entropy_sums(labels, logits, positive_weight=10.0):
+    """Cross-entropy of boundary or none over the valid pixels, and its weight.
+
+    Boundaries are few, so that each counts as `positive_weight` others: the
+    paper's 10 (section 5.3), the authors' `--edge-weight`.
+
+    Args:
+        labels: `(batch, height, width)`, 0 to `CERTAIN` or `IGNORE_LABEL`;
+            see `dla_keras.data.boundary_labels`.
+        logits: `(batch, height, width, 1)`.
+        positive_weight: of a boundary's loss. Defaults to `10.0`.
+
+    Returns:
+        `(loss_sum, weight_sum)`, two scalars, at least in float32.
+
+    Example:
+
+    >>> labels = np.array([[[0, 254, 255]]])
+    >>> loss, weight = boundary_cross_entropy_sums(
+    ...     labels, np.zeros((1, 1, 3, 1)), positive_weight=3.0
+    ... )
+    >>> round(float(loss / weight), 4), float(weight)
+    (0.6931, 4.0)
+    """
+    dtype = keras.backend.result_type(logits.dtype, "float32")
+    logits = ops.cast(logits[..., 0], dtype)
+    valid = ops.cast(labels != IGNORE_LABEL, dtype)
+    share = valid * ops.cast(labels, dtype) / CERTAIN
+    positive = positive_weight * share
+    negative = valid - share
+    # log(1 + e^-x) and log(1 + e^x): the two costs, finite for any logit.
+    losses = positive * ops.softplus(-logits) + negative * ops.softplus(logits)
+    return ops.sum(losses), ops.sum(positive + negative)
+
+
+def joint_sums(labels, outputs, boundary_weight=1.0, class_weights=None):
+    """Classes and the boundaries between them, learned from one label map.
+
+    Args:
+        labels: `(batch, height, width)`, class ids or `IGNORE_LABEL`.
+        outputs: of a `DLASegmenter` with a boundary head.
+        boundary_weight: of the boundaries' loss beside the classes'. Defaults
+            to `1.0`.
+        class_weights: see `cross_entropy_sums`. Defaults to `None`.
+
+    Returns:
+        `(loss_sum, weight_sum)`, two scalars. Both losses stand on the
+        classes' weight, so that the replicas' sums are one device's.
+    """
+    loss, weight = cross_entropy_sums(labels, outputs["classes"], class_weights)
+    boundary_loss, _ = boundary_cross_entropy_sums(
+        label_edges(labels), outputs["boundary"]
+    )
+    return loss + boundary_weight * boundary_loss, weight

@@ -1,0 +1,277 @@
+"""predict.py on pictures of every kind, with a model that is arithmetic."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from running import command
+
+from dla_keras.commands import inference_flags
+from dla_keras.data.datasets import DATASETS
+from dla_keras.data.datasets import distinct_palette
+from dla_keras.inference import prediction_files
+from dla_keras.inference.model_files import ModelFile
+from dla_keras.inference.prediction_files import find_classes
+from dla_keras.inference.prediction_files import plan_jobs
+from dla_keras.inference.prediction_files import read_any
+from dla_keras.inference.predictor import Predictor
+
+COLORS = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
+
+
+@pytest.fixture
+def predict(monkeypatch, tmp_path):
+    """Runs the command with a model whose class is the brightest colour."""
+    opened = ModelFile(
+        Predictor(lambda image: image.argmax(-1).astype(np.uint8)),
+        Predictor(lambda image: image.astype(np.float32) / 255),
+        ("red", "green", "blue"),
+        COLORS,
+    )
+    monkeypatch.setattr(
+        inference_flags, "open_model", lambda path, threads: opened
+    )
+    main = command("predict")
+
+    def run(source, *flags):
+        paths = ["--input", str(source), "--output", str(tmp_path / "out")]
+        return main(["--model", "m.keras", *paths, *flags])
+
+    return run
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Half red, half blue, in a folder and one in it."""
+    folder = tmp_path / "in"
+    (folder / "day.1").mkdir(parents=True)
+    image = np.zeros((40, 60, 3), np.uint8)
+    image[:, :30, 0] = image[:, 30:, 2] = 200
+    for name in ("b.png", "day.1/a.x.png"):
+        Image.fromarray(image).save(folder / name)
+    (folder / ".thumbnails").mkdir()
+    Image.fromarray(image).save(folder / ".thumbnails" / "b.png")
+    (folder / "notes.txt").write_text("no picture")
+    return folder
+
+
+def test_masks_hold_ids_and_show_colours(predict, pictures, tmp_path, capfd):
+    assert predict(pictures) == 0
+    captured = capfd.readouterr()
+    assert "Written to" in captured.out and "2 masks" in captured.out
+    assert "2/2" in captured.err  # the progress bar
+    out = tmp_path / "out"
+    written = [p.relative_to(out) for p in out.rglob("*") if p.is_file()]
+    assert sorted(map(str, written)) == [
+        "masks/b.png",
+        "masks/day.1/a.x.png",
+        "overlays/b.jpg",
+        "overlays/day.1/a.x.jpg",
+        "predictions.json",
+    ]
+    mask = Image.open(out / "masks/b.png")
+    assert np.unique(np.array(mask)[:, :30]).tolist() == [0]
+    assert np.unique(np.array(mask)[:, 30:]).tolist() == [2]
+    shown = mask.convert("RGB")
+    assert shown.getpixel((3, 3)) == (255, 0, 0)
+    assert shown.getpixel((50, 3)) == (0, 0, 255)
+    overlay = np.array(Image.open(out / "overlays/b.jpg")).astype(int)
+    # Half the picture's 200, half the mask's 255; JPEG changes few levels.
+    assert np.abs(overlay[20, 10] - (228, 0, 0)).max() < 6
+    facts = json.loads((out / "predictions.json").read_text())
+    assert facts["names"] == ["red", "green", "blue"]
+    assert facts["palette"] == [list(color) for color in COLORS]
+
+
+def test_every_id_survives_the_png(tmp_path):
+    ids = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    for classes in (1, 2, 5, 200):
+        path = tmp_path / f"{classes}.png"
+        prediction_files.write_mask(path, ids, distinct_palette(classes))
+        np.testing.assert_array_equal(np.array(Image.open(path)), ids)
+
+
+def test_what_is_there_is_left_alone(predict, pictures, tmp_path, capfd):
+    assert predict(pictures / "b.png") == 0
+    mask = tmp_path / "out/masks/b.png"
+    mask.write_bytes(b"mine")
+    assert predict(pictures) == 0
+    assert "1 of 2 pictures are in" in capfd.readouterr().out
+    assert mask.read_bytes() == b"mine"
+    # Other flags make other masks: not into the same folder.
+    assert predict(pictures, "--flip") == 2
+    assert "another model or other flags" in capfd.readouterr().err
+    assert predict(pictures, "--flip", "--overwrite") == 0
+    assert np.array(Image.open(mask))[0, 0] == 0
+
+
+def test_a_faulty_picture_does_not_stop_the_others(
+    predict, pictures, tmp_path, capfd
+):
+    (pictures / "a.png").write_bytes(b"no picture")
+    whole = (pictures / "b.png").read_bytes()
+    (pictures / "c.png").write_bytes(whole[: len(whole) // 2])
+    assert predict(pictures) == 2
+    error = capfd.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: 2 of 4 pictures could not be read: ")
+    assert "a.png is no picture" in error and "c.png cannot be" in error
+    masks = {p.name for p in (tmp_path / "out/masks").rglob("*.png")}
+    assert masks == {"b.png", "a.x.png"}
+
+
+def test_a_failed_write_leaves_nothing(
+    predict, pictures, tmp_path, monkeypatch
+):
+    def fail(*args, **kwargs):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Image.Image, "save", fail)
+    assert predict(pictures) == 2
+    left = [p.name for p in (tmp_path / "out").rglob("*") if p.is_file()]
+    assert left == ["predictions.json"]
+
+
+def test_scales_and_tiles_work_here_too(predict, pictures, tmp_path):
+    flags = "--tile 32x32 --overlap 0 --scales 0.5,1 --flip".split()
+    assert predict(pictures / "b.png", *flags) == 0
+    mask = np.array(Image.open(tmp_path / "out/masks/b.png"))
+    assert mask[5, 5] == 0 and mask[5, 55] == 2
+
+
+def save(path, array, mode=None, **options):
+    image = Image.fromarray(array)
+    (image.convert(mode) if mode else image).save(path, **options)
+    return path
+
+
+def test_pictures_are_read_as_viewers_show_them(tmp_path):
+    ramp = np.tile(np.arange(0, 256, 5, dtype=np.uint8), (20, 1))  # (20, 52)
+    grey = np.repeat(ramp[..., None], 3, -1)
+    color = np.stack([ramp, ramp[:, ::-1], ramp // 2], -1)
+    deep = ramp.astype(np.uint16) * 257
+    for name, array, mode, expected in (
+        ("grey.png", ramp, None, grey),
+        ("deep.png", deep, None, grey),
+        ("deep.tif", deep, None, grey),
+        ("rgb.tif", color, None, color),
+        ("grey.webp", grey, None, grey),
+        ("palette.png", grey, "P", grey),
+        ("cmyk.tif", color, "CMYK", color),
+    ):
+        found = read_any(save(tmp_path / name, array, mode))
+        assert found.dtype == np.uint8 and found.shape == (20, 52, 3), name
+        # WebP loses a little; the palette has steps of 51.
+        tolerance = {"grey.webp": 8, "palette.png": 51}.get(name, 0)
+        difference = np.abs(found.astype(int) - expected).max()
+        assert difference <= tolerance, name
+    alpha = np.dstack([color, np.zeros_like(ramp)])
+    alpha[:, 26:, 3] = 255
+    found = read_any(save(tmp_path / "alpha.png", alpha))
+    assert (found[:, :26] == 255).all()  # transparent: white
+    np.testing.assert_array_equal(found[:, 26:], color[:, 26:])
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_exif_turns_the_picture(tmp_path, deep):
+    array = np.arange(8, dtype=np.uint8).reshape(2, 4) * 30
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees to the right
+    stored = array.astype(np.uint16) * 257 if deep else array
+    path = save(tmp_path / "turned.png", stored, exif=exif)
+    np.testing.assert_array_equal(read_any(path)[..., 0], np.rot90(array, -1))
+
+
+def test_pixels_of_unknown_range_are_refused(tmp_path):
+    path = save(tmp_path / "float.tif", np.zeros((4, 4), np.float32))
+    with pytest.raises(ValueError, match="float.tif in Pillow's mode 'F'"):
+        read_any(path)
+
+
+def test_the_output_may_lie_in_the_input(pictures):
+    jobs = plan_jobs(pictures, pictures / "out")
+    assert len(jobs) == 2
+    for job in jobs:
+        job.result.parent.mkdir(parents=True, exist_ok=True)
+        job.result.write_bytes(job.picture.read_bytes())
+    assert plan_jobs(pictures, pictures / "out") == jobs
+
+
+def break_nothing_there(folder):
+    return folder / "absent", "no picture or folder at .*absent"
+
+
+def break_empty_folder(folder):
+    (folder / "empty").mkdir()
+    return folder / "empty", "no picture in .*empty; looked for"
+
+
+def break_same_folder(folder):
+    (folder / "out").mkdir()
+    return folder / "out", "--output is the --input folder"
+
+
+def break_video(folder):
+    (folder / "drive.MP4").write_bytes(b"")
+    return folder / "drive.MP4", "is a video.*ffmpeg -i .*drive.MP4"
+
+
+def break_two_of_a_name(folder):
+    for name in ("b.jpg", "b.png"):
+        (folder / name).write_bytes(b"")
+    return folder, r"b.jpg and .*b.png would both become .*masks/b.png"
+
+
+def break_output_is_a_file(folder):
+    (folder / "a.png").write_bytes(b"")
+    (folder / "out").write_bytes(b"")
+    return folder / "a.png", "--output is a folder"
+
+
+@pytest.mark.parametrize(
+    "break_it",
+    [
+        break_nothing_there,
+        break_empty_folder,
+        break_same_folder,
+        break_video,
+        break_two_of_a_name,
+        break_output_is_a_file,
+    ],
+)
+def test_wrong_input_is_one_line(predict, tmp_path, capfd, break_it):
+    source, message = break_it(tmp_path)
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        plan_jobs(source, tmp_path / "out")
+    before = sorted(tmp_path.rglob("*"))
+    assert predict(source) == 2
+    error = capfd.readouterr().err.strip()
+    assert error.startswith("error: ") and "\n" not in error
+    assert sorted(tmp_path.rglob("*")) == before  # nothing was made
+
+
+def test_a_missing_model_is_one_line(tmp_path, capfd):
+    main = command("predict")
+    picture = save(tmp_path / "a.png", np.zeros((4, 4, 3), np.uint8))
+    paths = ["--input", str(picture), "--output", str(tmp_path / "out")]
+    assert main(["--model", "absent.keras", *paths]) == 2
+    assert capfd.readouterr().err.startswith("error: There is no model at")
+    assert not (tmp_path / "out").exists()
+
+
+def test_names_and_colours_are_found(tmp_path):
+    plain = ModelFile(None, None)
+    own = ModelFile(None, None, ("a",), ((1, 2, 3),))
+    path = tmp_path / "int8.tflite"
+    assert find_classes(path, own).palette == ((1, 2, 3),)
+    unknown = find_classes(path, plain)
+    assert unknown.names is None and len(set(unknown.palette)) > 200
+    config = tmp_path / "config.json"
+    config.write_text('{"dataset": "camvid", "data_dir": null}')
+    assert find_classes(path, plain).names == DATASETS["camvid"].class_names
+    (tmp_path / "info.json").write_text('{"class_names": ["x", "y"]}')
+    config.write_text(json.dumps({"dataset": str(tmp_path)}))
+    assert find_classes(path, plain).names == ("x", "y")
+    for text in ("[]", "no json", '{"dataset": "gone/"}'):
+        config.write_text(text)
+        assert find_classes(path, plain).names is None

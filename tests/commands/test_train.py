@@ -1,0 +1,166 @@
+"""The training commands end to end, on a few steps of small pictures."""
+
+import csv
+import importlib
+import json
+
+import keras
+import numpy as np
+import pytest
+from list_folder import write_folder
+from PIL import Image
+from running import command
+
+TINY = "--variant dla46_c --size 32x64 --batch-size 2 --steps 6".split()
+
+
+def flags(name, text):
+    """What a command makes of its flags."""
+    module = importlib.import_module(f"dla_keras.commands.{name}")
+    return module.parse_flags(text.split())
+
+
+def test_a_network_for_phones_is_one_flag():
+    args = flags("train_seg", "--phone tiny")
+    assert (args.variant, args.node) == ("dla46_c", "separable")
+    args = flags("train_seg", "")
+    assert (args.variant, args.node) == ("dla34", "conv")
+
+
+def test_train_and_evaluate_a_folder(tmp_path, capfd):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    write_folder(folder)
+    run = tmp_path / "run"
+    train = command("train_seg")
+    arguments = ["--dataset", str(folder), "--run-dir", str(run), *TINY]
+    more = "--class-weighting 0.5 --ema 0.9 --recalibrate-bn 2".split()
+    assert train([*arguments, *more]) == 0
+    output = capfd.readouterr()
+    assert "| trained" in output.out and "cuda" not in output.err
+
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert set(metrics["per_class_iou"]) == {"a", "b", "c"}
+    assert np.sum(metrics["confusion"]) == 5 * 48 * 64
+    assert set(metrics["baselines"]) == {"majority class", "class by row"}
+    config = json.loads((run / "config.json").read_text())
+    assert config["steps"] == 6 and config["dataset"] == str(folder)
+    assert config["recipe"] == "toy_streets" and config["ema"] == 0.9
+    rows = list(csv.DictReader((run / "history.csv").open()))
+    assert [row["step"] for row in rows] == ["2", "4", "6"]
+    assert float(rows[-1]["val_miou"]) == metrics["miou"]
+    assert Image.open(run / "predictions.png").width > 3 * 384
+    assert list(run.glob("events.out.tfevents.*"))
+    for name in ("model", "best"):
+        model = keras.models.load_model(run / f"{name}.keras")
+        assert model.class_names == ("a", "b", "c")
+
+    # What evaluate.py finds is what training wrote.
+    evaluate = command("evaluate")
+    same = ["--dataset", str(folder), "--model", str(run / "model.keras")]
+    assert evaluate(same) == 0
+    again = json.loads(
+        (run / "model.keras.evaluation" / "metrics.json").read_text()
+    )
+    assert again["confusion"] == metrics["confusion"]
+
+    # The same command finds its work done; another one leaves it alone.
+    with pytest.raises(SystemExit) as done:
+        train([*arguments, *more])
+    assert done.value.code == 0
+    assert "finished" in capfd.readouterr().out
+    assert train(arguments) == 2
+    assert "--class-weighting 0.0 (there: 0.5)" in capfd.readouterr().err
+
+
+def test_train_a_classifier(tmp_path, capfd):
+    run = tmp_path / "run"
+    train = command("train_cls")
+    few = "--variant dla46_c --size 32x32 --batch-size 8 --steps 4"
+    more = "--mixup 0.2 --cutmix 1 --drop-path 0.1 --label-smoothing 0.1"
+    arguments = [*few.split(), *more.split(), "--run-dir", str(run)]
+    assert train(arguments) == 0
+    assert "| trained" in capfd.readouterr().out
+    metrics = json.loads((run / "metrics.json").read_text())
+    confusion = np.array(metrics["confusion"])
+    assert confusion.sum() == metrics["pictures"] == 360
+    assert metrics["top1"] == np.trace(confusion) / 360
+    assert metrics["top1"] <= metrics["top5"] <= 1
+    assert Image.open(run / "confusion.png").width > 700
+    model = keras.models.load_model(run / "model.keras")
+    assert model.class_names == tuple("0123456789")
+
+    # Fine-tuning: its backbone into a network for other classes.
+    weights = str(run / "model.keras")
+    folder = tmp_path / "shapes"
+    for split in ("train", "val"):
+        for name in ("dark", "light"):
+            place = folder / split / name
+            place.mkdir(parents=True)
+            for index in range(4):
+                grey = np.full((40, 50, 3), 40 * index + 90 * (name > "e"))
+                picture = Image.fromarray(grey.astype(np.uint8))
+                picture.save(place / f"{index}.png")
+    tuned = ["--dataset", str(folder), "--weights", weights, "--steps", "1"]
+    tuned += ["--variant", "dla46_c", "--size", "32x32", "--batch-size", "4"]
+    # At a rate of nothing, the backbone stays what it was.
+    tuned += ["--backbone-rate", "0", "--run-dir", str(tmp_path / "tuned")]
+    assert train(tuned) == 0
+    after = keras.models.load_model(tmp_path / "tuned/model.keras")
+    assert after.class_names == ("dark", "light")
+    for before, now in zip(
+        model.backbone.trainable_variables,
+        after.backbone.trainable_variables,
+        strict=True,
+    ):
+        np.testing.assert_array_equal(before.numpy(), now.numpy())
+
+
+def test_flags_override_recipes():
+    seg = "train_seg"
+    args = flags(seg, "--recipe camvid --batch-size 2")
+    assert args.dataset == "camvid" and args.batch_size == 2
+    assert (args.epochs, args.steps, args.size) == (1200, None, "448x448")
+    assert (args.schedule, args.learning_rate) == ("step", 0.01)
+    # Steps take the place of epochs, an optimizer brings its own rate.
+    args = flags(seg, "--recipe camvid --steps 9 --optimizer adamw")
+    assert (args.epochs, args.steps) == (None, 9)
+    assert (args.learning_rate, args.weight_decay) == (1e-3, 1e-2)
+    assert flags(seg, "--dataset cityscapes").recipe == "cityscapes"
+    assert flags(seg, "--dataset folder/").recipe == "toy_streets"
+    assert flags(seg, "").dataset == "toy_streets"
+    cls = "train_cls"
+    assert flags(cls, "").dataset == "digits"
+    assert flags(cls, "--dataset imagenet2012").recipe == "imagenet"
+    args = flags(cls, "--dataset folder/")
+    assert (args.recipe, args.weights) == ("fine_tune", "imagenet")
+    assert flags(cls, "--dataset folder/ --weights none").weights is None
+    with pytest.raises(SystemExit):
+        flags(seg, "--recipe citiscapes")
+
+
+def test_bad_input_is_one_line(tmp_path, capfd):
+    train = command("train_seg")
+    classify = command("train_cls")
+    evaluate = command("evaluate")
+    run = ["--run-dir", str(tmp_path / "run"), *TINY]
+    model = ["--dataset", write_folder(tmp_path), "--model"]
+    (tmp_path / "broken.keras").write_text("no model")
+    for main, arguments, message in (
+        (train, ["--dataset", "citiscapes", *run], "Unknown dataset"),
+        (train, [*model[:2], *run, "--size", "30x64"], "multiples of 32"),
+        (train, [*model[:2], *run, "--variant", "dla43"], "Did you mean"),
+        (train, [*model[:2], *run, "--steps", "0"], "a step to take"),
+        (train, [*model[:2], *run, "--schedule", "step"], "milestones"),
+        (train, [*model[:2], *run, "--resume", "x.npz"], "no checkpoint at"),
+        (train, [*run, "--strategy", "multi_worker"], "docs/clusters.md"),
+        (classify, [*run, "--ema", "1"], "between 0 and 1"),
+        (classify, [*run, "--batch-size", "9", "--mixup", "1"], "in pairs"),
+        (evaluate, [*model, "absent.keras"], "There is no model at"),
+        (evaluate, [*model, str(tmp_path / "broken.keras")], "cannot be read"),
+        (evaluate, [*model, str(tmp_path)], "Expected a .keras file"),
+    ):
+        assert main(arguments) == 2, message
+        error = capfd.readouterr().err.strip().splitlines()[-1]
+        assert error.startswith("error: ") and message in error
+    assert not (tmp_path / "run").exists()  # free for the mended command

@@ -1,0 +1,260 @@
+"""Augmentation and the input pipeline."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dla_keras.commands.shared import plain_message
+from dla_keras.data import pipeline
+from dla_keras.data.augmentation import LUMINANCE
+from dla_keras.data.augmentation import Augmentation
+from dla_keras.data.augmentation import jitter_color
+from dla_keras.data.augmentation import random_affine
+from dla_keras.data.pipeline import RememberedSplit
+from dla_keras.data.pipeline import batch_names
+from dla_keras.data.pipeline import remember
+from dla_keras.data.pipeline import training_batches
+from dla_keras.data.segmentation import Example
+
+
+class Shades(list):
+    """A split of pictures whose colour tells their index."""
+
+    def __getitem__(self, index):
+        shade = np.full((8, 8, 3), super().__getitem__(index), np.uint8)
+        return Example(shade, shade[..., 0], f"shade {index}")
+
+
+def still(size, **changes):
+    """An augmentation that changes nothing but what is named."""
+    plain = {"scale": (1, 1), "rotation": 0.0, "flip": False, "jitter": 0.0}
+    return Augmentation(size, **{**plain, **changes})
+
+
+def coordinates(height=40, width=60):
+    """A picture whose pixels tell where they come from, and its label."""
+    y, x = np.mgrid[:height, :width]
+    image = np.stack([y, x, np.zeros_like(x)], -1).astype(np.uint8)
+    return image, ((y // 4 + x // 4) % 7).astype(np.uint8)
+
+
+def test_augmentation_without_change_is_a_copy():
+    image, label = coordinates()
+    x, y = still((40, 60))(image, label, (0, 0))
+    np.testing.assert_allclose(x, image, atol=1e-3)
+    np.testing.assert_array_equal(y, label)
+
+
+def test_flip_mirrors_both():
+    image, label = coordinates()
+    seen = set()
+    for seed in range(8):
+        x, y = still((40, 60), flip=True)(image, label, (0, seed))
+        mirrored = bool(x[0, 0, 1] > 1)
+        step = -1 if mirrored else 1
+        np.testing.assert_allclose(x, image[:, ::step], atol=1e-3)
+        np.testing.assert_array_equal(y, label[:, ::step])
+        seen.add(mirrored)
+    assert seen == {True, False}
+
+
+def test_crop_lies_inside_and_label_follows():
+    image, label = coordinates()
+    corners = set()
+    for seed in range(20):
+        x, y = still((16, 16))(image, label, (1, seed))
+        # Whole rows and columns were drawn, or fractions of them.
+        top, left = float(x[0, 0, 0]), float(x[0, 0, 1])
+        assert 0 <= top <= 24 and 0 <= left <= 44
+        rows = np.clip(np.rint(np.asarray(x[..., 0])), 0, 39).astype(int)
+        columns = np.clip(np.rint(np.asarray(x[..., 1])), 0, 59).astype(int)
+        agree = np.mean(label[rows, columns] == y.numpy())
+        assert agree > 0.98  # where a fraction is exactly one half
+        corners.add((round(top), round(left)))
+    assert len(corners) > 10
+
+
+@pytest.mark.parametrize("rotation", [0.0, 30.0])
+def test_picture_smaller_than_the_crop_is_framed_by_ignored(rotation):
+    image, label = coordinates()
+    config = still((80, 120), rotation=rotation)
+    _, y = config(image, np.zeros_like(label), (0, 3))
+    share = np.mean(y.numpy() == 0)
+    assert share == pytest.approx(40 * 60 / (80 * 120), abs=0.02)
+    assert set(np.unique(y)) == {0, 255}
+
+
+def test_zoom_magnifies():
+    image, label = coordinates()
+    x, _ = still((16, 16), scale=(2, 2))(image, label, (0, 0))
+    step = np.diff(x[..., 1].numpy(), axis=1)
+    np.testing.assert_allclose(step, 0.5, atol=1e-3)
+
+
+def test_map_keeps_shapes_whatever_it_combines():
+    config = Augmentation((16, 24), scale=(0.5, 2.0), rotation=30.0)
+    signs = set()
+    for seed in range(20):
+        matrix = random_affine((40, 60), (3, seed), config).numpy()
+        linear = matrix[[0, 1, 3, 4]].reshape(2, 2)
+        # Zoom, rotation and mirror only: nothing is sheared or squeezed.
+        square = linear @ linear.T
+        zoom = square[0, 0]
+        np.testing.assert_allclose(square, zoom * np.eye(2), atol=1e-5)
+        assert 0.25 <= zoom <= 4.0
+        signs.add(np.sign(np.linalg.det(linear)))
+    assert signs == {-1.0, 1.0}
+
+
+def test_jitter_keeps_the_range_and_the_label():
+    random = np.random.default_rng(0)
+    image = random.integers(0, 256, (32, 32, 3), np.uint8)
+    label = random.integers(0, 5, (32, 32)).astype(np.uint8)
+    x, y = still((32, 32), jitter=0.4)(image, label, (0, 1))
+    assert x.numpy().min() >= 0 and x.numpy().max() <= 255
+    assert np.abs(x - image).max() > 10
+    np.testing.assert_array_equal(y, label)
+
+
+def test_one_matrix_does_all_colour_changes():
+    """Against the three steps one after the other, in float64."""
+    image = np.random.default_rng(0).uniform(40, 160, (20, 30, 3))
+    mean_colour = np.array([10.0, 20.0, 30.0])
+    for seed in range(5):
+        brightness, contrast, saturation = tf.random.stateless_uniform(
+            (3,), (0, seed), 0.8, 1.2
+        ).numpy()
+        expected = brightness * (image + mean_colour)
+        mean = (expected @ LUMINANCE).mean()
+        expected = mean + contrast * (expected - mean)
+        gray = (expected @ LUMINANCE)[..., None]
+        expected = gray + saturation * (expected - gray)
+        x = jitter_color(
+            image.astype(np.float32), (0, seed), 0.2, tuple(mean_colour)
+        )
+        # float32's rounding of sums of a few hundred.
+        np.testing.assert_allclose(x, expected.clip(0, 255), atol=1e-3)
+
+
+def batches_of(split, size=(8, 8), replicas=1, steps=6, seed=1, **changes):
+    dataset = training_batches(
+        split, Augmentation(size), 4, replicas, steps, seed, **changes
+    )
+    return [(x.numpy(), y.numpy()) for x, y in dataset]
+
+
+def assert_same(batches, others):
+    for batch, other in zip(batches, others, strict=True):
+        for array, other_array in zip(batch, other, strict=True):
+            np.testing.assert_array_equal(array, other_array)
+
+
+def test_pipeline_is_a_function_of_the_step():
+    whole = batches_of(Shades(range(5)))
+    assert len(whole) == 6
+    assert_same(whole[4:], batches_of(Shades(range(5)), start_step=4))
+    other = batches_of(Shades(range(5)), seed=2)
+    assert not np.array_equal(whole[0][0], other[0][0])
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+@pytest.mark.parametrize("parts", [1, 2])
+def test_replicas_and_pipelines_share_the_same_global_batch(parts, mixed):
+    mix = (lambda x, y, seed: (x + x[::-1], y)) if mixed else None
+    split = Shades(range(5))
+    whole = batches_of(split, mix=mix)
+    streams = [
+        batches_of(split, replicas=2, pipeline=(part, parts), mix=mix)
+        for part in range(parts)
+    ]
+    # Two replicas in turn of one pipeline, or one of each of two.
+    halves = [half for step in zip(*streams, strict=True) for half in step]
+    assert len(halves) == 12
+    joined = [
+        tuple(map(np.concatenate, zip(halves[i], halves[i + 1], strict=True)))
+        for i in range(0, 12, 2)
+    ]
+    assert_same(whole, joined)
+
+
+def test_shares_that_do_not_fit_are_refused():
+    split = Shades(range(5))
+    with pytest.raises(ValueError, match="multiple of 3 .3 replicas"):
+        batches_of(split, replicas=3)
+    with pytest.raises(ValueError, match="multiple of 8 .4 replicas, in pairs"):
+        batches_of(split, replicas=4, mix=lambda x, y, seed: (x, y))
+    with pytest.raises(ValueError, match="1 replicas for pipeline 0 of 2"):
+        batches_of(split, pipeline=(0, 2))
+    with pytest.raises(ValueError, match="no picture to train on"):
+        batches_of(Shades())
+
+
+def test_every_epoch_shows_every_picture_once():
+    batches = training_batches(
+        Shades(range(12)), still((8, 8)), 4, 1, 6, seed=0
+    )
+    shown = np.concatenate([y[:, 0, 0].numpy() for _, y in batches])
+    assert sorted(shown[:12]) == sorted(shown[12:]) == list(range(12))
+    assert shown[:12].tolist() != shown[12:].tolist()
+
+
+def test_a_single_picture_is_a_dataset():
+    ((x, y),) = batches_of(Shades([7]), steps=1)
+    assert x.shape == (4, 8, 8, 3) and set(np.unique(y)) <= {7, 255}
+
+
+def test_names_are_those_of_the_batch():
+    split = Shades(range(12))
+    batches = training_batches(split, still((8, 8)), 4, 1, 6, seed=3)
+    for step, (_, y) in enumerate(batches):
+        shown = [f"shade {i}" for i in y[:, 0, 0].numpy()]
+        assert batch_names(split, 4, step, seed=3) == shown
+
+
+def test_a_fault_in_the_middle_of_training_is_named():
+    class Faulty(Shades):
+        def __getitem__(self, index):
+            if index == 29:  # not among those that tell the size of all
+                raise ValueError("b.png cannot be decoded: it is short.")
+            return super().__getitem__(index)
+
+    with pytest.raises(tf.errors.OpError) as error:
+        batches_of(Faulty(range(30)), steps=8)
+    message = plain_message(error.value)
+    assert message == "b.png cannot be decoded: it is short."
+
+
+def test_pictures_are_decoded_once_where_memory_allows():
+    class Counting(Shades):
+        reads = 0
+
+        def __getitem__(self, index):
+            self.reads += 1
+            return super().__getitem__(index)
+
+    size = 10 * (8 * 8 * 3 + 8 * 8)
+    split = Counting(range(10))
+    assert remember(split, limit=size - 1) is split
+    remembered = remember(split, limit=size)
+    assert isinstance(remembered, RememberedSplit)
+    assert remember(remembered) is remembered
+    split.reads = 0
+    for _ in range(3):
+        assert [e.name for e in map(remembered.__getitem__, range(10))] == [
+            f"shade {index}" for index in range(10)
+        ]
+    assert split.reads == 10
+
+
+def test_memory_is_what_a_container_may_take(tmp_path, monkeypatch):
+    limit = tmp_path / "memory.max"
+    monkeypatch.setattr(pipeline, "_CONTAINER_LIMITS", (limit,))
+    machine = pipeline.free_memory()
+    assert machine > 0
+    limit.write_text("max\n")
+    # Others come and go meanwhile.
+    assert pipeline.free_memory() == pytest.approx(machine, rel=0.5)
+    limit.write_text("1000\n")
+    assert pipeline.free_memory() < 1000
+    split = Shades(range(10))
+    assert remember(split) is split

@@ -1,0 +1,166 @@
+"""Several replicas and several processes take the steps of one device."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from paths import SUPPORT
+from tiny_run import main as tiny_run
+
+from dla_keras.engine.checkpoints import read_checkpoint
+
+SMALL = ("sgd", "adamw", "clipped", "averaged", "accumulated")
+
+
+def free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def launch(arguments, workers=1):
+    """Starts a script, once or as so many workers of a cluster."""
+    cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(workers)]}
+    processes = []
+    for index in range(workers):
+        environment = dict(os.environ)
+        if workers > 1:
+            task = {"type": "worker", "index": index}
+            environment["TF_CONFIG"] = json.dumps(
+                {"cluster": cluster, "task": task}
+            )
+        processes.append(
+            subprocess.Popen(
+                [sys.executable, *map(str, arguments)],
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        )
+    return processes
+
+
+def finish(processes, code=0):
+    """Waits for all; returns what each said."""
+    outputs = [process.communicate(timeout=300)[0] for process in processes]
+    for process, output in zip(processes, outputs, strict=True):
+        assert process.returncode == code, output
+    return outputs
+
+
+def results(path, replicas, *cases, workers=1):
+    arguments = (SUPPORT / "replicas.py", path, replicas, *cases)
+    finish(launch(arguments, workers))
+    return np.load(path)
+
+
+@pytest.fixture(scope="module")
+def one_device(tmp_path_factory):
+    return results(tmp_path_factory.mktemp("one") / "1.npz", 1, *SMALL)
+
+
+def assert_equal(ours, theirs, tolerance):
+    for name in ours.files:
+        np.testing.assert_allclose(
+            ours[name], theirs[name], rtol=0, atol=tolerance, err_msg=name
+        )
+
+
+@pytest.mark.parametrize(
+    ("replicas", "workers", "cases"),
+    [(2, 1, SMALL), (4, 1, ("sgd", "accumulated")), (2, 2, SMALL[:3])],
+)
+def test_replicas_take_the_steps_of_one(
+    tmp_path, one_device, replicas, workers, cases
+):
+    ours = results(tmp_path / "n.npz", replicas, *cases, workers=workers)
+    for case in cases:
+        losses = ours[f"{case}/losses"]
+        assert losses[0] != pytest.approx(losses[-1], rel=1e-3)
+    # Float64. Measured: 1e-15, for AdamW 5e-12.
+    assert_equal(ours, one_device, 1e-10)
+
+
+def test_what_replicas_share_and_what_not(tmp_path):
+    ours = results(tmp_path / "2.npz", 2, "overflow", "dropout")
+    # What overflows on one replica is skipped on both.
+    assert not ours["overflow/changed"]
+    assert ours["overflow/scale"] == 2.0**39
+    assert ours["overflow/losses"][-1] < 0.9 * ours["overflow/losses"][0]
+    assert ours["overflow/apart"] == 0
+    # Each replica, and each call, has its own dropout mask.
+    masks = ours["dropout/masks"].reshape(4, -1)
+    assert len(np.unique(masks, axis=0)) == 4
+
+
+@pytest.mark.slow
+def test_a_deep_network_on_two_replicas(tmp_path):
+    one = results(tmp_path / "1.npz", 1, "deep")
+    two = results(tmp_path / "2.npz", 2, "deep")
+    # Measured: 2e-6 in float64, so quickly does it move apart.
+    assert_equal(two, one, 2e-5)
+
+
+def assert_runs_end_alike(ours, theirs, step):
+    name = f"checkpoints/step-{step:08d}.npz"
+    ours, theirs = (
+        read_checkpoint(run / name).arrays for run in (ours, theirs)
+    )
+    assert ours.keys() == theirs.keys()
+    for name, array in ours.items():
+        # Float32, over dozens of steps. Measured: 3e-4.
+        np.testing.assert_allclose(array, theirs[name], atol=1e-3, rtol=0)
+
+
+def test_a_run_goes_on_with_another_number_of_replicas(tmp_path):
+    flags = ("--dropout", 0, "--steps", 40, "--checkpoint-steps", 20)
+    flags += ("--validate-every", 0)
+    two = ("--run-dir", tmp_path / "two", "--virtual-cpus", 2, *flags)
+    (output,) = finish(launch((SUPPORT / "tiny_run.py", *two)))
+    assert "2 replica(s)" in output
+    start = tmp_path / "two/checkpoints/step-00000020.npz"
+    one = ("--run-dir", tmp_path / "one", *flags, "--resume", start)
+    assert tiny_run([str(word) for word in one]) == 0
+    assert_runs_end_alike(tmp_path / "one", tmp_path / "two", 40)
+    whole = ("--run-dir", tmp_path / "whole", *flags)
+    assert tiny_run([str(word) for word in whole]) == 0
+    assert_runs_end_alike(tmp_path / "whole", tmp_path / "two", 40)
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_worker_stops_all(tmp_path):
+    flags = ("--dropout", 0, "--steps", 60, "--checkpoint-steps", 1)
+    flags += ("--ema", 0.9, "--recalibrate-bn", 2, "--validate-every", 2)
+    arguments = ("--run-dir", tmp_path / "two", *flags, "--slow-disk")
+    workers = launch((SUPPORT / "tiny_run.py", *arguments), workers=2)
+    table = tmp_path / "two/steps.csv"
+    deadline = time.monotonic() + 120
+    while not table.exists() or len(table.read_text().splitlines()) < 5:
+        assert all(worker.poll() is None for worker in workers)
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    workers[1].send_signal(signal.SIGTERM)  # not the chief
+    chief, other = finish(workers, 128 + signal.SIGTERM)
+    assert "Stopped by SIGTERM after step" in chief
+    assert "Stopped" not in other and "steps of" not in other
+    outputs = finish(launch((SUPPORT / "tiny_run.py", *arguments), workers=2))
+    assert "going on from" in outputs[0]
+    numbers = [
+        int(row.split(",")[0]) for row in table.read_text().splitlines()[1:]
+    ]
+    assert numbers == list(range(1, 61))
+
+    one = ("--run-dir", tmp_path / "one", *flags)
+    assert tiny_run([str(word) for word in one]) == 0
+    assert_runs_end_alike(tmp_path / "one", tmp_path / "two", 60)

@@ -1,0 +1,58 @@
+"""Keras on JAX and PyTorch, each in a process of its own.
+
+A glance; `make backends` runs all tests of layers, models and weights there.
+"""
+
+import importlib.util
+import os
+import subprocess
+import sys
+
+import pytest
+from paths import ROOT
+
+WITHOUT_TENSORFLOW = """
+import sys
+
+class NotInstalled:
+    def find_spec(self, name, *_):
+        if name.split(".")[0] == "tensorflow":
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, NotInstalled())
+import numpy as np
+import dla_keras
+model = dla_keras.DLASegmenter("dla46_c", 5)
+assert model.predict(np.zeros((1, 64, 64, 3)), verbose=0).shape[-1] == 5
+model.compile("sgd", "mse")
+model.train_on_batch(np.zeros((1, 64, 64, 3)), np.zeros((1, 64, 64, 5)))
+"""
+
+
+def run(backend, arguments):
+    """A Python process on another backend; its output if it fails."""
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    result = subprocess.run(
+        [sys.executable, *arguments],
+        env={**os.environ, "KERAS_BACKEND": backend},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, (result.stdout + result.stderr)[-5000:]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_same_numbers(backend):
+    few = "DLA46C or dla34up_c19_d4"
+    run(
+        backend,
+        ["-m", "pytest", "-q", "tests/models/test_golden.py", "-k", few],
+    )
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_needs_no_tensorflow(backend):
+    run(backend, ["-c", WITHOUT_TENSORFLOW])

@@ -1,0 +1,110 @@
+"""Scores, losses, baselines and padding against plain definitions."""
+
+import numpy as np
+import pytest
+
+from dla_keras.data.datasets import DATASETS
+from dla_keras.data.segmentation import Example
+from dla_keras.inference.predictor import Predictor
+from dla_keras.tasks.confusion import confusion_matrix
+from dla_keras.tasks.confusion import segmentation_scores
+from dla_keras.tasks.losses import cross_entropy_sums
+from dla_keras.tasks.segmentation import evaluate
+from dla_keras.tasks.segmentation import majority_baseline
+from dla_keras.tasks.segmentation import row_baseline
+
+
+class Split(list):
+    info = DATASETS["camvid"]
+
+
+def example(label):
+    label = np.asarray(label, np.uint8)
+    return Example(np.zeros((*label.shape, 3), np.uint8), label, "made")
+
+
+def test_scores_equal_the_definition():
+    random = np.random.default_rng(0)
+    label = random.integers(0, 5, (20, 30))
+    label[:3] = 255
+    prediction = random.integers(0, 5, (20, 30))
+    label[label == 4] = 3  # class 4 is predicted but never occurs
+    scores = segmentation_scores(confusion_matrix(label, prediction, 6))
+    valid = label != 255
+    for index in range(6):
+        truth = (label == index) & valid
+        guess = (prediction == index) & valid
+        union = (truth | guess).sum()
+        expected = (truth & guess).sum() / union if union else None
+        assert scores["per_class_iou"][index] == expected
+    assert scores["per_class_iou"][4] == 0
+    assert scores["per_class_iou"][5] is None
+    assert scores["miou"] == np.mean(scores["per_class_iou"][:5])
+    assert scores["pixel_accuracy"] == np.mean((label == prediction)[valid])
+
+
+def test_miou_is_of_the_set_not_the_mean_of_pictures():
+    split = Split([example([[0, 0, 0, 1]]), example([[1, 1, 1, 1]])])
+    masks = iter([np.array([[0, 0, 0, 0]]), np.array([[1, 1, 1, 1]])])
+    scores = evaluate(lambda image: next(masks), split)
+    assert scores["per_class_iou"]["sky"] == 3 / 4
+    assert scores["per_class_iou"]["building"] == 4 / 5
+    assert scores["miou"] == (3 / 4 + 4 / 5) / 2
+    assert scores["per_class_iou"]["car"] is None
+    assert np.sum(scores["confusion"]) == 8
+
+
+def test_mask_of_another_size_is_refused():
+    with pytest.raises(ValueError, match=r"\(1, 4\) and \(1, 3\)"):
+        evaluate(lambda i: np.zeros((1, 3)), Split([example([[0] * 4])]))
+    with pytest.raises(ValueError, match="no picture"):
+        evaluate(lambda i: i, Split())
+
+
+def test_baselines():
+    train = Split([example([[0, 0, 255], [1, 1, 2], [0, 0, 0]])])
+    picture = np.zeros((6, 2, 3), np.uint8)
+    assert np.unique(majority_baseline(train)(picture)).tolist() == [0]
+    rows = row_baseline(train, rows=3)(picture)
+    assert rows[:, 0].tolist() == [0, 0, 1, 1, 0, 0]
+
+
+def test_loss_leaves_ignored_pixels_out_and_weights_classes():
+    random = np.random.default_rng(0)
+    logits = random.normal(size=(2, 3, 4, 5)).astype(np.float32)
+    labels = random.integers(0, 5, (2, 3, 4))
+    labels[0] = 255
+    weights = np.arange(1.0, 6.0)
+    loss, weight = cross_entropy_sums(labels, logits, weights)
+    shifted = np.exp(logits[1] - logits[1].max(-1, keepdims=True))
+    probability = shifted / shifted.sum(-1, keepdims=True)
+    rows, columns = np.mgrid[:3, :4]
+    per_pixel = -np.log(probability[rows, columns, labels[1]])
+    expected = (per_pixel * weights[labels[1]]).sum()
+    assert float(loss) == pytest.approx(expected, rel=1e-5)
+    assert float(weight) == weights[labels[1]].sum()
+
+
+def test_loss_without_a_valid_pixel_is_zero():
+    labels = np.full((1, 2, 2), 255)
+    loss, weight = cross_entropy_sums(labels, np.zeros((1, 2, 2, 3)))
+    assert float(loss) == 0 and float(weight) == 0
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "seen"),
+    [
+        ((40, 70), None, (64, 96)),  # padded to multiples of 32
+        ((40, 70), (64, 128), (64, 128)),  # padded to the model's size
+        ((100, 70), (64, 64), (64, 64)),  # shrunk to it
+    ],
+)
+def test_predictor_returns_the_pictures_size(shape, size, seen):
+    def run(image):
+        assert image.shape == (*seen, 3)
+        return image[..., 0]
+
+    image = np.full((*shape, 3), 7, np.uint8)
+    mask = Predictor(run, size)(image)
+    assert mask.shape == shape
+    assert np.unique(mask).tolist() == [7]  # nothing of the padding

@@ -1,0 +1,270 @@
+"""Weights in and out of files in PyTorch's names, and what is refused."""
+
+import functools
+import pathlib
+import sys
+
+import keras
+import numpy as np
+import pytest
+import reference
+import states
+
+import dla_keras
+from dla_keras import weights
+from dla_keras.weights.loading import likely_variant
+
+safetensors = pytest.importorskip("safetensors.numpy")
+
+MODELS = {
+    "backbone": lambda: dla_keras.DLABackbone("dla46x_c"),
+    "classifier": lambda: dla_keras.DLA46XC(classes=7),
+    "headless": lambda: dla_keras.DLA46C(include_top=False, pooling="avg"),
+    "bilinear": lambda: dla_keras.DLASegmenter("dla46_c", 3),
+    "learned": lambda: dla_keras.DLASegmenter(
+        "dla46_c", 3, head_stride=2, upsampling="learned"
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_round_trip(kind, tmp_path):
+    model, copy = MODELS[kind](), MODELS[kind]()
+    state = states.random_state(model)
+    weights.load_torch_state(model, state)
+    states.assert_equal(weights.torch_state(model), state)
+    path = tmp_path / "model.safetensors"
+    weights.save_torch_weights(model, path)
+    weights.load_torch_weights(copy, path)
+    for value, expected in zip(
+        states.values(copy), states.values(model), strict=True
+    ):
+        np.testing.assert_array_equal(value, expected)
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        variant
+        if variant in ("dla46x_c", "dla60_res2next")
+        else pytest.param(variant, marks=pytest.mark.slow)
+        for variant in dla_keras.list_variants()
+    ],
+)
+def test_names_and_shapes_are_timms(variant):
+    state = weights.torch_state(dla_keras.DLA(variant))
+    shapes = {name: list(array.shape) for name, array in state.items()}
+    assert shapes == reference.SHAPES[f"timm/{variant}"]
+
+
+@pytest.mark.parametrize("source", reference.SHAPES)
+def test_a_variant_is_recognised(source):
+    state = {
+        name: np.broadcast_to(np.float32(0), shape)
+        for name, shape in reference.SHAPES[source].items()
+    }
+    variant = source.split("/")[1].split("up_")[0]
+    assert likely_variant(state) == variant
+    assert likely_variant({"conv1.weight": np.zeros((64, 3, 7, 7))}) is None
+
+
+def test_timm_loads_what_is_written(tmp_path):
+    timm = pytest.importorskip("timm")
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import load_file
+
+    image = reference.image(96, 128)
+    for variant in ("dla34", "dla46x_c", "dla60_res2next"):
+        model = dla_keras.DLA(
+            variant,
+            classes=9,
+            classifier_activation=None,
+            mean=(0, 0, 0),  # the picture is normalised already
+            std=(1 / 255,) * 3,
+        )
+        weights.load_torch_state(model, states.random_state(model))
+        path = tmp_path / f"{variant}.safetensors"
+        weights.save_torch_weights(model, path)
+        theirs = timm.create_model(variant, num_classes=9).eval()
+        theirs.load_state_dict(load_file(path), strict=True)
+        with torch.no_grad():
+            expected = theirs(torch.from_numpy(image.transpose(0, 3, 1, 2)))
+        received = keras.ops.convert_to_numpy(model(image, training=False))
+        error = np.abs(received - expected.numpy()).max()
+        # float32 sums in another order; measured: 1e-6.
+        assert error < 1e-4 * np.abs(expected.numpy()).max()
+
+
+def test_a_classifiers_file_goes_into_every_backbone(tmp_path):
+    state = states.official_state("dla46_c")  # with what the authors never use
+    state = {f"module.{name}": array for name, array in state.items()}
+    state["module.level2.tree1.bn1.num_batches_tracked"] = np.array(3)
+    path = tmp_path / "dla46_c.safetensors"
+    safetensors.save_file(state, path)
+    expected = reference.state_dict("timm/dla46_c")
+    head = {"fc.weight", "fc.bias"}
+
+    classifier = dla_keras.DLA46C()
+    weights.load_torch_weights(classifier, path)
+    states.assert_equal(weights.torch_state(classifier), expected)
+
+    segmenter = dla_keras.DLASegmenter("dla46_c", 3)
+    rest = weights.torch_state(segmenter)
+    weights.load_torch_weights(segmenter, path)
+    loaded = {f"base.{n}": a for n, a in expected.items() if n not in head}
+    states.assert_equal(weights.torch_state(segmenter), {**rest, **loaded})
+
+    for model in (
+        dla_keras.DLA46C(include_top=False),
+        dla_keras.DLABackbone("dla46_c"),
+        dla_keras.DLABackbone("dla46_c", levels=("P2", "P3")),
+    ):
+        weights.load_torch_weights(model, path)
+        received = weights.torch_state(model)
+        assert len(received) > 100
+        states.assert_equal(
+            received, {name: expected[name] for name in received}
+        )
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
+def test_other_precisions_are_read_as_float32(tmp_path, dtype):
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    dtype = getattr(ml_dtypes, dtype, None) or np.dtype(dtype)
+    array = np.array([0.5, -1.25, 3.0])  # exact in every one of them
+    path = tmp_path / "a.safetensors"
+    safetensors.save_file({"a": array.astype(dtype)}, path)
+    received = weights.read_torch_file(path)["a"]
+    assert received.dtype == np.float32
+    np.testing.assert_array_equal(received, array)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda state: state,
+        lambda state: {"epoch": 3, "arch": "dla46_c", "state_dict": state},
+        lambda state: {"model": state, "optimizer": {}},
+        lambda state: {"state_dict": {}, "state_dict_ema": state},
+        lambda state: {"model": {f"module.{n}": a for n, a in state.items()}},
+    ],
+)
+def test_pickled_files(tmp_path, wrap):
+    torch = pytest.importorskip("torch")
+    state = reference.state_dict("timm/dla46_c")
+    tensors = {n: torch.from_numpy(a) for n, a in state.items()}
+    path = tmp_path / "model_best.pth.tar"
+    torch.save(wrap(tensors), path)
+    model = dla_keras.DLA46C()
+    weights.load_torch_weights(model, path)
+    states.assert_equal(weights.torch_state(model), state)
+
+
+class Code:
+    """A pickle that calls something when it is read."""
+
+    def __reduce__(self):
+        return pathlib.Path.touch, (pathlib.Path("was_here"),)
+
+
+def test_pickled_code_does_not_run(tmp_path, monkeypatch):
+    torch = pytest.importorskip("torch")
+    monkeypatch.chdir(tmp_path)
+    torch.save({"state_dict": {}, "extra": Code()}, "code.pth")
+    with states.refused(states.small(), "can call anything", "as .safetensors"):
+        weights.load_torch_weights(states.small(), "code.pth")
+    assert not pathlib.Path("was_here").exists()
+
+
+@pytest.mark.parametrize("old_format", [True, False])
+@pytest.mark.parametrize("kept", [0, 10, 0.5, 0.999])
+def test_truncated_pickles_are_refused(tmp_path, kept, old_format):
+    torch = pytest.importorskip("torch")
+    path = tmp_path / "dla46_c.pth"
+    state = {"fc.bias": torch.zeros(10_000)}
+    torch.save(state, path, _use_new_zipfile_serialization=not old_format)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(kept * len(whole) if kept < 1 else kept)])
+    with pytest.raises(ValueError, match="no whole .pth file"):
+        weights.read_torch_file(path)
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() == "torch", reason="Keras itself needs it there"
+)
+def test_pytorch_is_asked_for_only_where_needed(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)  # cannot be imported
+    path = tmp_path / "dla46_c.safetensors"
+    safetensors.save_file(states.official_state("dla46_c"), path)
+    model = dla_keras.DLA46C()
+    weights.load_torch_weights(model, path)
+    path = path.rename(tmp_path / "dla46_c.pth")
+    with states.refused(model, "pip install torch", error=ImportError):
+        weights.load_torch_weights(model, path)
+
+
+def test_wrong_files_are_refused(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    load = functools.partial(weights.load_torch_weights, states.small(), path)
+
+    with states.refused(
+        states.small(), "There is no file", error=FileNotFoundError
+    ):
+        load()
+    safetensors.save_file(states.official_state("dla46_c"), path)
+    whole = path.read_bytes()
+    for kept in (0, 5, 1000, len(whole) - 1):
+        path.write_bytes(whole[:kept])
+        with states.refused(
+            states.small(), f"({kept} bytes)", "download it again"
+        ):
+            load()
+
+    safetensors.save_file(states.official_state("dla46x_c"), path)
+    with states.refused(
+        states.small(),
+        "looks like dla46x_c and the model is dla46_c",
+        "shape of level2.tree1.conv2.weight: expected (32, 32, 3, 3)",
+    ):
+        load()
+    safetensors.save_file(states.official_state("dla46_c", classes=21), path)
+    with states.refused(
+        states.small(),
+        "The file has 21 classes and the model 1000: build it with classes=21",
+        "`model.with_head(classes=1000)`",
+        "shape of fc.bias: expected (1000,), received (21,)",
+    ):
+        load()
+    state = states.official_state("dla46_c")
+    del state["level3.tree1.root.bn.bias"]
+    state["level9.weight"] = np.zeros(1, np.float32)
+    state["level5.root.bn.weight"] = np.full(256, np.nan, np.float32)
+    safetensors.save_file(state, path)
+    with states.refused(
+        states.small(),
+        "missing: level3.tree1.root.bn.bias",
+        "unexpected: level9.weight",
+        "not finite: level5.root.bn.weight",
+    ):
+        load()
+
+
+def test_a_segmenters_classes_and_upsampling_are_checked():
+    state = states.random_state(MODELS["learned"]())
+    other = dla_keras.DLASegmenter(
+        "dla46_c", 5, head_stride=2, upsampling="learned"
+    )
+    with states.refused(other, "The file has 3 classes", "with num_classes=3"):
+        weights.load_torch_state(other, state)
+    bilinear = dla_keras.DLASegmenter("dla46_c", 3, head_stride=2)
+    with states.refused(bilinear, "`upsampling`", "unexpected: up.weight"):
+        weights.load_torch_state(bilinear, state)
+
+
+def test_wrong_arguments_are_refused(tmp_path):
+    with states.refused(states.small(), "ends in .safetensors, .pth"):
+        weights.load_torch_weights(states.small(), tmp_path / "weights.zip")
+    with states.refused(states.small(), "written as .safetensors"):
+        weights.save_torch_weights(states.small(), tmp_path / "weights.pth")
+    with pytest.raises(ValueError, match="Received: Sequential"):
+        weights.torch_state(keras.Sequential())

@@ -1,0 +1,132 @@
+"""Pythons with a runtime in them: this one, or one made in a cache folder."""
+
+import dataclasses
+import hashlib
+import importlib.util
+import pathlib
+import shutil
+import subprocess
+import sys
+
+from dla_keras.files import new_folder
+from dla_keras.lite.measure.cost import last_words
+
+COMPLETE = "complete"  # marks a folder whose making has ended well
+PIP = ("-m", "pip", "--disable-pip-version-check", "-q")
+SECONDS = 900  # for a download
+
+
+class NotInstalledError(ImportError):
+    """A runtime cannot be had here; the message says why."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Python:
+    """How to start a Python.
+
+    Args:
+        command: what stands before the script.
+        variables: of the environment, to add. Defaults to `()`.
+    """
+
+    command: tuple[str, ...]
+    variables: tuple[tuple[str, str], ...] = ()
+
+
+def this_python(cache, module: str) -> Python:
+    """The Python that runs, if it has a module.
+
+    Args:
+        cache: not needed here.
+        module: name of a top-level module.
+
+    Raises:
+        NotInstalledError: without the module.
+    """
+    if importlib.util.find_spec(module) is None:
+        raise NotInstalledError(f"{module} is not installed in {sys.prefix}")
+    return Python((sys.executable,))
+
+
+def own_python(
+    cache, requirements: tuple[str, ...], versions: tuple[str, ...] = ()
+) -> Python:
+    """A virtual environment in the cache, made once.
+
+    Args:
+        cache: folder that holds all of them.
+        requirements: what pip installs there.
+        versions: of Python that there are packages for. Defaults to `()`:
+            this one will do.
+
+    Raises:
+        NotInstalledError: without such a Python, or if pip fails.
+    """
+    base = _find_python(versions)
+
+    def fill(folder):
+        run([base, "-m", "venv", str(folder)])
+        python = str(folder / "bin" / "python")
+        run([python, *PIP, "install", *requirements])
+
+    folder = made_once(cache, requirements[0], (base, *requirements), fill)
+    return Python((str(folder / "bin" / "python"),))
+
+
+def made_once(cache, name: str, recipe: tuple[str, ...], fill) -> pathlib.Path:
+    """A folder of the cache, filled unless it is there already.
+
+    Args:
+        cache: where.
+        name: of the folder, for people.
+        recipe: what decides its content; another one is another folder.
+        fill: puts the content into the folder it is passed.
+    """
+    digest = hashlib.sha256(repr(recipe).encode()).hexdigest()[:8]
+    folder = pathlib.Path(cache).resolve() / f"{name}-{digest}"
+    if not (folder / COMPLETE).exists():
+        with new_folder(folder, COMPLETE) as workshop:
+            fill(workshop)
+            (workshop / COMPLETE).write_text("\n".join(recipe) + "\n")
+    return folder
+
+
+def run(command, **options) -> None:
+    """Runs a command of the making.
+
+    Raises:
+        NotInstalledError: if it fails, with its last words.
+    """
+    try:
+        subprocess.run(
+            command,
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            **options,
+        )
+    except (subprocess.SubprocessError, OSError) as error:
+        raise NotInstalledError(last_words(error)) from error
+
+
+def _find_python(versions):
+    this = "{}.{}".format(*sys.version_info)
+    if not versions or this in versions:
+        return sys.executable
+    for version in versions:
+        found = shutil.which(f"python{version}")
+        # Version managers leave commands of Pythons that are not there.
+        if found and not subprocess.call(
+            [found, "-c", ""], stderr=subprocess.DEVNULL
+        ):
+            return found
+    raise NotInstalledError(
+        f"it needs Python {' or '.join(versions)}; this is {this}, and none "
+        "of them is on the PATH"
+    )
+
+
+def _starts(command):
+    done = subprocess.run([command, "--version"], capture_output=True)
+    return done.returncode == 0
