@@ -28,7 +28,7 @@ from tqdm import tqdm
 from dla_keras.commands.shared import parse_size
 from dla_keras.commands.shared import run_command
 from dla_keras.data.segmentation import open_split
-from dla_keras.data.toy_streets.builder import draw_picture
+from dla_keras.data.toy_streets import draw_picture
 from dla_keras.files import atomic_path
 from dla_keras.inference.model_files import load_segmenter
 from dla_keras.inference.predictor import fit_picture

@@ -21,7 +21,7 @@ from runtimes.checks import check_files
 from runtimes.rows import RUNTIMES
 
 from dla_keras.commands.shared import run_command
-from dla_keras.data.toy_streets.builder import draw_picture
+from dla_keras.data.toy_streets import draw_picture
 from dla_keras.files import write_json
 from dla_keras.inference.predictor import fit_picture
 from dla_keras.inference.tflite_model import LiteModel

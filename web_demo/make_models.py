@@ -19,8 +19,8 @@ from PIL import Image
 
 from dla_keras.commands.shared import run_command
 from dla_keras.data.datasets import DATASETS
-from dla_keras.data.toy_streets.builder import SIZE
-from dla_keras.data.toy_streets.builder import draw_picture
+from dla_keras.data.toy_streets import SIZE
+from dla_keras.data.toy_streets import draw_picture
 from dla_keras.files import atomic_path
 from dla_keras.quiet import quiet_stderr
 

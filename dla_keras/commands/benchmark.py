@@ -22,7 +22,7 @@ from dla_keras import provenance
 from dla_keras.commands.shared import parse_size
 from dla_keras.commands.shared import run_command
 from dla_keras.data.pictures import read_rgb
-from dla_keras.data.toy_streets.builder import draw_picture
+from dla_keras.data.toy_streets import draw_picture
 from dla_keras.files import append_csv
 from dla_keras.files import check_csv
 from dla_keras.inference.tflite_model import LiteModel

@@ -21,7 +21,7 @@ def open_builder(name: str, data_dir: str | None = None):
     """
     import tensorflow_datasets as tfds
 
-    import dla_keras.data.toy_streets.builder  # noqa: F401 registers it
+    import dla_keras.data.toy_streets  # noqa: F401 registers it
 
     try:
         builder = tfds.builder(name, data_dir=data_dir)

@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from dla_keras.engine.checkpoints import Checkpoints
-from dla_keras.engine.history import History
+from dla_keras.engine.run_folder import History
 from dla_keras.engine.strategies import is_chief
 from dla_keras.engine.strategies import is_shared
 from dla_keras.engine.strategies import make_agreement

@@ -9,9 +9,9 @@ from keras.saving import register_keras_serializable
 
 from dla_keras.layers.blocks import find_block
 from dla_keras.layers.composite import Composite
+from dla_keras.layers.composite import recompute
 from dla_keras.layers.convolution import ConvBN
 from dla_keras.layers.pooling import DilatedPooling
-from dla_keras.layers.recompute import recompute
 
 
 @register_keras_serializable(package="dla_keras")

@@ -10,9 +10,9 @@ from keras.saving import register_keras_serializable
 
 from dla_keras.choices import choose
 from dla_keras.layers.composite import Composite
+from dla_keras.layers.composite import recompute
 from dla_keras.layers.convolution import ConvBN
 from dla_keras.layers.convolution import SeparableConvBN
-from dla_keras.layers.recompute import recompute
 from dla_keras.layers.upsampling import UPSAMPLINGS
 
 NODES = {"conv": ConvBN, "separable": SeparableConvBN}

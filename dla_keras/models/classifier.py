@@ -5,7 +5,7 @@ from keras import initializers
 from keras import layers
 from keras.saving import register_keras_serializable
 
-from dla_keras.layers.normalization import pixel_normalization
+from dla_keras.layers.convolution import pixel_normalization
 from dla_keras.models.backbone import MAX_STRIDE
 from dla_keras.models.backbone import DLABackbone
 from dla_keras.normalization import IMAGENET_MEAN

@@ -7,8 +7,8 @@ from keras import initializers
 from keras import layers
 
 from dla_keras.choices import choose
+from dla_keras.layers.convolution import pixel_normalization
 from dla_keras.layers.iterative import DLAUp
-from dla_keras.layers.normalization import pixel_normalization
 from dla_keras.layers.upsampling import UPSAMPLINGS
 from dla_keras.models.backbone import DLABackbone
 

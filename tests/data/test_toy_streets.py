@@ -6,8 +6,8 @@ import socket
 import numpy as np
 import pytest
 
+from dla_keras.data import toy_streets
 from dla_keras.data.datasets import CITYSCAPES_CLASSES
-from dla_keras.data.toy_streets import builder as toy_streets
 from dla_keras.data.toy_streets.canvas import Brush
 from dla_keras.data.toy_streets.canvas import Camera
 from dla_keras.data.toy_streets.canvas import Canvas

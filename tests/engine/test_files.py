@@ -14,7 +14,7 @@ import tensorflow as tf
 from dla_keras.engine.checkpoints import Checkpoints
 from dla_keras.engine.checkpoints import read_checkpoint
 from dla_keras.engine.checkpoints import write_checkpoint
-from dla_keras.engine.history import History
+from dla_keras.engine.run_folder import History
 from dla_keras.engine.run_folder import claim
 from dla_keras.engine.run_folder import find_start
 from dla_keras.engine.strategies import make_strategy

@@ -20,7 +20,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 from make_models import draw_samples
 from make_models import small_model_files
 
-from dla_keras.data.toy_streets.builder import draw_picture
+from dla_keras.data.toy_streets import draw_picture
 from dla_keras.inference.predictor import Predictor
 from dla_keras.inference.predictor import fit_picture
 from dla_keras.inference.tflite_model import LiteModel
