@@ -5,6 +5,7 @@ import doctest
 import importlib
 import pathlib
 import pkgutil
+import re
 import tempfile
 
 import keras
@@ -16,46 +17,13 @@ import dla_keras
 ROOT = pathlib.Path(__file__).parents[1]
 PACKAGE = ROOT / "dla_keras"
 
-# Room -> what it may import from this package (besides itself). Flat modules
-# that everybody may import stand in FLAT.
-FLAT = {
-    "choices",
-    "files",
-    "normalization",
-    "provenance",
-    "quiet",
-    "tables",
-    "variants",
-    "version",
-}
-ALLOWED = {
-    "layers": set(),
-    "models": {"layers"},
-    "weights": {"layers", "models"},
-    "bsds": set(),
-    "data": set(),
-    "inference": {"data", "layers", "models", "lite"},
-    "tasks": {"bsds", "data", "inference", "layers", "models"},
-    "report": {"data", "tasks", "inference"},
-    "engine": {"data", "layers", "models", "tasks"},
-    "lite": {
-        "commands",
-        "data",
-        "inference",
-        "layers",
-        "models",
-        "report",
-        "tasks",
-    },
-}
-MAY_USE_TENSORFLOW = {
-    "commands",
-    "data",
-    "engine",
-    "inference",  # for models in TensorFlow's formats, when called
-    "lite",
-    "quiet",  # if it is the backend
-}
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
+ROW = re.compile(r"\| `dla_keras/(\w+)/` \|.*\|([^|]*)\|$", re.MULTILINE)
+MAY_IMPORT = dict(ROW.findall(CONTRIBUTING))  # room -> last cell of its row
+ROOMS = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+FLAT = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"}
+# Flat modules that stand above rooms: nothing below may import them.
+DOORS = {"applications"}
 
 MODULES = [
     name
@@ -72,20 +40,43 @@ def imports(path):
             yield node.module
 
 
-def room(path):
-    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+def allowed_rooms(room):
+    if "every room" in MAY_IMPORT[room]:
+        return ROOMS
+    return {room, *re.findall(r"`(\w+)`", MAY_IMPORT[room])}
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=str)
+def test_the_table_of_imports_has_a_row_for_every_room():
+    assert set(MAY_IMPORT) == ROOMS
+    for room in ROOMS:
+        assert allowed_rooms(room) <= ROOMS, room
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for room in sorted(ROOMS) for path in (PACKAGE / room).rglob("*.py")],
+    ids=lambda path: str(path.relative_to(PACKAGE)),
+)
 def test_rooms_import_in_one_direction(path):
+    room = path.relative_to(PACKAGE).parts[0]
+    allowed = allowed_rooms(room) | FLAT - DOORS
     for name in imports(path):
         top, *rest = name.split(".")
-        if top == "dla_keras" and room(path) in ALLOWED:
-            allowed = ALLOWED[room(path)] | FLAT | {room(path)}
+        if top == "dla_keras" and room != "commands":
             assert rest and rest[0] in allowed, name
         if top in ("tensorflow", "tf_keras", "tensorflow_datasets"):
             dynamic_size = path.name == "upsampling.py"  # on that backend only
-            assert room(path) in MAY_USE_TENSORFLOW or dynamic_size, name
+            assert "TensorFlow" in MAY_IMPORT[room] or dynamic_size, name
+
+
+def test_at_most_ten_modules_are_flat():
+    assert len(FLAT) + 1 <= 10, sorted(FLAT)  # and `__init__`
+
+
+@pytest.mark.parametrize("name", sorted(FLAT - {"quiet"}))
+def test_flat_modules_do_without_tensorflow(name):
+    tops = {n.split(".")[0] for n in imports(PACKAGE / f"{name}.py")}
+    assert not tops & {"tensorflow", "tf_keras", "tensorflow_datasets"}
 
 
 def test_commands_import_the_library_only():
