@@ -16,7 +16,7 @@ def DLA(
     weights=None,
     input_shape=(None, None, 3),
     pooling=None,
-    classes=1000,
+    num_classes=1000,
     classifier_activation="softmax",
     output_stride=MAX_STRIDE,
     dropout_rate=0.0,
@@ -26,6 +26,7 @@ def DLA(
     std=IMAGENET_STD,
     name=None,
     dtype=None,
+    classes=None,
 ):
     """A DLA classifier or feature extractor (section 4.1 of the paper).
 
@@ -40,7 +41,7 @@ def DLA(
             or `None`. Defaults to `(None, None, 3)`.
         pooling: without top: `None` for the feature map, `"avg"` or `"max"`
             for a vector. Defaults to `None`.
-        classes: number of classes. Defaults to `1000`.
+        num_classes: number of classes. Defaults to `1000`.
         classifier_activation: of the last layer, `None` for logits. Defaults
             to `"softmax"`.
         output_stride: `32`, `16` or `8`. Defaults to `32`.
@@ -51,6 +52,7 @@ def DLA(
         std: RGB standard deviation, likewise.
         name: of the model. Defaults to the variant's.
         dtype: precision policy. Defaults to Keras' own.
+        classes: Keras Applications' name of `num_classes`.
 
     Returns:
         A `dla_keras.DLAClassifier`: it takes RGB pictures of 0 to 255
@@ -62,13 +64,13 @@ def DLA(
 
     Example:
 
-    >>> model = DLA("dla46_c", classes=10)
+    >>> model = DLA("dla46_c", num_classes=10)
     >>> model(np.zeros((1, 64, 64, 3))).shape
     TensorShape([1, 10])
     """
     model = DLAClassifier(
         variant,
-        classes=classes,
+        num_classes=num_classes if classes is None else classes,
         include_top=include_top,
         pooling=pooling,
         classifier_activation=classifier_activation,

@@ -118,7 +118,6 @@ def assemble_boundaries(args, strategy, plan, train, val):
         ),
         validation=lambda model: validation(model, val, args.thresholds),
         columns=("ods_f", "ois_f", "ap"),
-        backbone="base",
         draw=lambda model: drawing(model, val),
     )
 

@@ -61,7 +61,7 @@ def parse_flags(argv=None):
 def make_model(args, info):
     """The network, with its weights to start from, the last layer anew."""
     options = {
-        "classes": info.num_classes,
+        "num_classes": info.num_classes,
         "classifier_activation": None,  # logits
         "dropout_rate": args.dropout,
         "drop_path_rate": args.drop_path,
@@ -108,7 +108,6 @@ def assemble_classification(args, strategy, plan, train, val):
         ),
         validation=lambda model: validation(model, val, args),
         columns=("top1", "top5"),
-        backbone="backbone",
         mix=mix,
     )
 

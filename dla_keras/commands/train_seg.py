@@ -125,7 +125,6 @@ def assemble_segmentation(args, strategy, plan, train, val):
         loss_sums=make_loss(train, args.class_weighting, args.boundary_weight),
         validation=lambda model: validation(model, val),
         columns=("miou", "pixel_accuracy"),
-        backbone="base",
         draw=lambda model: drawing(model, val),
     )
 

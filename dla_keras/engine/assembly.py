@@ -44,7 +44,6 @@ def assemble(
     loss_sums,
     validation,
     columns: tuple[str, ...],
-    backbone: str,
     mix=None,
     draw=None,
 ) -> Task:
@@ -61,7 +60,6 @@ def assemble(
         validation: `model` -> a function of `watch`, which goes through
             the validation pictures with `watch(indices)` and gives scores.
         columns: the scores for `history.csv`, the decisive one first.
-        backbone: the model's attribute that `--backbone-rate` is for.
         mix: see `training_batches`. Defaults to `None`.
         draw: `model` -> a function that gives a PIL image of what the model
             predicts then. Defaults to `None`.
@@ -75,9 +73,7 @@ def assemble(
         args.milestones,
         round(args.warmup_epochs * plan.epoch_steps),
     )
-    model, optimizer, average = _make_network(
-        args, strategy, rate, make_model, backbone
-    )
+    model, optimizer, average = _make_network(args, strategy, rate, make_model)
     train_steps = make_train_steps(
         strategy,
         model,
@@ -135,7 +131,7 @@ def make_plan(args, pictures: int) -> Plan:
     )
 
 
-def _make_network(args, strategy, rate, make_model, backbone):
+def _make_network(args, strategy, rate, make_model):
     with strategy.scope():
         model = make_model()
         join_replicas(strategy, model)
@@ -144,7 +140,7 @@ def _make_network(args, strategy, rate, make_model, backbone):
             rate,
             args.weight_decay,
             model,
-            slow=getattr(model, backbone),
+            slow=model.backbone,
             slow_rate=args.backbone_rate,
         )
         average = WeightAverage(model, args.ema) if args.ema else None

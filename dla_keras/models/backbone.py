@@ -50,6 +50,8 @@ class DLABackbone(keras.Model):
     {'P2': (1, 16, 24, 64), 'P5': (1, 2, 3, 256)}
     """
 
+    tasks = ()
+
     def __init__(
         self,
         variant,

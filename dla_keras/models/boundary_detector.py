@@ -49,6 +49,10 @@ class DLABoundaryDetector(keras.Model):
     TensorShape([1, 64, 96, 1])
     """
 
+    tasks = ("boundary",)
+    class_names = None
+    palette = None
+
     def __init__(
         self,
         variant,
@@ -83,7 +87,7 @@ class DLABoundaryDetector(keras.Model):
 
         # === Attributes ===
         self.normalize = features.normalize
-        self.base = features.base
+        self.backbone = features.backbone
         self.dla_up = features.dla_up
         self.fc = fc
         self.up = up

@@ -23,7 +23,7 @@ class DLAClassifier(keras.Model):
 
     Args:
         variant: a name of `dla_keras.VARIANTS`, for instance `"dla34"`.
-        classes: number of classes. Defaults to `1000`.
+        num_classes: number of classes. Defaults to `1000`.
         include_top: whether to end in the classification layer. Defaults to
             `True`.
         pooling: without top: `None` for the feature map at the output
@@ -49,7 +49,7 @@ class DLAClassifier(keras.Model):
         `model.backbone` takes what is normalised already.
 
     Output shape:
-        `(batch, classes)`; without top `(batch, channels)` or
+        `(batch, num_classes)`; without top `(batch, channels)` or
         `(batch, height / output_stride, width / output_stride, channels)`.
 
     Raises:
@@ -58,15 +58,17 @@ class DLAClassifier(keras.Model):
 
     Example:
 
-    >>> model = DLAClassifier("dla46_c", classes=10)
+    >>> model = DLAClassifier("dla46_c", num_classes=10)
     >>> model(np.zeros((1, 64, 64, 3))).shape
     TensorShape([1, 10])
     """
 
+    palette = None
+
     def __init__(
         self,
         variant,
-        classes=1000,
+        num_classes=1000,
         include_top=True,
         pooling=None,
         classifier_activation="softmax",
@@ -85,10 +87,10 @@ class DLAClassifier(keras.Model):
                 "`pooling` must be None, 'avg' or 'max'. Received: "
                 f"{pooling!r}."
             )
-        if include_top and class_names and len(class_names) != classes:
+        if include_top and class_names and len(class_names) != num_classes:
             raise ValueError(
-                f"`class_names` needs one entry for each of the {classes} "
-                f"classes. Received: {len(class_names)}."
+                f"`class_names` needs one entry for each of the "
+                f"{num_classes} classes. Received: {len(class_names)}."
             )
 
         # === Layers ===
@@ -111,7 +113,7 @@ class DLAClassifier(keras.Model):
             dropout = layers.Dropout(dropout_rate, name="dropout", dtype=dtype)
         if include_top:
             fc = layers.Dense(
-                classes,
+                num_classes,
                 # As the authors start their final 1x1 convolution.
                 kernel_initializer=initializers.VarianceScaling(
                     2.0, "fan_out", "untruncated_normal"
@@ -135,7 +137,7 @@ class DLAClassifier(keras.Model):
         self.dropout = dropout
         self.fc = fc
         self.variant = variant
-        self.classes = classes
+        self.num_classes = num_classes
         self.include_top = include_top
         self.pooling = pooling
         self.classifier_activation = classifier_activation
@@ -155,7 +157,7 @@ class DLAClassifier(keras.Model):
         old keeps its own copy of the weights.
 
         Args:
-            **changes: constructor arguments that change: `classes`,
+            **changes: constructor arguments that change: `num_classes`,
                 `include_top`, `pooling`, `classifier_activation`,
                 `dropout_rate`, `class_names` or others but `variant`.
 
@@ -168,7 +170,7 @@ class DLAClassifier(keras.Model):
         Example:
 
         >>> model = DLAClassifier("dla46_c")
-        >>> model.with_head(classes=10).output.shape
+        >>> model.with_head(num_classes=10).output.shape
         (None, 10)
         """
         if "variant" in changes:
@@ -181,6 +183,18 @@ class DLAClassifier(keras.Model):
         model.backbone.set_weights(self.backbone.get_weights())
         return model
 
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Names of the tasks that the output is for; none without top."""
+        return ("classification",) if self.include_top else ()
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        config = dict(config)
+        if "classes" in config:  # its name in files of earlier versions
+            config["num_classes"] = config.pop("classes")
+        return super().from_config(config, custom_objects)
+
     def get_config(self):
         return {
             "name": self.name,
@@ -190,7 +204,7 @@ class DLAClassifier(keras.Model):
                 self.normalize.dtype_policy
             ),
             "variant": self.variant,
-            "classes": self.classes,
+            "num_classes": self.num_classes,
             "include_top": self.include_top,
             "pooling": self.pooling,
             "classifier_activation": self.classifier_activation,

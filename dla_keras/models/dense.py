@@ -21,7 +21,7 @@ class DenseFeatures:
         image: the picture's placeholder.
         values: `(batch, height / head_stride, width / head_stride, filters)`.
         normalize: the layer that normalises pixels.
-        base: the `DLABackbone`.
+        backbone: the `DLABackbone`.
         dla_up: the `DLAUp`.
         config: the arguments that they were built with.
     """
@@ -29,7 +29,7 @@ class DenseFeatures:
     image: keras.KerasTensor
     values: keras.KerasTensor
     normalize: layers.Layer
-    base: DLABackbone
+    backbone: DLABackbone
     dla_up: DLAUp
     config: dict
 
@@ -58,17 +58,17 @@ def dense_features(
             f"`head_stride` must be 2, 4, 8 or 16. Received: {head_stride!r}."
         )
     normalize = pixel_normalization(mean, std, dtype=dtype)
-    base = DLABackbone(
+    backbone = DLABackbone(
         variant,
         drop_path_rate=drop_path_rate,
         remat=remat,
         input_shape=input_shape,
-        name="base",
+        name="base",  # the reference's name, in checkpoints since
         dtype=dtype,
     )
     dla_up = DLAUp(upsampling, node, remat, name="dla_up", dtype=dtype)
     image = keras.Input(input_shape, name="image")
-    levels = base(normalize(image))
+    levels = backbone(normalize(image))
     finest = head_stride.bit_length() - 1
     values = dla_up([levels[f"P{n}"] for n in range(finest, 6)])
     config = {
@@ -82,7 +82,7 @@ def dense_features(
         "std": tuple(std),
         "input_shape": tuple(input_shape),
     }
-    return DenseFeatures(image, values, normalize, base, dla_up, config)
+    return DenseFeatures(image, values, normalize, backbone, dla_up, config)
 
 
 def pixel_head(filters, head_stride, upsampling, dtype=None, prefix=""):

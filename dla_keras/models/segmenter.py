@@ -109,7 +109,7 @@ class DLASegmenter(keras.Model):
 
         # === Attributes ===
         self.normalize = features.normalize
-        self.base = features.base
+        self.backbone = features.backbone
         self.dla_up = features.dla_up
         self.fc = fc
         self.up = up
@@ -128,6 +128,11 @@ class DLASegmenter(keras.Model):
         self.palette = palette and tuple(map(tuple, palette))
         self.image_shape = tuple(input_shape)
         self._features_config = features.config
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Names of the tasks that the outputs are for, in their order."""
+        return ("segmentation", "boundary")[: 1 + self.boundary_head]
 
     def get_config(self):
         return {

@@ -108,7 +108,7 @@ def load_torch_state(
     if isinstance(model, DENSE_MODELS) and not any(
         name.startswith("base.") for name in state
     ):
-        model = model.base
+        model = model.backbone
     slots = torch_slots(model)
     used = {n: a for n, a in state.items() if not _left_out(n, state, slots)}
     faults = _faults(slots, used)
@@ -169,15 +169,14 @@ def _likely_cause(model, state, faults):
         )
     segmenter = isinstance(model, DENSE_MODELS)
     bias = state.get("fc.0.bias" if segmenter else "fc.bias")
-    argument = "num_classes" if segmenter else "classes"
-    resizable = hasattr(model, argument)  # a boundary detector is not
+    resizable = {"segmentation", "classification"} & {*model.tasks}
     if resizable and faults.keys() <= _CLASSES and bias is not None:
-        ours, theirs = getattr(model, argument), len(bias)
-        head = f", then take `model.with_head(classes={ours})`; or load into "
+        ours, theirs = model.num_classes, len(bias)
+        head = f", then take `model.with_head(num_classes={ours})`; or load "
         return (
             f"The file has {theirs} classes and the model {ours}: build it "
-            f"with {argument}={theirs}"
-            + ("." if segmenter else f"{head}`model.backbone`.")
+            f"with num_classes={theirs}"
+            + ("." if segmenter else f"{head}into `model.backbone`.")
         )
     return (
         "Check the variant, the number of classes and, for a segmenter, "

@@ -183,20 +183,19 @@ def torch_slots(model: keras.Model) -> dict[str, Slot]:
         parts = [(model.backbone, ""), (model.fc, "fc")]
     elif isinstance(model, DENSE_MODELS):
         parts = [
-            (model.base, "base"),
+            (model.backbone, "base"),
             (model.dla_up, "dla_up"),
             (model.fc, "fc.0"),
             (model.up, "up"),
         ]
-        if getattr(model, "boundary_head", False):  # not the authors'
+        if isinstance(model, DLASegmenter) and model.boundary_head:
             parts += [
                 (model.boundary_fc, "boundary_fc.0"),
                 (model.boundary_up, "boundary_up"),
             ]
     else:
         raise ValueError(
-            "Expected a model of dla_keras. Received: "
-            f"{type(model).__name__} {getattr(model, 'name', '')!r}."
+            f"Expected a model of dla_keras. Received: {type(model).__name__}."
         )
     return {
         name: slot
@@ -221,7 +220,7 @@ def torch_state(model: keras.Model) -> dict[str, np.ndarray]:
 
     Example:
 
-    >>> state = torch_state(dla_keras.DLA34(classes=10))
+    >>> state = torch_state(dla_keras.DLA34(num_classes=10))
     >>> state["fc.weight"].shape
     (10, 512, 1, 1)
     """

@@ -79,7 +79,7 @@ def test_weights_are_shared(upsampling):
     assert order(flat.trainable_weights) == order(model.trainable_weights)
     before = numbers(model(picture()))
     flat.get_layer("level2_tree1_conv1_conv").kernel.assign_add(
-        keras.ops.ones(model.base.level2.tree1.conv1.conv.kernel.shape)
+        keras.ops.ones(model.backbone.level2.tree1.conv1.conv.kernel.shape)
     )
     after = numbers(model(picture()))
     assert not np.allclose(before, after)

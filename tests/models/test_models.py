@@ -144,7 +144,7 @@ def test_segmenters_for_phones_cost_less_and_less():
     "variant", ["dla34", "dla46_c", "dla46x_c", "dla60_res2next"]
 )
 def test_every_weight_of_a_classifier_learns(variant):
-    model = dla_keras.DLA(variant, classes=3, classifier_activation=None)
+    model = dla_keras.DLA(variant, num_classes=3, classifier_activation=None)
     images = random_pictures(2, 64, 64)
     targets = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
     assert not idle_weights(model, images, targets)
@@ -162,7 +162,7 @@ SETTINGS = {
     },
     dla_keras.DLAClassifier: {
         "variant": "dla46_c",
-        "classes": 2,
+        "num_classes": 2,
         "include_top": True,
         "pooling": "max",
         "classifier_activation": None,
@@ -224,6 +224,51 @@ def test_saved_model_is_the_same(kind, tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("make", "tasks", "names", "palette"),
+    [
+        (
+            lambda: dla_keras.DLASegmenter("dla46_c", 1, class_names=("a",)),
+            ("segmentation",),
+            ("a",),
+            None,
+        ),
+        (
+            lambda: dla_keras.DLASegmenter(
+                "dla46_c", 1, boundary_head=True, palette=((1, 2, 3),)
+            ),
+            ("segmentation", "boundary"),
+            None,
+            ((1, 2, 3),),
+        ),
+        (
+            lambda: dla_keras.DLABoundaryDetector("dla46_c"),
+            ("boundary",),
+            None,
+            None,
+        ),
+        (lambda: dla_keras.DLA46C(), ("classification",), None, None),
+        (lambda: dla_keras.DLA46C(include_top=False), (), None, None),
+    ],
+)
+def test_models_say_what_they_are(make, tasks, names, palette):
+    model = make()
+    assert (model.tasks, model.class_names, model.palette) == (
+        tasks,
+        names,
+        palette,
+    )
+
+
+def test_classes_of_keras_applications_and_of_earlier_files():
+    model = dla_keras.DLA46C(classes=3)
+    assert model.num_classes == 3
+    config = model.get_config()
+    config["classes"] = config.pop("num_classes")
+    assert dla_keras.DLAClassifier.from_config(config).num_classes == 3
+    assert "classes" in config  # the caller's stays as it was
+
+
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_precision_reaches_every_layer(policy):
     model = dla_keras.DLASegmenter("dla46_c", 2, dtype=policy)
@@ -250,7 +295,7 @@ def test_remat_trains_alike(kind):
             model = dla_keras.DLASegmenter("dla46_c", 3, **settings)
         else:
             model = dla_keras.DLA46C(
-                classes=3, classifier_activation=None, **settings
+                num_classes=3, classifier_activation=None, **settings
             )
         images = random_pictures(4, 64, 64)
         assert not idle_weights(model, images, predict(model, images) * 0 + 1)
@@ -266,7 +311,7 @@ def test_remat_trains_alike(kind):
 
 def test_remat_leaves_frozen_weights_alone():
     # Read in half precision, they must not come back rounded.
-    model = dla_keras.DLA46C(classes=3, remat=True, dtype="mixed_bfloat16")
+    model = dla_keras.DLA46C(num_classes=3, remat=True, dtype="mixed_bfloat16")
     model.backbone.trainable = False
     before = model.backbone.level3.get_weights()
     model(random_pictures(2, 64, 64), training=True)
@@ -277,8 +322,10 @@ def test_remat_leaves_frozen_weights_alone():
 
 
 def test_drop_path_and_dropout_act_in_training_only():
-    model = dla_keras.DLA46C(classes=3, drop_path_rate=0.9, dropout_rate=0.5)
-    plain = dla_keras.DLA46C(classes=3)
+    model = dla_keras.DLA46C(
+        num_classes=3, drop_path_rate=0.9, dropout_rate=0.5
+    )
+    plain = dla_keras.DLA46C(num_classes=3)
     plain.set_weights(model.get_weights())
     images = random_pictures(2)
     np.testing.assert_array_equal(
@@ -303,7 +350,7 @@ def test_classifier_without_top():
 def test_another_head_keeps_the_backbone():
     model = dla_keras.DLA46C()
     randomize_statistics(model)
-    changed = model.with_head(classes=5, dropout_rate=0.1)
+    changed = model.with_head(num_classes=5, dropout_rate=0.1)
     images = random_pictures()
     np.testing.assert_array_equal(
         predict(model.backbone, images)["P5"],

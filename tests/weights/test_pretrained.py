@@ -25,7 +25,7 @@ safetensors = pytest.importorskip("safetensors.numpy")
 
 
 def test_own_files(tmp_path):
-    model = dla_keras.DLA46C(classes=7)
+    model = dla_keras.DLA46C(num_classes=7)
     state = states.random_state(model)
     weights.load_torch_state(model, state)
     model.save(tmp_path / "model.keras")
@@ -33,7 +33,7 @@ def test_own_files(tmp_path):
 
     segmenter = dla_keras.DLASegmenter("dla46_c", 3)
     weights.load_pretrained(segmenter, str(tmp_path / "model.keras"))
-    base = weights.torch_state(segmenter.base)
+    base = weights.torch_state(segmenter.backbone)
     states.assert_equal(base, {name: state[name] for name in base})
     for variable in model.variables:
         variable.assign(variable * 0)
@@ -174,7 +174,7 @@ def test_a_preset_from_the_hub(site, tmp_path, monkeypatch):
     model = dla_keras.DLA46C(weights="imagenet")
     states.assert_equal(weights.torch_state(model), state)
 
-    other = dla_keras.DLA46C(classes=10)
+    other = dla_keras.DLA46C(num_classes=10)
     with states.refused(
         other, "dla46_c_imagenet", "1000 classes and the model 10"
     ):

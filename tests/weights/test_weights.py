@@ -18,7 +18,7 @@ safetensors = pytest.importorskip("safetensors.numpy")
 
 MODELS = {
     "backbone": lambda: dla_keras.DLABackbone("dla46x_c"),
-    "classifier": lambda: dla_keras.DLA46XC(classes=7),
+    "classifier": lambda: dla_keras.DLA46XC(num_classes=7),
     "headless": lambda: dla_keras.DLA46C(include_top=False, pooling="avg"),
     "bilinear": lambda: dla_keras.DLASegmenter("dla46_c", 3),
     "learned": lambda: dla_keras.DLASegmenter(
@@ -77,7 +77,7 @@ def test_timm_loads_what_is_written(tmp_path):
     for variant in ("dla34", "dla46x_c", "dla60_res2next"):
         model = dla_keras.DLA(
             variant,
-            classes=9,
+            num_classes=9,
             classifier_activation=None,
             mean=(0, 0, 0),  # the picture is normalised already
             std=(1 / 255,) * 3,
@@ -230,8 +230,9 @@ def test_wrong_files_are_refused(tmp_path):
     safetensors.save_file(states.official_state("dla46_c", classes=21), path)
     with states.refused(
         states.small(),
-        "The file has 21 classes and the model 1000: build it with classes=21",
-        "`model.with_head(classes=1000)`",
+        "The file has 21 classes and the model 1000: build it with "
+        "num_classes=21",
+        "`model.with_head(num_classes=1000)`",
         "shape of fc.bias: expected (1000,), received (21,)",
     ):
         load()

@@ -242,7 +242,7 @@ def _for_files(model, size):
         }
     )
     copy.set_weights(model.get_weights())
-    kernel = copy.base.base_layer.conv.kernel
+    kernel = copy.backbone.base_layer.conv.kernel
     kernel.assign(kernel.numpy() * factor[:, None])
     return copy
 
