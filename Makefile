@@ -10,7 +10,7 @@ BACKEND ?= jax
 EVERY_BACKEND := layers weights models/test_golden.py models/test_models.py \
   models/test_flattening.py
 
-.PHONY: demo web test slow backends test-web lint clean
+.PHONY: demo web docs test slow backends test-web lint clean
 
 $(BIN)/.installed: setup.py constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -42,6 +42,10 @@ web: $(BIN)/.installed
 	$(BIN)/python web_demo/make_models.py --run-dir $(DEMO)
 	cd web_demo && npm ci --no-audit --no-fund && node serve.mjs
 
+# The site, into site/; a dead link is an error.
+docs: $(BIN)/.installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 test: $(BIN)/.installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
@@ -61,4 +65,4 @@ lint: $(BIN)/.installed
 	$(BIN)/ruff format --check .
 
 clean:
-	rm -rf .venv build dist *.egg-info
+	rm -rf .venv build dist site *.egg-info

@@ -31,6 +31,7 @@ EXTRAS = {
         "tensorflow-model-optimization>=0.8",
     ],
     "weights": ["safetensors", "huggingface_hub", "h5py"],
+    "docs": ["mkdocs>=1.6", "mkdocs-material", "mkdocstrings[python]"],
     # JAX, since the models' tests run on it too.
     "test": ["pytest", "pytest-xdist", "ruff", "jax"],
 }

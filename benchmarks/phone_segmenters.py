@@ -11,10 +11,12 @@ by turn. "dla34up" is the paper's, which the others are measured against.
 """
 
 import argparse
+import csv
 import functools
 import itertools
 import json
 import pathlib
+import shlex
 import statistics
 import sys
 import time
@@ -25,6 +27,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from dla_keras import provenance
 from dla_keras.commands.shared import parse_size
 from dla_keras.commands.shared import run_command
 from dla_keras.data.segmentation import open_split
@@ -72,7 +75,7 @@ def parse_arguments(argv):
     add("--rounds", type=int, default=5)
     add("--runs", type=int, default=10, help="of each file in a round")
     add("--tuned-for", choices=TARGETS, default="x86")
-    add("--csv", help="a file for the table")
+    add("--csv", help="file for the table, as benchmarks/results/ has it")
     add("--picture", help="a .png of mIoU over latency")
     return parser.parse_args(argv)
 
@@ -230,6 +233,19 @@ def draw(costs, scores, scales, path) -> None:
     plt.close(figure)
 
 
+def write_csv(path, header, rows) -> None:
+    """Write the table with what the docs say of its origin."""
+    source = {
+        "command": shlex.join(["python", *sys.argv]),
+        "machine": provenance.machine(),
+        "date": provenance.local_time()[:10],
+    }
+    with atomic_path(path) as temporary, open(temporary, "w") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow((*header, *source))
+        writer.writerows((*row, *source.values()) for row in rows)
+
+
 def compare(args) -> None:
     for scale in args.scales:
         scaled_size(args, scale)
@@ -239,9 +255,7 @@ def compare(args) -> None:
     print(f"{args.size}, {args.threads} threads, tuned for {args.tuned_for}")
     print(text_table(header, rows))
     if args.csv:
-        lines = [",".join(row) for row in (header, *rows)]
-        with atomic_path(args.csv) as temporary:
-            temporary.write_text("\n".join(lines) + "\n")
+        write_csv(args.csv, header, rows)
     if args.picture and scores:
         draw(costs, scores, args.scales, args.picture)
 

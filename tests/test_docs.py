@@ -1,0 +1,105 @@
+"""The docs: tables come from CSV files, and what pages show works."""
+
+import pathlib
+import re
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+
+
+@pytest.fixture
+def tables(monkeypatch):
+    monkeypatch.syspath_prepend(DOCS)
+    import tables
+
+    return tables
+
+
+def test_every_table_says_how_it_was_made(tables):
+    for name in tables.names():
+        for row in tables.rows_of(name):
+            missing = [key for key in tables.SOURCE if not row[key]]
+            assert not missing, f"{name}: {row}"
+
+
+def test_every_table_is_on_a_page(tables):
+    asked = {
+        match[1].split(";")[0].strip()
+        for page in PAGES
+        for match in tables.REQUEST.finditer(page.read_text())
+    }
+    helpers = {"camvid_precisions"}  # is shown as `camvid_files`
+    assert asked | helpers == set(tables.names())
+
+
+def test_readme_has_the_numbers_of_the_files(tables):
+    assert tables.renewed_readme() == tables.README.read_text(), (
+        "README.md's tables are out of date: run python docs/tables.py."
+    )
+
+
+def test_a_table_of_some_columns(tables, monkeypatch):
+    row = {"net": "a", "IoU": "0.5", "MB": "", "machine": "M", "date": "D"}
+    rows = [row | {"command": "run"}, row | {"net": "b", "command": "other"}]
+    monkeypatch.setattr(tables, "names", lambda: ["x"])
+    monkeypatch.setattr(tables, "rows_of", lambda name: rows)
+    page = tables.on_page_markdown("<!-- table: x; net; IoU -->\nend")
+    assert page.splitlines() == [
+        "| net | IoU |",
+        "| --- | ---: |",
+        "| a | 0.5 |",
+        "| b | 0.5 |",
+        "",
+        "<small>a: `run`; M, D.</small>",
+        "",
+        "<small>b: `other`; M, D.</small>",
+        "",
+        "end",
+    ]
+    assert "small" not in tables.render("x; no source")
+    with pytest.raises(ValueError, match="Received: Mb"):
+        tables.render("x; Mb")
+
+
+def test_an_unknown_table_is_named(tables):
+    with pytest.raises(ValueError, match="Received: nothing"):
+        tables.render("nothing")
+
+
+def test_aims_are_computed_from_the_measurements(tables):
+    aims = {row["what we aim at"]: row for row in tables.rows_of("edge_aims")}
+    ms = {
+        row["contender"]: float(row["median_ms"])
+        for row in tables.read("edge_peers.csv")
+    }
+    int8 = aims["int8 / float32"]
+    assert float(int8["figure"]) == round(ms["int8"] / ms["float32"], 2)
+    assert (int8["aim"], int8[""]) == ("at most 0.26", "met")
+    assert aims["float32 / the best of PyTorch and ONNX Runtime"][""] == (
+        "not met"
+    )
+
+
+def test_examples_of_docstrings_are_marked(monkeypatch):
+    griffe = pytest.importorskip("griffe")
+    monkeypatch.syspath_prepend(DOCS)
+    import docstrings
+
+    text = "Return x.\n\nExample:\n\n>>> x()\n1\n\nNote:\n    Keep."
+    thing = griffe.Function("x", docstring=griffe.Docstring(text))
+    docstrings.Examples().on_object(obj=thing)
+    assert thing.docstring.value == (
+        "Return x.\n\nExamples:\n    >>> x()\n    1\n\nNote:\n    Keep."
+    )
+
+
+def test_links_of_pages_outside_the_site_lead_somewhere():
+    """`make docs` checks those of the site."""
+    for name in ("README", "CONTRIBUTING", "web_demo/README"):
+        page = ROOT / f"{name}.md"
+        for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
+            if not target.startswith("http"):
+                assert (page.parent / target).exists(), f"{name}: {target}"
