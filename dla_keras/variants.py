@@ -3,8 +3,9 @@
 Feeds `models/` (what to build) and `weights/` (what to expect in a file).
 """
 
-import difflib
 from dataclasses import dataclass
+
+from dla_keras.choices import choose
 
 
 @dataclass(frozen=True)
@@ -55,27 +56,21 @@ VARIANTS = {
 
 
 def find_variant(name: str) -> Variant:
-    """The row of `VARIANTS` called `name`.
+    """Return the row of `VARIANTS` called `name`.
 
     Args:
-        name: for instance `"dla34"`.
+        name: Name of a network, for instance `"dla34"`.
 
     Raises:
-        ValueError: for an unknown name; the message proposes near matches.
+        ValueError: If there is no such network; the message proposes near
+            matches.
 
     Example:
 
     >>> find_variant("dla34").depths
     (1, 2, 2, 1)
     """
-    if name in VARIANTS:
-        return VARIANTS[name]
-    near = difflib.get_close_matches(str(name), VARIANTS, n=3, cutoff=0.5)
-    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-    raise ValueError(
-        f"Unknown variant: expected one of {', '.join(VARIANTS)}. "
-        f"Received: {name!r}.{hint}"
-    )
+    return choose("variant", name, VARIANTS)
 
 
 # Segmenters for phones: rows of arguments for `DLASegmenter`, each about twice

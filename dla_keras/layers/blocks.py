@@ -1,4 +1,4 @@
-"""The convolution blocks that an aggregation tree is built of."""
+"""The convolution blocks that an aggregation tree is built from."""
 
 from keras import layers
 from keras import ops
@@ -10,11 +10,11 @@ from dla_keras.layers.pooling import DilatedPooling
 
 
 class _Block(Composite):
-    """What the blocks share: a residual branch beside a shortcut.
+    """Base of the blocks: a residual branch beside a shortcut.
 
-    A tree passes the shortcut in, since it may be a projection that two
-    blocks of different width need (section 4 of the paper). A block says in
-    `make_branch` what its branch is made of, and in `branch` what it computes.
+    The tree passes the shortcut in, since it may be a projection where the
+    width changes (section 4 of the paper). A block makes the layers of its
+    branch in `make_branch` and calls them in `branch`.
     """
 
     def __init__(
@@ -37,8 +37,8 @@ class _Block(Composite):
         self.atrous = atrous
         self.drop_path_rate = drop_path_rate
 
-        # The 3x3 convolution that strides, and those behind it, which look
-        # wider instead where it does not.
+        # Options of the 3x3 convolution that strides, and of those behind it.
+        # An atrous block dilates the latter instead of striding.
         self.make_branch(
             {
                 "strides": 1 if atrous else strides,
@@ -103,20 +103,21 @@ class BasicBlock(_Block):
     """Two 3x3 convolutions beside a shortcut (He et al., arXiv:1512.03385).
 
     Args:
-        filters: output channels.
-        strides: of the first convolution. Defaults to `1`.
-        groups: must be `1`; here so that blocks can stand for each other.
-        base_width: must be `64`, likewise.
-        dilation_rate: of both convolutions. Defaults to `1`.
-        atrous: whether to keep the picture's size: the second convolution
-            looks `strides` times wider instead. Defaults to `False`.
-        drop_path_rate: how often, in training, a picture takes the shortcut
-            alone. Defaults to `0.0`.
+        filters: Output channels.
+        strides: Stride of the first convolution. Defaults to `1`.
+        groups: Must be `1`. It exists so that all blocks take the same
+            arguments.
+        base_width: Must be `64`, for the same reason.
+        dilation_rate: Dilation of both convolutions. Defaults to `1`.
+        atrous: Whether to keep the image's size: the second convolution is
+            dilated `strides` times more instead. Defaults to `False`.
+        drop_path_rate: Probability in training that an image takes the
+            shortcut alone. Defaults to `0.0`.
 
     Call arguments:
         inputs: `(batch, height, width, channels)`.
-        shortcut: what is added, of the output's shape. Defaults to `inputs`,
-            which then must have `filters` channels and `strides` be `1`.
+        shortcut: Tensor of the output's shape, added to the branch. Defaults
+            to `inputs`, which needs `filters` channels and `strides=1`.
 
     Output shape:
         `(batch, ceil(height / strides), ceil(width / strides), filters)`
@@ -148,24 +149,24 @@ class BasicBlock(_Block):
 class Bottleneck(_Block):
     """1x1, 3x3 and 1x1 convolutions beside a shortcut.
 
-    The inner width is half the output's; grouped, it is ResNeXt's block (Xie
-    et al., arXiv:1611.05431).
+    The inner width is half of the output's. With groups it is ResNeXt's block
+    (Xie et al., arXiv:1611.05431).
 
     Args:
-        filters: output channels.
-        strides: of the 3x3 convolution. Defaults to `1`.
-        groups: of the 3x3 convolution. Defaults to `1`.
-        base_width: inner channels per group and 64 output channels, before
+        filters: Output channels.
+        strides: Stride of the 3x3 convolution. Defaults to `1`.
+        groups: Groups of the 3x3 convolution. Defaults to `1`.
+        base_width: Inner channels per group and 64 output channels, before
             halving. Defaults to `64`.
-        dilation_rate: of the 3x3 convolution. Defaults to `1`.
-        atrous: whether to keep the picture's size. Defaults to `False`.
-        drop_path_rate: how often, in training, a picture takes the shortcut
-            alone. Defaults to `0.0`.
+        dilation_rate: Dilation of the 3x3 convolution. Defaults to `1`.
+        atrous: Whether to keep the image's size. Defaults to `False`.
+        drop_path_rate: Probability in training that an image takes the
+            shortcut alone. Defaults to `0.0`.
 
     Call arguments:
         inputs: `(batch, height, width, channels)`.
-        shortcut: what is added, of the output's shape. Defaults to `inputs`,
-            which then must have `filters` channels and `strides` be `1`.
+        shortcut: Tensor of the output's shape, added to the branch. Defaults
+            to `inputs`, which needs `filters` channels and `strides=1`.
 
     Output shape:
         `(batch, ceil(height / strides), ceil(width / strides), filters)`
@@ -195,25 +196,26 @@ class Bottleneck(_Block):
 class Bottle2neck(_Block):
     """Res2Net's block: a bottleneck of several scales (arXiv:1904.01169).
 
-    The 1x1 convolution's output is split in four. Three parts go through a
-    3x3 convolution each, which (but in a block that strides) also sees what
-    the one before made; the last part is passed on, pooled where it strides.
+    The output of the first 1x1 convolution is split into four parts. Three of
+    them go through a 3x3 convolution each. Where the block does not stride, a
+    part is added to the previous part's output first. The last part is passed
+    on, pooled where the block strides.
 
     Args:
-        filters: output channels.
-        strides: of the 3x3 convolutions. Defaults to `1`.
-        groups: of the 3x3 convolutions. Defaults to `1`.
-        base_width: channels of a part, per group and 64 output channels,
+        filters: Output channels.
+        strides: Stride of the 3x3 convolutions. Defaults to `1`.
+        groups: Groups of the 3x3 convolutions. Defaults to `1`.
+        base_width: Channels of a part, per group and 64 output channels,
             before halving. Defaults to `64`.
-        dilation_rate: of the 3x3 convolutions. Defaults to `1`.
-        atrous: whether to keep the picture's size. Defaults to `False`.
-        drop_path_rate: how often, in training, a picture takes the shortcut
-            alone. Defaults to `0.0`.
+        dilation_rate: Dilation of the 3x3 convolutions. Defaults to `1`.
+        atrous: Whether to keep the image's size. Defaults to `False`.
+        drop_path_rate: Probability in training that an image takes the
+            shortcut alone. Defaults to `0.0`.
 
     Call arguments:
         inputs: `(batch, height, width, channels)`.
-        shortcut: what is added, of the output's shape. Defaults to `inputs`,
-            which then must have `filters` channels and `strides` be `1`.
+        shortcut: Tensor of the output's shape, added to the branch. Defaults
+            to `inputs`, which needs `filters` channels and `strides=1`.
 
     Output shape:
         `(batch, ceil(height / strides), ceil(width / strides), filters)`
@@ -239,7 +241,7 @@ class Bottle2neck(_Block):
             )
             for i in range(self.SCALE - 1)
         ]
-        # A block that strides begins a level: its parts do not meet.
+        # A block that strides begins a level: its parts are not added up.
         self.sums = None
         self.pad = self.pool = None
         if self.strides == 1:
@@ -252,7 +254,8 @@ class Bottle2neck(_Block):
                 "average", 3, self.dilation_rate, **self.part("pool")
             )
         else:
-            # Padded apart, since PyTorch counts the padding.
+            # Padding is a layer of its own, since PyTorch counts the padding
+            # in the average and Keras does not.
             self.pad = layers.ZeroPadding2D(1, **self.part("pad"))
             self.pool = layers.AveragePooling2D(
                 3, self.strides, **self.part("pool")
@@ -291,7 +294,7 @@ class Split(layers.Layer):
     """Splits the channels into equal parts.
 
     Args:
-        parts: a divisor of the number of channels.
+        parts: Number of parts, a divisor of the number of channels.
 
     Input shape:
         `(batch, height, width, channels)`
@@ -329,17 +332,3 @@ BLOCKS = {
     "bottleneck": Bottleneck,
     "bottle2neck": Bottle2neck,
 }
-
-
-def find_block(name):
-    """The block class called `name`.
-
-    Raises:
-        ValueError: for a name that `BLOCKS` does not hold.
-    """
-    if name not in BLOCKS:
-        raise ValueError(
-            f"Unknown block: expected one of {', '.join(BLOCKS)}. "
-            f"Received: {name!r}."
-        )
-    return BLOCKS[name]

@@ -9,16 +9,16 @@ import keras
 from keras import layers
 from keras import ops
 
-# A context variable, so that other threads go on with whole layers.
+# A context variable, so that other threads are not affected.
 _OPEN = contextvars.ContextVar("open_composites", default=False)
 
 
 @contextlib.contextmanager
 def open_composites():
-    """While it lasts, calling a composite calls its parts one by one.
+    """Make composites call their parts one by one inside the block.
 
-    A symbolic input then leaves a graph of the parts behind, not of the
-    wholes. `dla_keras.models.flattening` makes a model of it.
+    A symbolic input then leaves a graph of the parts instead of the
+    composites. `dla_keras.models.flattening` makes a model of it.
 
     Example:
 
@@ -37,23 +37,22 @@ def open_composites():
 
 
 class Composite(layers.Layer):
-    """A layer whose `call` is written with Keras' own layers only.
+    """A layer whose `call` uses Keras' own layers only, no bare operations.
 
-    No bare operations in `call`: a model of composites can then be taken
-    apart into the plain Keras layers it is made of, which is what
-    quantisation-aware training works on. The parts are named after the whole,
-    so every name stays unique in a model.
+    A model of composites can therefore be taken apart into plain Keras layers,
+    which quantization-aware training needs. The parts are named after the
+    composite, so every name is unique in a model.
     """
 
     def __call__(self, *args, **kwargs):
         if not _OPEN.get():
             return super().__call__(*args, **kwargs)
         if not self.built:
-            super().__call__(*args, **kwargs)  # makes what is to be opened
+            super().__call__(*args, **kwargs)  # makes the parts
         return self.call(*args, **kwargs)
 
     def part(self, suffix, **overrides):
-        """Arguments every part takes from the whole: name and precision."""
+        """Return the arguments that a part takes over: name and precision."""
         return {
             "name": f"{self.name}_{suffix}",
             "dtype": self.dtype_policy,
@@ -62,23 +61,24 @@ class Composite(layers.Layer):
 
 
 def recompute(layer, function, *inputs):
-    """`function(*inputs)`, keeping for the gradient only what goes in.
+    """Call a function and keep only its inputs for the gradient.
 
-    `keras.remat` with what a layer with state needs: batch norm's running
-    statistics move once, though the function runs twice, and random layers
+    The values in between are computed again when the gradient needs them.
+    This is `keras.remat` for layers with state: batch norm's running
+    statistics move once although the function runs twice, and random layers
     draw the same numbers both times.
 
     Args:
-        layer: holds all the variables that `function` uses.
-        function: tensors in, a tensor out.
-        *inputs: tensors.
+        layer: Layer that holds all variables `function` uses.
+        function: Function of `inputs` that returns a tensor.
+        *inputs: Tensors.
 
     Returns:
-        What `function` returns.
+        `function(*inputs)`.
     """
     weights = layer.trainable_variables
     states = layer.non_trainable_variables
-    # Copies: on some backends a value is the variable itself, which changes.
+    # Copies, since on some backends a value is the variable, which changes.
     before = [ops.copy(state.value) for state in states]
 
     moved = []  # those that `function` assigns to, not frozen weights

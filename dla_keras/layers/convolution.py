@@ -1,7 +1,7 @@
-"""ConvBN: the sole owner of padding, epsilon, momentum and initial kernels.
+"""Convolution with batch norm: padding, epsilon, momentum, initial kernels.
 
-`SeparableConvBN` is its cheap stand-in where both ends have many channels;
-`pixel_normalization` stands before the first of them.
+`SeparableConvBN` is the cheap alternative where input and output have many
+channels; `pixel_normalization` stands before a model's first convolution.
 """
 
 from keras import initializers
@@ -15,7 +15,7 @@ BATCH_NORM_MOMENTUM = 0.9  # Keras' sense; PyTorch writes it as 0.1.
 
 
 def _he_normal():
-    """The authors' start: He normal over the fan out."""
+    """Return the authors' initializer: He normal over the fan out."""
     return initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
 
 
@@ -27,19 +27,20 @@ def _batch_norm(**kwargs):
 
 @register_keras_serializable(package="dla_keras")
 class ConvBN(Composite):
-    """Convolution without bias, batch normalisation and, by default, a ReLU.
+    """Convolution without bias, batch normalization and, by default, a ReLU.
 
     A strided convolution pads `dilation_rate * (kernel_size - 1) / 2` pixels
-    on every side, as PyTorch does. TensorFlow's `same` would pad an even
-    picture at the bottom right only and shift each level by half a pixel
-    against the reference weights.
+    on every side, as PyTorch does. TensorFlow's `same` would pad an image of
+    even size at the bottom right only, and shift each level by half a pixel
+    against the authors' weights.
 
     Args:
-        filters: output channels.
-        kernel_size: an odd number of pixels. Defaults to `3`.
-        strides: Defaults to `1`.
-        groups: Defaults to `1`.
-        dilation_rate: Defaults to `1`.
+        filters: Output channels.
+        kernel_size: Height and width of the kernel, an odd number. Defaults to
+            `3`.
+        strides: Stride along both axes. Defaults to `1`.
+        groups: Number of groups. Defaults to `1`.
+        dilation_rate: Dilation along both axes. Defaults to `1`.
         activation: `"relu"`, or `None` for a linear output. Defaults to
             `"relu"`.
 
@@ -83,8 +84,8 @@ class ConvBN(Composite):
         self.dilation_rate = dilation_rate
         self.activation = activation
 
-        # At stride 1, `same` is the same padding on every side, and one
-        # operation less than padding apart.
+        # At stride 1, `same` pads equally on every side and saves the
+        # operation of a padding layer.
         self.pad = None
         if strides > 1 and kernel_size > 1:
             self.pad = layers.ZeroPadding2D(
@@ -137,14 +138,14 @@ class ConvBN(Composite):
 
 @register_keras_serializable(package="dla_keras")
 class SeparableConvBN(Composite):
-    """A depthwise convolution, then a 1x1 one, each normalised, with a ReLU.
+    """A depthwise, then a 1x1 convolution, each with batch norm and a ReLU.
 
-    What MobileNets are made of (arXiv:1704.04861, section 3.1): for 3x3
-    pixels and many channels, a ninth of a `ConvBN`'s cost.
+    MobileNets are made of it (arXiv:1704.04861, section 3.1). With a 3x3
+    kernel and many channels it costs a ninth of a `ConvBN`.
 
     Args:
-        filters: output channels.
-        kernel_size: of the depthwise convolution, an odd number of pixels.
+        filters: Output channels.
+        kernel_size: Height and width of the depthwise kernel, an odd number.
             Defaults to `3`.
 
     Input shape:
@@ -194,12 +195,12 @@ class SeparableConvBN(Composite):
 
 
 def pixel_normalization(mean, std, **kwargs):
-    """A layer that turns pixels of 0 to 255 into normalised ones.
+    """Return the layer that normalizes pixels of 0 to 255.
 
     Args:
         mean: RGB mean for pixels scaled to 0..1.
-        std: RGB standard deviation, likewise.
-        **kwargs: of `keras.layers.Rescaling`, for instance `dtype`.
+        std: RGB standard deviation for pixels scaled to 0..1.
+        **kwargs: Arguments of `keras.layers.Rescaling`, for instance `dtype`.
 
     Example:
 

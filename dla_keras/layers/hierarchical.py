@@ -1,13 +1,14 @@
 """Hierarchical deep aggregation: section 3.2 of the paper (arXiv:1707.06484).
 
-`Root` joins, `Tree` aggregates blocks; trees make the backbone. The other way
-to aggregate, iterative, is in `iterative.py`.
+A `Tree` aggregates blocks and joins them with a `Root`; the backbone is made
+of trees. `iterative.py` has the other way to aggregate.
 """
 
 from keras import layers
 from keras.saving import register_keras_serializable
 
-from dla_keras.layers.blocks import find_block
+from dla_keras.choices import choose
+from dla_keras.layers.blocks import BLOCKS
 from dla_keras.layers.composite import Composite
 from dla_keras.layers.composite import recompute
 from dla_keras.layers.convolution import ConvBN
@@ -19,8 +20,8 @@ class Root(Composite):
     """Aggregation node: joins features with a 1x1 convolution (section 3.3).
 
     Args:
-        filters: output channels.
-        residual: whether the first input is added to the output before the
+        filters: Output channels.
+        residual: Whether the first input is added to the output before the
             ReLU. Defaults to `False`.
 
     Input shape:
@@ -70,36 +71,37 @@ class Root(Composite):
 class Tree(Composite):
     """Hierarchical deep aggregation of blocks (section 3.2, figure 2f).
 
-    A tree of depth 1 is two blocks and the root that joins them. A deeper one
-    is two trees of depth - 1, in which the second one's last root also sees
-    what the first made. So features meet after one, two, four ... blocks, and
-    every block is a few roots away from the output.
+    A tree of depth 1 is two blocks and the root that joins them. A deeper tree
+    is two trees of `depth - 1`; the last root of the second one also takes the
+    first one's output. So features are joined after one, two, four ... blocks,
+    and every block is only a few roots away from the output.
 
     Args:
-        filters: output channels.
-        depth: the tree holds `2**depth` blocks. Defaults to `1`.
+        filters: Output channels.
+        depth: Depth of the tree, which holds `2**depth` blocks. Defaults to
+            `1`.
         block: `"basic"`, `"bottleneck"` or `"bottle2neck"`. Defaults to
             `"basic"`.
-        strides: of the tree as a whole. Defaults to `1`.
-        level_root: whether the last root also sees the tree's input, pooled
+        strides: Stride of the tree as a whole. Defaults to `1`.
+        level_root: Whether the last root also takes the tree's input, pooled
             to the output's size. Defaults to `False`.
-        residual_root: whether roots add their first input. Defaults to
+        residual_root: Whether roots add their first input. Defaults to
             `False`.
-        groups: of the blocks' convolutions. Defaults to `1`.
-        base_width: of the blocks. Defaults to `64`.
-        dilation_rate: of the blocks. Defaults to `1`.
-        atrous: whether to keep the picture's size: what follows the first
-            convolution that would stride looks `strides` times wider instead,
-            so that every `strides`-th output is the same. Defaults to
-            `False`.
-        drop_path_rate: of the blocks, in training. Defaults to `0.0`.
-        remat: whether training keeps the input of every two blocks and their
-            root only, and computes what is inside again for the gradient:
-            less memory for one more forward pass. Defaults to `False`.
+        groups: Groups of the blocks' 3x3 convolutions. Defaults to `1`.
+        base_width: Base width of the blocks. Defaults to `64`.
+        dilation_rate: Dilation of the blocks. Defaults to `1`.
+        atrous: Whether to keep the image's size: the convolutions behind the
+            one that would stride are dilated `strides` times more instead, so
+            that every `strides`-th output is the same. Defaults to `False`.
+        drop_path_rate: Probability in training that an image takes the
+            shortcut alone, for each block. Defaults to `0.0`.
+        remat: Whether training keeps only the input of every two blocks and
+            their root, and computes the rest again for the gradient: less
+            memory for one more forward pass. Defaults to `False`.
 
     Call arguments:
         x: `(batch, height, width, channels)`.
-        children: a tuple of features of the output's size that the last root
+        children: Tuple of features of the output's size that the last root
             joins too. Defaults to `()`.
 
     Output shape:
@@ -173,7 +175,8 @@ class Tree(Composite):
             **self.part(suffix),
         }
         if self.depth == 1:
-            return find_block(self.block)(self.filters, **options)
+            make_block = choose("block", self.block, BLOCKS)
+            return make_block(self.filters, **options)
         return Tree(
             self.filters,
             self.depth - 1,
@@ -198,8 +201,8 @@ class Tree(Composite):
             return
         self.tree2.build(output)
         self.root.build([output, output, *children])
-        # Only the blocks of a tree of depth 1 use a shortcut. (The authors'
-        # code makes a projection in deeper trees too and never uses it.)
+        # Only the blocks of a tree of depth 1 use a shortcut. The authors'
+        # code makes a projection in deeper trees too and never uses it.
         if x_shape[-1] != self.filters:
             self.project = ConvBN(
                 self.filters, 1, activation=None, **self.part("project")

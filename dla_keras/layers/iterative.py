@@ -1,8 +1,8 @@
 """Iterative deep aggregation: section 3.1 of the paper (arXiv:1707.06484).
 
-`IDAUp` folds features into the finest, `DLAUp` brings a backbone's levels back
-to a fine resolution that way (section 4.2). The other way to aggregate,
-hierarchical, is in `hierarchical.py`.
+`IDAUp` folds features into the finest of them; `DLAUp` brings a backbone's
+levels back to a fine resolution that way (section 4.2). `hierarchical.py` has
+the other way to aggregate.
 """
 
 from keras import layers
@@ -26,14 +26,13 @@ class IDAUp(Composite):
     in one after the other, each time through a 3x3 node.
 
     Args:
-        filters: output channels, those of the first input.
-        factors: per input, output pixels per input pixel and side; the first
-            is `1`.
+        filters: Output channels, those of the first input.
+        factors: Upsampling factor of each input; the first is `1`.
         upsampling: `"bilinear"` or `"learned"`. Defaults to `"bilinear"`.
         node_type: `"conv"`, the paper's, or `"separable"`, depthwise and
             pointwise. Defaults to `"conv"`.
-        remat: whether training keeps the inputs of every node only and
-            computes it again for the gradient. Defaults to `False`.
+        remat: Whether training keeps only the inputs of every node and
+            computes the node again for the gradient. Defaults to `False`.
 
     Input shape:
         A list of `(batch, height / factor, width / factor, any channels)`.
@@ -70,8 +69,8 @@ class IDAUp(Composite):
         self.node_type = node_type
         self.remat = remat
 
-        # The reference numbers its parts by input, so position 0, which needs
-        # neither upsampling nor node, holds None.
+        # The authors' code numbers the parts by input. Input 0 needs neither
+        # upsampling nor node, so position 0 holds None.
         coarser = range(1, len(self.factors))
         make_up = choose("upsampling", upsampling, UPSAMPLINGS)
         make_node = choose("node_type", node_type, NODES)
@@ -136,13 +135,14 @@ class IDAUp(Composite):
 class DLAUp(Composite):
     """Iterative aggregations of all levels into the finest (section 4.2).
 
-    The first `IDAUp` joins the two coarsest levels; each further one takes
-    the next finer level in and brings everything coarser up to it.
+    The first `IDAUp` joins the two coarsest levels. Each further one adds the
+    next finer level and brings everything coarser up to it.
 
     Args:
         upsampling: `"bilinear"` or `"learned"`. Defaults to `"bilinear"`.
-        node_type: see `IDAUp`. Defaults to `"conv"`.
-        remat: see `IDAUp`. Defaults to `False`.
+        node_type: `"conv"` or `"separable"`. Defaults to `"conv"`.
+        remat: Whether training computes the nodes again for the gradient, to
+            save memory. Defaults to `False`.
 
     Input shape:
         A list of two or more levels, fine to coarse, each half the size of
@@ -169,8 +169,8 @@ class DLAUp(Composite):
 
     def build(self, input_shape):
         channels = [shape[-1] for shape in input_shape]
-        # A step leaves everything coarser at its own size, so that the next
-        # one upsamples by two throughout.
+        # A step brings everything coarser to its own size, so that the next
+        # one upsamples all of it by two.
         self.ida = [
             IDAUp(
                 channels[-i - 2],

@@ -1,8 +1,9 @@
-"""Pooling that keeps the picture's size, for backbones that dilate."""
+"""Pooling that keeps the image's size, for backbones that dilate."""
 
 from keras import layers
 from keras.saving import register_keras_serializable
 
+from dla_keras.choices import choose
 from dla_keras.layers.composite import Composite
 
 MERGES = {"max": layers.Maximum, "average": layers.Average}
@@ -13,15 +14,16 @@ class DilatedPooling(Composite):
     """Pools at every pixel, over pixels `dilation_rate` apart.
 
     Keras pools adjacent pixels only. This is strided pooling computed densely
-    (the "atrous" way of DeepLab, arXiv:1606.00915): every `strides`-th output
-    equals what the strided pooling gives. Beyond the border lies zero, which
-    for a maximum asks for inputs of at least zero, such as a ReLU's.
+    (DeepLab's "atrous" way, arXiv:1606.00915): every `strides`-th output equals
+    that of the strided pooling. The padding is zero, so a maximum needs inputs
+    of at least zero, such as a ReLU's.
 
     Args:
-        pool: `"max"` or `"average"` (which counts the padding, as PyTorch's).
-        pool_size: pixels per side; an even window starts at its pixel, an odd
-            one is centred on it. Defaults to `2`.
-        dilation_rate: distance between these pixels. Defaults to `1`.
+        pool: `"max"`, or `"average"`, which counts the padding as PyTorch does.
+        pool_size: Height and width of the window, in pixels it takes. An even
+            window starts at its pixel, an odd one is centered on it. Defaults
+            to `2`.
+        dilation_rate: Distance between these pixels. Defaults to `1`.
 
     Input shape:
         `(batch, height, width, channels)`
@@ -38,18 +40,14 @@ class DilatedPooling(Composite):
 
     def __init__(self, pool, pool_size=2, dilation_rate=1, **kwargs):
         super().__init__(**kwargs)
-        if pool not in MERGES:
-            raise ValueError(
-                f"`pool` must be one of {', '.join(MERGES)}. Received: "
-                f"{pool!r}."
-            )
+        make_merge = choose("pool", pool, MERGES)
         self.pool = pool
         self.pool_size = pool_size
         self.dilation_rate = dilation_rate
         reach = dilation_rate * (pool_size - 1)
         before = reach // 2 if pool_size % 2 else 0
         steps = range(0, reach + 1, dilation_rate)
-        # Rows, then columns: what a window holds is a product of both.
+        # Rows, then columns: a window is the product of both.
         self.pad, self.shift, self.merge = [], [], []
         for axis in ("rows", "columns"):
             on_axis = lambda pair, axis=axis: (
@@ -70,7 +68,7 @@ class DilatedPooling(Composite):
                     for step in steps
                 ]
             )
-            self.merge.append(MERGES[pool](**self.part(f"{axis}_{pool}")))
+            self.merge.append(make_merge(**self.part(f"{axis}_{pool}")))
 
     def build(self, input_shape):
         for merge in self.merge:

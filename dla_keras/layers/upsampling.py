@@ -10,13 +10,13 @@ from dla_keras.layers.composite import Composite
 
 
 def bilinear_kernel(factor: int) -> np.ndarray:
-    """Bilinear weights of a transposed convolution that upsamples.
+    """Return the bilinear kernel of a transposed convolution that upsamples.
 
-    What the authors' `fill_up_weights` computes: kernel `2 * factor`, stride
-    `factor`, padding `factor / 2`.
+    The authors' `fill_up_weights` computes the same, for a kernel of
+    `2 * factor`, stride `factor` and padding `factor / 2`.
 
     Args:
-        factor: an even number.
+        factor: Upsampling factor, an even number.
 
     Returns:
         An array of shape `(2 * factor, 2 * factor)`.
@@ -31,7 +31,7 @@ def bilinear_kernel(factor: int) -> np.ndarray:
 
 
 def enlarged(shape, factor):
-    """A picture's shape `(N, H, W, C)`, upsampled; unknown sides stay so."""
+    """Return the shape `(N, H, W, C)`, upsampled; unknown sides stay `None`."""
     batch, *sides, channels = shape
     sides = [None if side is None else factor * side for side in sides]
     return (batch, *sides, channels)
@@ -41,11 +41,11 @@ def enlarged(shape, factor):
 class BilinearUpsampling(layers.Layer):
     """Fixed bilinear upsampling with half-pixel centres.
 
-    Equal to where `LearnedUpsampling` starts, but at the border, where this
-    one repeats the outermost pixels and that one sees zeros.
+    `LearnedUpsampling` starts with the same values, except at the border: this
+    layer repeats the outermost pixels, that one sees zeros.
 
     Args:
-        factor: output pixels per input pixel and side.
+        factor: Output pixels per input pixel and side.
 
     Input shape:
         `(batch, height, width, channels)`
@@ -66,8 +66,8 @@ class BilinearUpsampling(layers.Layer):
     def call(self, inputs):
         height, width = (self.factor * side for side in ops.shape(inputs)[1:3])
         if None in inputs.shape[1:3]:
-            # Only TensorFlow traces pictures of unknown size, and Keras'
-            # resize (UpSampling2D too) refuses them as of 3.15.
+            # Only TensorFlow traces images of unknown size. Keras' resize
+            # (UpSampling2D too) refuses them as of 3.15.
             import tensorflow as tf
 
             return tf.image.resize(inputs, (height, width))
@@ -87,7 +87,7 @@ class DepthToSpace(layers.Layer):
     """Moves blocks of channels into space: `(H, W, f*f*C)` to `(f*H, f*W, C)`.
 
     Args:
-        factor: the block's height and width.
+        factor: Height and width of a block.
     """
 
     def __init__(self, factor, **kwargs):
@@ -107,13 +107,13 @@ class LearnedUpsampling(Composite):
 
     The authors' upsampling (kernel `2f`, stride `f`, padding `f/2`, one
     filter per channel). Keras has no grouped transposed convolution, and
-    TFLite would run a dense one. So it is computed per phase: each of the
-    `f*f` positions inside an output block sees 2x2 input pixels through
-    weights of its own, a depthwise convolution, and depth-to-space puts the
-    positions side by side. The numbers are the same, the operations builtin.
+    TFLite would run a dense one. So it is computed per phase: for each of the
+    `f*f` positions inside an output block, a depthwise convolution of 2x2
+    input pixels, and depth-to-space puts the positions side by side. The
+    values are the same, the operations builtin.
 
     Args:
-        factor: an even number of output pixels per input pixel and side.
+        factor: Output pixels per input pixel and side, an even number.
 
     Input shape:
         `(batch, height, width, channels)`
@@ -136,9 +136,9 @@ class LearnedUpsampling(Composite):
             )
         self.factor = factor
         kernel = bilinear_kernel(factor)
-        # Output rows of the first half of a block see their own input row and
-        # the one above, the second half their own and the one below: four
-        # paddings serve all phases.
+        # Output rows in the first half of a block see their own input row and
+        # the one above; those in the second half, their own and the one below.
+        # So four paddings serve all phases.
         self.pad = [
             layers.ZeroPadding2D(
                 ((1 - down, down), (1 - right, right)),
@@ -162,10 +162,11 @@ class LearnedUpsampling(Composite):
         self.to_space = DepthToSpace(factor, **self.part("to_space"))
 
     def phase_of(self, kernel, index):
-        """The 2x2 taps of phase `index` in a kernel `(2f, 2f, ...)`.
+        """Return the 2x2 taps of phase `index` of a kernel `(2f, 2f, ...)`.
 
-        The input pixel nearer the top left comes first, hence the reversal: a
-        transposed convolution spreads an input pixel down and right.
+        The tap of the top left input pixel comes first. A transposed
+        convolution spreads an input pixel down and right, so the rows and
+        columns are taken in reverse.
         """
         row, column = divmod(index, self.factor)
         half = self.factor // 2

@@ -185,7 +185,7 @@ def test_config_round_trip_of_joining_layers(layer):
         (lambda: layers.ConvBN(8, activation="gelu"), "'relu' or None"),
         (lambda: layers.BasicBlock(8, groups=2), "Use Bottleneck"),
         (lambda: layers.Tree(8, depth=0), "at least 1 deep"),
-        (lambda: layers.Tree(8, block="dense"), "Unknown block"),
+        (lambda: layers.Tree(8, block="dense"), "`block` must be one of"),
         (lambda: layers.IDAUp(8, (2, 2)), "`factors` needs"),
         (lambda: layers.IDAUp(8, (1, 2), node_type="fast"), "`node_type` must"),
         (lambda: layers.LearnedUpsampling(3), "must be even"),

@@ -383,7 +383,10 @@ def test_another_head_keeps_the_backbone():
             lambda: dla_keras.DLABackbone("dla34", input_shape=(60, 64, 3)),
             "64 x 64",
         ),
-        (lambda: dla_keras.DLASegmenter("resnet", 2), "Unknown variant"),
+        (
+            lambda: dla_keras.DLASegmenter("resnet", 2),
+            "`variant` must be one of",
+        ),
         (lambda: dla_keras.DLASegmenter("dla34", 2, 3), "`head_stride`"),
         (
             lambda: dla_keras.DLASegmenter("dla34", 2, upsampling="cubic"),
