@@ -139,7 +139,6 @@ def make_task(args, strategy, plan, train, val):
         loss_sums=cross_entropy_sums,
         validation=lambda model: lambda watch: score(model, val, watch),
         columns=("accuracy",),
-        backbone="backbone",
     )
 
 
