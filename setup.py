@@ -52,4 +52,7 @@ setup(
     },
     install_requires=["keras>=3.13", "numpy"],
     extras_require=EXTRAS,
+    entry_points={
+        "console_scripts": ["dla-keras = dla_keras.commands.main:main"]
+    },
 )

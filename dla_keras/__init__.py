@@ -1,63 +1,105 @@
-"""Deep Layer Aggregation in Keras: the public names."""
+"""Deep Layer Aggregation in Keras: the public names.
 
-from dla_keras.quiet import import_backend
+They are imported when first used, so that a command can read its flags before
+Keras and TensorFlow, which take seconds.
+"""
 
-import_backend()
+import importlib
+from typing import TYPE_CHECKING
 
-from dla_keras.applications import DLA
-from dla_keras.applications import DLA34
-from dla_keras.applications import DLA46C
-from dla_keras.applications import DLA46XC
-from dla_keras.applications import DLA60
-from dla_keras.applications import DLA60X
-from dla_keras.applications import DLA60XC
-from dla_keras.applications import DLA102
-from dla_keras.applications import DLA102X
-from dla_keras.applications import DLA102X2
-from dla_keras.applications import DLA169
-from dla_keras.applications import DLA60Res2Net
-from dla_keras.applications import DLA60Res2NeXt
-from dla_keras.applications import list_variants
-from dla_keras.models.backbone import DLABackbone
-from dla_keras.models.boundary_detector import DLABoundaryDetector
-from dla_keras.models.classifier import DLAClassifier
-from dla_keras.models.complexity import complexity
-from dla_keras.models.flattening import flatten
-from dla_keras.models.segmenter import DLASegmenter
-from dla_keras.variants import PHONE_SEGMENTERS
-from dla_keras.variants import VARIANTS
+from dla_keras.quiet import import_quietly
 from dla_keras.version import __version__
-from dla_keras.weights.presets import PRESETS
-from dla_keras.weights.pretrained import load_pretrained
-from dla_keras.weights.torch_files import load_torch_weights
-from dla_keras.weights.torch_files import save_torch_weights
 
-__all__ = [
-    "DLA",
-    "DLA102",
-    "DLA102X",
-    "DLA102X2",
-    "DLA169",
-    "DLA34",
-    "DLA46C",
-    "DLA46XC",
-    "DLA60",
-    "DLA60Res2NeXt",
-    "DLA60Res2Net",
-    "DLA60X",
-    "DLA60XC",
-    "DLABackbone",
-    "DLABoundaryDetector",
-    "DLAClassifier",
-    "DLASegmenter",
-    "PHONE_SEGMENTERS",
-    "PRESETS",
-    "VARIANTS",
-    "__version__",
-    "complexity",
-    "flatten",
-    "list_variants",
-    "load_pretrained",
-    "load_torch_weights",
-    "save_torch_weights",
-]
+if TYPE_CHECKING:
+    from dla_keras.applications import DLA as DLA
+    from dla_keras.applications import DLA34 as DLA34
+    from dla_keras.applications import DLA46C as DLA46C
+    from dla_keras.applications import DLA46XC as DLA46XC
+    from dla_keras.applications import DLA60 as DLA60
+    from dla_keras.applications import DLA60X as DLA60X
+    from dla_keras.applications import DLA60XC as DLA60XC
+    from dla_keras.applications import DLA102 as DLA102
+    from dla_keras.applications import DLA102X as DLA102X
+    from dla_keras.applications import DLA102X2 as DLA102X2
+    from dla_keras.applications import DLA169 as DLA169
+    from dla_keras.applications import DLA60Res2Net as DLA60Res2Net
+    from dla_keras.applications import DLA60Res2NeXt as DLA60Res2NeXt
+    from dla_keras.applications import list_variants as list_variants
+    from dla_keras.models.backbone import DLABackbone as DLABackbone
+    from dla_keras.models.boundary_detector import (
+        DLABoundaryDetector as DLABoundaryDetector,
+    )
+    from dla_keras.models.classifier import DLAClassifier as DLAClassifier
+    from dla_keras.models.complexity import complexity as complexity
+    from dla_keras.models.flattening import flatten as flatten
+    from dla_keras.models.segmenter import DLASegmenter as DLASegmenter
+    from dla_keras.variants import PHONE_SEGMENTERS as PHONE_SEGMENTERS
+    from dla_keras.variants import VARIANTS as VARIANTS
+    from dla_keras.weights.presets import PRESETS as PRESETS
+    from dla_keras.weights.pretrained import load_pretrained as load_pretrained
+    from dla_keras.weights.torch_files import (
+        load_torch_weights as load_torch_weights,
+    )
+    from dla_keras.weights.torch_files import (
+        save_torch_weights as save_torch_weights,
+    )
+
+# Public name -> the module that holds it; the block above tells the same to
+# type checkers, which do not run `__getattr__`.
+_HOMES = {
+    "DLA": "applications",
+    "DLA102": "applications",
+    "DLA102X": "applications",
+    "DLA102X2": "applications",
+    "DLA169": "applications",
+    "DLA34": "applications",
+    "DLA46C": "applications",
+    "DLA46XC": "applications",
+    "DLA60": "applications",
+    "DLA60Res2NeXt": "applications",
+    "DLA60Res2Net": "applications",
+    "DLA60X": "applications",
+    "DLA60XC": "applications",
+    "DLABackbone": "models.backbone",
+    "DLABoundaryDetector": "models.boundary_detector",
+    "DLAClassifier": "models.classifier",
+    "DLASegmenter": "models.segmenter",
+    "PHONE_SEGMENTERS": "variants",
+    "PRESETS": "weights.presets",
+    "VARIANTS": "variants",
+    "complexity": "models.complexity",
+    "flatten": "models.flattening",
+    "list_variants": "applications",
+    "load_pretrained": "weights.pretrained",
+    "load_torch_weights": "weights.torch_files",
+    "save_torch_weights": "weights.torch_files",
+}
+# Rooms and flat modules that `import dla_keras` gives without a line of their
+# own.
+_ROOMS = (
+    "applications",
+    "layers",
+    "models",
+    "normalization",
+    "variants",
+    "weights",
+)
+
+__all__ = [*_HOMES, "__version__"]
+
+
+def __getattr__(name):
+    if name in _HOMES:
+        home = importlib.import_module(f"{__name__}.{_HOMES[name]}")
+        value = globals()[name] = getattr(home, name)
+        return value
+    if name in _ROOMS:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *__all__, *_ROOMS})
+
+
+import_quietly()

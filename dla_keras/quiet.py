@@ -1,6 +1,9 @@
-"""Keeps native libraries' chatter off the user's terminal."""
+"""Keep native libraries' chatter off the user's terminal."""
 
 import contextlib
+import importlib
+import importlib.abc
+import importlib.util
 import os
 import sys
 import tempfile
@@ -9,7 +12,7 @@ import warnings
 
 @contextlib.contextmanager
 def quiet_stderr():
-    """Holds back what is written to stderr, and shows it on a failure.
+    """Hold back what is written to stderr, and show it on a failure.
 
     TensorFlow, its converter and the XNNPACK delegate write from C++, past
     `sys.stderr` and `logging`, so the file descriptor itself is redirected.
@@ -37,21 +40,65 @@ def quiet_stderr():
                 sys.stderr.write(held.read().decode(errors="replace"))
 
 
-def import_backend() -> None:
-    """Imports Keras and its backend without TensorFlow's greetings.
+def _register_models():
+    # So that `keras.models.load_model` finds them in a program that has not
+    # touched a name of ours yet.
+    importlib.import_module("dla_keras.models")
 
-    They tell every user of missing GPUs and CPU instructions, in part before
-    `TF_CPP_MIN_LOG_LEVEL` is heeded, in part when devices are first looked
-    for. Whoever wants them imports TensorFlow first.
+
+def _look_for_devices():
+    # The second half of TensorFlow's greetings comes with the first look.
+    sys.modules["tensorflow"].config.list_physical_devices()
+
+
+# What follows an import of these, as quietly.
+_AFTER = {"keras": _register_models, "tensorflow": _look_for_devices}
+
+
+class _QuietImports(importlib.abc.MetaPathFinder):
+    """Has packages of `_AFTER` imported quietly.
+
+    It finds nothing itself: it takes the answer that Python would get without
+    it, and wraps what executes the package. Some ask for the answer only, to
+    see whether a package is installed, and do not execute anything.
+    """
+
+    def __init__(self):
+        self.asking = False
+
+    def find_spec(self, name, path=None, target=None):
+        if name not in _AFTER or self.asking:
+            return None
+        self.asking = True
+        try:
+            spec = importlib.util.find_spec(name)
+        finally:
+            self.asking = False
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+
+            def execute_quietly(module):
+                with quiet_stderr():
+                    execute(module)
+                    _AFTER[name]()
+
+            spec.loader.exec_module = execute_quietly
+        return spec
+
+
+def import_quietly() -> None:
+    """Have Keras and TensorFlow imported quietly, by whomever.
+
+    TensorFlow tells every user of missing GPUs and CPU instructions, in part
+    before `TF_CPP_MIN_LOG_LEVEL` is heeded, in part when devices are first
+    looked for. Whoever wants to read that imports TensorFlow first. Once Keras
+    is there, the classes of our models and layers are registered with it.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # TensorFlow leaves oneDNN off on many CPUs where it is faster (AMD Zen 3:
     # a training step of DLA-34-Up takes 0.95 s instead of 1.3 s).
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    with quiet_stderr():
-        import keras
-
-        if keras.config.backend() == "tensorflow":
-            import tensorflow as tf
-
-            tf.config.list_physical_devices()
+    sys.meta_path.insert(0, _QuietImports())
+    for name in sorted(_AFTER.keys() & sys.modules.keys()):
+        with quiet_stderr():
+            _AFTER[name]()

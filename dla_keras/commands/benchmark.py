@@ -1,6 +1,6 @@
 """Measures how long .tflite files take for a picture, step by step.
 
-    python export/benchmark_tflite.py --model runs/x/tflite/*.tflite \\
+    dla-keras benchmark --model runs/x/tflite/*.tflite \\
         --threads 1 2 --picture street.jpg
 
 Pre-processing brings decoded pixels to the file's size, inference is from
@@ -9,47 +9,36 @@ picture's size. Prints medians in ms, and appends them, with what nine of ten
 runs take at most and the minimum, to `benchmarks/<machine>.csv`.
 """
 
-import argparse
 import datetime
 import os
 import pathlib
 import sys
-
-import numpy as np
-from PIL import Image
+from typing import TYPE_CHECKING
 
 from dla_keras import provenance
+from dla_keras.commands.shared import make_parser
 from dla_keras.commands.shared import parse_size
 from dla_keras.commands.shared import run_command
-from dla_keras.data.pictures import read_rgb
-from dla_keras.data.toy_streets import draw_picture
 from dla_keras.files import append_csv
 from dla_keras.files import check_csv
-from dla_keras.inference.tflite_model import LiteModel
-from dla_keras.lite.measure.cost import runtime_version
-from dla_keras.lite.measure.latency import STEPS
-from dla_keras.lite.measure.latency import time_steps
 from dla_keras.tables import text_table
 
-STATISTICS = {
-    "median": np.median,
-    "p90": lambda times: np.percentile(times, 90),
-    "minimum": np.min,
-}
+if TYPE_CHECKING:
+    import numpy as np
+
+STEPS = ("pre", "inference", "post", "total")
+PERCENTILES = {"median": 50, "p90": 90, "minimum": 0}
 FACTS = (
     "date", "commit", "processor", "cores", "runtime", "file", "variant",
     "precision", "outputs", "size", "picture_size", "threads", "runs",
 )  # fmt: skip
 COLUMNS = FACTS + tuple(
-    f"{step}_{statistic}_ms" for step in STEPS for statistic in STATISTICS
+    f"{step}_{statistic}_ms" for step in STEPS for statistic in PERCENTILES
 )
 
 
 def parse_arguments(argv):
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    parser = make_parser("benchmark", __doc__)
     add = parser.add_argument
     add("--model", nargs="+", required=True, metavar="TFLITE")
     add("--threads", nargs="+", type=int, default=[1, os.cpu_count()])
@@ -71,8 +60,14 @@ def parse_arguments(argv):
     return parser.parse_args(argv)
 
 
-def open_picture(path: str | None, size: str | None) -> np.ndarray:
+def open_picture(path: str | None, size: str | None) -> "np.ndarray":
     """The picture that goes through the files: uint8 `(h, w, 3)`."""
+    import numpy as np
+    from PIL import Image
+
+    from dla_keras.data.pictures import read_rgb
+    from dla_keras.data.toy_streets import draw_picture
+
     picture = read_rgb(path) if path else draw_picture("val", 0)[0]
     if size or not path:
         height, width = parse_size(size or "720x1280")
@@ -86,6 +81,9 @@ def open_picture(path: str | None, size: str | None) -> np.ndarray:
 
 
 def benchmark(args) -> None:
+    from dla_keras.inference.tflite_model import LiteModel
+    from dla_keras.lite.measure.latency import time_steps
+
     name = f"{provenance.machine_slug()}.csv"
     output = pathlib.Path(args.output or pathlib.Path("benchmarks", name))
     check_csv(output, COLUMNS)
@@ -111,6 +109,8 @@ def benchmark(args) -> None:
 
 def row(path, model, threads, picture, times) -> dict:
     """What the CSV file has of one file on so many threads."""
+    from dla_keras.lite.measure.cost import runtime_version
+
     known = model.facts
     outputs = [
         "{} {}x{}".format(output["name"], *output["shape"][1:3])
@@ -132,9 +132,9 @@ def row(path, model, threads, picture, times) -> dict:
         len(times["total"]),
     )
     figures = {
-        f"{step}_{name}_ms": f"{compute(times[step]):.3f}"
+        f"{step}_{name}_ms": f"{np.percentile(times[step], percentile):.3f}"
         for step in STEPS
-        for name, compute in STATISTICS.items()
+        for name, percentile in PERCENTILES.items()
     }
     return dict(zip(FACTS, values, strict=True)) | figures
 
@@ -145,6 +145,7 @@ def threads_text(number: int) -> str:
 
 def table(rows, picture) -> str:
     """Medians for the terminal."""
+
     height, width = picture.shape[:2]
     header = (
         f"ms for a picture of {height}x{width}",

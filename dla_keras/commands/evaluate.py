@@ -1,15 +1,15 @@
 """Scores models on a dataset's validation split: one table for all of them.
 
-    python training/evaluate.py --model runs/x/model.keras \\
+    dla-keras evaluate --model runs/x/model.keras \\
         runs/x/int8.tflite --dataset toy_streets
 
 Takes `.keras`, SavedModel and `.tflite` alike. Beside each model, a folder
 `<model>.evaluation` gets `metrics.json`, `predictions.png` and `report.html`.
 The authors' test time: `--scales 0.5,0.75,1,1.25,1.5`, and `--flip`.
 
-    python training/evaluate.py --task boundary --predictions maps/ \\
+    dla-keras evaluate --task boundary --predictions maps/ \\
         --ground-truth BSDS500/data/groundTruth/val --json scores.json
-    python training/evaluate.py --task boundary --model runs/y/model.keras
+    dla-keras evaluate --task boundary --model runs/y/model.keras
 
 Boundaries: the BSDS500 benchmark on any detector's maps (grey PNG of 8 or 16
 bits, or `.npy` from 0 to 1), or on those of a model.
@@ -19,35 +19,19 @@ import argparse
 import pathlib
 import sys
 
-from tqdm import tqdm
-
-import dla_keras  # noqa: F401 first: it quietens TensorFlow
 from dla_keras.commands.inference_flags import add_flags
 from dla_keras.commands.inference_flags import open_boundary_finder
 from dla_keras.commands.inference_flags import open_predictor
 from dla_keras.commands.shared import find_dataset
+from dla_keras.commands.shared import make_parser
 from dla_keras.commands.shared import run_command
-from dla_keras.data.boundaries import GroundTruth
-from dla_keras.data.boundaries import open_boundary_split
-from dla_keras.data.segmentation import open_split
 from dla_keras.files import atomic_path
 from dla_keras.files import write_json
-from dla_keras.report.boundary_figures import precision_recall_figure
-from dla_keras.report.galleries import boundary_galleries
-from dla_keras.report.galleries import segmentation_galleries
-from dla_keras.report.grids import prediction_grid
-from dla_keras.report.html_report import write_report
 from dla_keras.tables import text_table
-from dla_keras.tasks.boundary import evaluate_boundary_split
-from dla_keras.tasks.boundary import read_boundaries
-from dla_keras.tasks.segmentation import evaluate
 
 
 def parse_arguments(argv=None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n")[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    parser = make_parser("evaluate", __doc__)
     add = parser.add_argument
     add("--task", choices=("segmentation", "boundary"), default="segmentation")
     add("--model", nargs="+", default=[], help="one or more model files")
@@ -92,6 +76,13 @@ def file_megabytes(path) -> float:
 
 def evaluate_model(path, split, args) -> dict:
     """Scores one model file and writes what belongs to it."""
+    from tqdm import tqdm
+
+    from dla_keras.report.galleries import segmentation_galleries
+    from dla_keras.report.grids import prediction_grid
+    from dla_keras.report.html_report import write_report
+    from dla_keras.tasks.segmentation import evaluate
+
     predict, _ = open_predictor(path, args)
     predict(split[0].image)  # compiles, which shall not count as latency
     bar = lambda indices: tqdm(indices, desc=pathlib.Path(path).name)
@@ -114,6 +105,8 @@ def evaluate_model(path, split, args) -> dict:
 
 def evaluate_all(args) -> None:
     """Scores every model and prints one table."""
+    from dla_keras.data.segmentation import open_split
+
     source = find_dataset(args.model[0], args.dataset, args.data_dir)
     split = open_split(source[0], args.split, source[1])
     results = [evaluate_model(path, split, args) for path in args.model]
@@ -144,6 +137,10 @@ def evaluate_all(args) -> None:
 
 def boundary_detectors(args):
     """Yields a name, its output folder, its split and what finds its maps."""
+    from dla_keras.data.boundaries import GroundTruth
+    from dla_keras.data.boundaries import open_boundary_split
+    from dla_keras.tasks.boundary import read_boundaries
+
     if args.predictions:
         if not args.ground_truth:
             raise ValueError("--predictions need --ground-truth FOLDER.")
@@ -161,6 +158,13 @@ def boundary_detectors(args):
 
 def evaluate_boundaries(args) -> None:
     """The benchmark of every detector, and one figure of all."""
+    from tqdm import tqdm
+
+    from dla_keras.report.boundary_figures import precision_recall_figure
+    from dla_keras.report.galleries import boundary_galleries
+    from dla_keras.report.html_report import write_report
+    from dla_keras.tasks.boundary import evaluate_boundary_split
+
     results = {}
     for name, output, split, find in boundary_detectors(args):
         bar = lambda indices, name=name: tqdm(indices, desc=name)

@@ -3,18 +3,18 @@
 import argparse
 import pathlib
 
+from dla_keras.commands.shared import make_parser
 from dla_keras.commands.shared import parse_size
-from dla_keras.inference.predictor import padded_size
-from dla_keras.lite.convert.conversion import check_size
-from dla_keras.lite.convert.pictures import common_size
 
 
-def export_parser(description: str) -> argparse.ArgumentParser:
-    """A parser with what every export needs: a model and pictures."""
-    parser = argparse.ArgumentParser(
-        description=description,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+def export_parser(command: str, doc: str) -> argparse.ArgumentParser:
+    """Return a parser with what every export needs: a model and pictures.
+
+    Args:
+        command: Name of the command, for instance `"export-tflite"`.
+        doc: Docstring of its module.
+    """
+    parser = make_parser(command, doc)
     parser.add_argument("--model", required=True, help="a .keras file")
     parser.add_argument(
         "--dataset",
@@ -32,6 +32,10 @@ def export_parser(description: str) -> argparse.ArgumentParser:
 
 def picture_size(text: str | None, pictures) -> tuple[int, int]:
     """`--size`, or what holds all pictures in multiples of 32."""
+    from dla_keras.inference.predictor import padded_size
+    from dla_keras.lite.convert.conversion import check_size
+    from dla_keras.lite.convert.pictures import common_size
+
     if text is None:
         return padded_size(*common_size(pictures))
     size = parse_size(text)

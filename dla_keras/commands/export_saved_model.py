@@ -1,6 +1,6 @@
 """Exports a segmentation model as a SavedModel and verifies it.
 
-python export/export_saved_model.py --model runs/x/model.keras \
+dla-keras export-saved-model --model runs/x/model.keras \
     --output runs/x/saved_model
 
 The signatures `serving_default` (uint8) and `serving_float` (float32) take RGB
@@ -20,17 +20,11 @@ from dla_keras.commands.shared import find_dataset
 from dla_keras.commands.shared import parse_size
 from dla_keras.commands.shared import run_command
 from dla_keras.files import new_folder
-from dla_keras.inference.model_files import load_predictor
-from dla_keras.inference.model_files import load_segmenter
-from dla_keras.lite.convert.pictures import take_pictures
-from dla_keras.lite.convert.saved_model import write_saved_model
-from dla_keras.lite.measure.verification import compare
-from dla_keras.lite.measure.verification import predictor_at
 from dla_keras.quiet import quiet_stderr
 
 
 def parse_arguments(argv):
-    parser = export_parser(__doc__.splitlines()[0])
+    parser = export_parser("export-saved-model", __doc__)
     parser.add_argument("--output", required=True, help="a folder")
     parser.add_argument(
         "--size",
@@ -47,6 +41,13 @@ def parse_arguments(argv):
 
 
 def export(args) -> None:
+    from dla_keras.inference.model_files import load_predictor
+    from dla_keras.inference.model_files import load_segmenter
+    from dla_keras.lite.convert.pictures import take_pictures
+    from dla_keras.lite.convert.saved_model import write_saved_model
+    from dla_keras.lite.measure.verification import compare
+    from dla_keras.lite.measure.verification import predictor_at
+
     check_folder(args.output)
     size = parse_size(args.size) if args.size else None
     source = find_dataset(args.model, args.dataset, args.data_dir)

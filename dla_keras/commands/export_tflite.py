@@ -1,8 +1,8 @@
 """Exports a segmentation or boundary model as .tflite files, verified.
 
-    python export/export_tflite.py --model runs/x/model.keras \\
+    dla-keras export-tflite --model runs/x/model.keras \\
         --precision int8 --size 192x384 --output runs/x/model.tflite
-    python export/export_tflite.py --model runs/x/model.keras \\
+    dla-keras export-tflite --model runs/x/model.keras \\
         --precision all --output runs/x/tflite/ --compare runs/x/qat.tflite
 
 The file takes one uint8 RGB picture (1, H, W, 3), normalises it itself and
@@ -20,6 +20,7 @@ class, latency, memory, what XNNPACK takes. `table.md`, `comparison.json` and
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from dla_keras.commands.export_flags import check_file
 from dla_keras.commands.export_flags import check_folder
@@ -29,27 +30,21 @@ from dla_keras.commands.export_flags import print_table
 from dla_keras.commands.shared import find_dataset
 from dla_keras.commands.shared import run_command
 from dla_keras.files import atomic_path
-from dla_keras.inference.model_files import load_dense_model
-from dla_keras.lite.convert.conversion import HEADS
-from dla_keras.lite.convert.conversion import TARGETS
-from dla_keras.lite.convert.pictures import take_pictures
-from dla_keras.lite.convert.pipeline import Exporter
+from dla_keras.lite.convert.precisions import HEADS
 from dla_keras.lite.convert.precisions import PRECISIONS
-from dla_keras.lite.file.inspection import inspect
-from dla_keras.lite.measure.bounded_loss import rank_layers
-from dla_keras.lite.measure.bounded_loss import within_loss
-from dla_keras.lite.measure.bounded_loss import write_layer_errors
-from dla_keras.lite.measure.every_precision import export_every_precision
-from dla_keras.lite.measure.every_precision import read_masks
+from dla_keras.lite.convert.precisions import TARGETS
 from dla_keras.quiet import quiet_stderr
 from dla_keras.tables import text_table
+
+if TYPE_CHECKING:
+    from dla_keras.lite.convert.pipeline import Exporter
 
 ALL = "all"
 WORST = 10  # layers on the terminal
 
 
 def parse_arguments(argv):
-    parser = export_parser(__doc__.splitlines()[0])
+    parser = export_parser("export-tflite", __doc__)
     add = parser.add_argument
     add("--output", required=True, help="a .tflite file; of `all`, a folder")
     add("--precision", choices=(*PRECISIONS, ALL), default="float32")
@@ -134,8 +129,12 @@ def _add_int8(add):
     )
 
 
-def read_exporter(args) -> tuple[Exporter, tuple]:
+def read_exporter(args) -> "tuple[Exporter, tuple]":
     """What files are made from, and the dataset."""
+    from dla_keras.inference.model_files import load_dense_model
+    from dla_keras.lite.convert.pictures import take_pictures
+    from dla_keras.lite.convert.pipeline import Exporter
+
     source = find_dataset(args.model, args.dataset, args.data_dir)
     with quiet_stderr():
         held_out = take_pictures(*source, "val", args.verification_pictures)
@@ -164,6 +163,8 @@ def read_exporter(args) -> tuple[Exporter, tuple]:
 
 
 def export(args) -> None:
+    from dla_keras.lite.measure.every_precision import export_every_precision
+
     if args.precision == ALL:
         check_folder(args.output)
         export_every_precision(
@@ -179,8 +180,13 @@ def export(args) -> None:
     print_table(report(args, made))
 
 
-def choose_float(args, exporter, source) -> Exporter:
+def choose_float(args, exporter, source) -> "Exporter":
     """Ranks layers where asked to, and keeps some in float."""
+    from dla_keras.lite.measure.bounded_loss import rank_layers
+    from dla_keras.lite.measure.bounded_loss import within_loss
+    from dla_keras.lite.measure.bounded_loss import write_layer_errors
+    from dla_keras.lite.measure.every_precision import read_masks
+
     if not args.layer_errors and args.max_loss is None:
         return exporter
     errors = rank_layers(exporter)
@@ -207,6 +213,8 @@ def choose_float(args, exporter, source) -> Exporter:
 
 
 def report(args, made) -> dict:
+    from dla_keras.lite.file.inspection import inspect
+
     facts = inspect(made.data)
     counts = facts.op_counts.most_common()
     return {

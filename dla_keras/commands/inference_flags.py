@@ -1,18 +1,12 @@
 """The flags on inference that `evaluate.py` and `predict.py` share."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from dla_keras.commands.shared import parse_size
-from dla_keras.inference.model_files import ModelFile
-from dla_keras.inference.model_files import open_boundaries
-from dla_keras.inference.model_files import open_model
-from dla_keras.inference.multiscale import averaged
-from dla_keras.inference.multiscale import parse_scales
-from dla_keras.inference.predictor import most_likely
-from dla_keras.inference.tiling import DEFAULT_OVERLAP
-from dla_keras.inference.tiling import check_tile
-from dla_keras.inference.tiling import tiled
-from dla_keras.tasks.boundary import soft_boundaries
+
+if TYPE_CHECKING:
+    from dla_keras.inference.model_files import ModelFile
 
 
 def add_flags(parser) -> None:
@@ -25,11 +19,11 @@ def add_flags(parser) -> None:
     add(
         "--overlap",
         type=int,
-        help=f"of tiles, in pixels; {DEFAULT_OVERLAP} by default",
+        help="pixels that tiles share; default: 128",
     )
 
 
-def open_predictor(path, args) -> tuple[Callable, ModelFile]:
+def open_predictor(path, args) -> "tuple[Callable, ModelFile]":
     """A model file as a function from picture to mask, as the flags ask.
 
     Args:
@@ -43,6 +37,14 @@ def open_predictor(path, args) -> tuple[Callable, ModelFile]:
         FileNotFoundError: without a file there.
         ValueError: for wrong flags, or some that the file cannot follow.
     """
+    from dla_keras.inference.model_files import open_model
+    from dla_keras.inference.multiscale import averaged
+    from dla_keras.inference.multiscale import parse_scales
+    from dla_keras.inference.predictor import most_likely
+    from dla_keras.inference.tiling import DEFAULT_OVERLAP
+    from dla_keras.inference.tiling import check_tile
+    from dla_keras.inference.tiling import tiled
+
     scales = parse_scales(args.scales) if args.scales else (1.0,)
     tile = parse_size(args.tile) if args.tile else None
     overlap = DEFAULT_OVERLAP if args.overlap is None else args.overlap
@@ -75,6 +77,10 @@ def open_boundary_finder(path, args) -> Callable:
         FileNotFoundError: without a file there.
         ValueError: for wrong flags, or a file without boundaries.
     """
+    from dla_keras.inference.model_files import open_boundaries
+    from dla_keras.inference.multiscale import parse_scales
+    from dla_keras.tasks.boundary import soft_boundaries
+
     scales = parse_scales(args.scales) if args.scales else (1.0,)
     if args.tile or args.overlap is not None:
         raise ValueError("--tile and --overlap are for segmentation only.")

@@ -1,6 +1,6 @@
 """Writes masks, or boundaries, and overlays of pictures.
 
-    python training/predict.py --model runs/x/model.keras \\
+    dla-keras predict --model runs/x/model.keras \\
         --input pictures/ --output predictions/
 
 The input is a picture or a folder; folders in it and names are kept.
@@ -15,7 +15,7 @@ others: it is named at the end, and the exit code is 2. Videos go in and out as
 frames:
 
     mkdir frames && ffmpeg -i in.mp4 frames/%06d.png
-    python training/predict.py --model M --input frames --output out
+    dla-keras predict --model M --input frames --output out
     ffmpeg -framerate 30 -i out/overlays/%06d.jpg -pix_fmt yuv420p out.mp4
 """
 
@@ -25,30 +25,16 @@ import json
 import pathlib
 import sys
 
-from PIL import Image
-from tqdm import tqdm
-
-import dla_keras  # noqa: F401 first: it quietens TensorFlow
 from dla_keras.commands.inference_flags import add_flags
 from dla_keras.commands.inference_flags import open_boundary_finder
 from dla_keras.commands.inference_flags import open_predictor
+from dla_keras.commands.shared import make_parser
 from dla_keras.commands.shared import run_command
-from dla_keras.data.boundaries import BoundaryExample
 from dla_keras.files import write_json
-from dla_keras.inference.prediction_files import find_classes
-from dla_keras.inference.prediction_files import plan_jobs
-from dla_keras.inference.prediction_files import read_any
-from dla_keras.inference.prediction_files import write_boundary_overlay
-from dla_keras.inference.prediction_files import write_mask
-from dla_keras.inference.prediction_files import write_overlay
-from dla_keras.inference.prediction_files import write_soft_map
 
 
 def parse_arguments(argv=None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n")[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    parser = make_parser("predict", __doc__)
     add = parser.add_argument
     add("--model", required=True, help=".keras, SavedModel or .tflite")
     add("--input", required=True, help="a picture, or a folder of them")
@@ -67,6 +53,10 @@ def parse_arguments(argv=None) -> argparse.Namespace:
 
 def mask_writer(args):
     """What does a job, and facts about all results."""
+    from dla_keras.inference.prediction_files import find_classes
+    from dla_keras.inference.prediction_files import write_mask
+    from dla_keras.inference.prediction_files import write_overlay
+
     predict, opened = open_predictor(args.model, args)
     classes = find_classes(args.model, opened)
 
@@ -81,6 +71,10 @@ def mask_writer(args):
 
 def boundary_writer(args):
     """The same for boundaries."""
+    from dla_keras.data.boundaries import BoundaryExample
+    from dla_keras.inference.prediction_files import write_boundary_overlay
+    from dla_keras.inference.prediction_files import write_soft_map
+
     find = open_boundary_finder(args.model, args)
 
     def write(job, picture):
@@ -101,6 +95,10 @@ TASKS = {
 
 def write_all(jobs, write) -> list[str]:
     """Does the jobs; returns what is wrong with pictures that are faulty."""
+    from tqdm import tqdm
+
+    from dla_keras.inference.prediction_files import read_any
+
     faults = []
     for job in tqdm(jobs, unit="picture", desc="predict"):
         try:
@@ -130,6 +128,10 @@ def claim_output(args, facts, fresh: bool) -> None:
 
 def predict_all(args) -> None:
     """Finds the pictures, does them, and says how it went."""
+    from PIL import Image
+
+    from dla_keras.inference.prediction_files import plan_jobs
+
     # The pictures are the user's own, and large ones are what tiles are for.
     Image.MAX_IMAGE_PIXELS = None
     results, make_writer = TASKS[args.task]

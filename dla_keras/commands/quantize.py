@@ -1,7 +1,7 @@
 """Makes a trained segmentation network smaller, with little more training.
 
-    python training/quantize_seg.py --model runs/x/model.keras
-    python training/quantize_seg.py --model runs/x/model.keras \\
+    dla-keras quantize --model runs/x/model.keras
+    dla-keras quantize --model runs/x/model.keras \\
         --method qat prune_qat cluster_qat prune_cluster_qat --sparsity 0.75
 
 `qat` trains with quantisation in the loop, `prune` makes many weights zero,
@@ -18,43 +18,23 @@ import os
 import pathlib
 import sys
 from functools import partial
+from typing import TYPE_CHECKING
 
-from tqdm import tqdm
-
-import dla_keras  # noqa: F401 first: it quietens TensorFlow
 from dla_keras.commands.export_flags import export_parser
 from dla_keras.commands.export_flags import picture_size
 from dla_keras.commands.shared import find_dataset
 from dla_keras.commands.shared import parse_size
+from dla_keras.commands.shared import positive
 from dla_keras.commands.shared import run_command
-from dla_keras.commands.training_flags import positive
-from dla_keras.data.augmentation import Augmentation
-from dla_keras.data.pipeline import remember
-from dla_keras.data.pipeline import training_batches
-from dla_keras.data.segmentation import open_split
-from dla_keras.engine.averages import BatchNormRenewal
-from dla_keras.engine.strategies import distribute
-from dla_keras.engine.strategies import is_shared
-from dla_keras.engine.strategies import make_strategy
 from dla_keras.files import new_folder
-from dla_keras.inference.model_files import load_segmenter
-from dla_keras.inference.predictor import fit_picture
-from dla_keras.lite.compress.compression import METHODS
-from dla_keras.lite.compress.fine_tuning import FineTuning
-from dla_keras.lite.compress.fine_tuning import Surroundings
-from dla_keras.lite.compress.fine_tuning import apply_method
-from dla_keras.lite.compress.folder import METRICS
-from dla_keras.lite.compress.folder import Judge
-from dla_keras.lite.compress.folder import fill_folder
-from dla_keras.lite.compress.folder import measure_baselines
-from dla_keras.lite.compress.folder import write_table
-from dla_keras.lite.convert.pictures import take_pictures
-from dla_keras.models.backbone import check_input_shape
+from dla_keras.lite.compress.methods import METHODS
 from dla_keras.provenance import command_line
 from dla_keras.provenance import git_commit
 from dla_keras.provenance import local_time
 from dla_keras.provenance import machine
-from dla_keras.tasks.segmentation import make_loss
+
+if TYPE_CHECKING:
+    from dla_keras.lite.compress.fine_tuning import Surroundings
 
 # What a run without such a setting is taken to have had.
 RUN = {
@@ -73,7 +53,7 @@ RENEWAL_STEPS = 20
 
 
 def parse_arguments(argv):
-    parser = export_parser(__doc__.splitlines()[0])
+    parser = export_parser("quantize", __doc__)
     add = parser.add_argument
     add("--method", choices=METHODS, nargs="+", default=["qat"])
     add("--output", help="a folder; default: compressed, beside the model")
@@ -125,8 +105,19 @@ def run_settings(args) -> dict:
     return run
 
 
-def surroundings(args, run, train, model, calibration) -> Surroundings:
+def surroundings(args, run, train, model, calibration) -> "Surroundings":
     """Crops, loss and strategy, as in the run."""
+    from dla_keras.data.augmentation import Augmentation
+    from dla_keras.data.pipeline import remember
+    from dla_keras.data.pipeline import training_batches
+    from dla_keras.engine.averages import BatchNormRenewal
+    from dla_keras.engine.strategies import distribute
+    from dla_keras.engine.strategies import is_shared
+    from dla_keras.engine.strategies import make_strategy
+    from dla_keras.lite.compress.fine_tuning import Surroundings
+    from dla_keras.models.backbone import check_input_shape
+    from dla_keras.tasks.segmentation import make_loss
+
     strategy = make_strategy(args.strategy)
     if is_shared(strategy):
         raise ValueError(
@@ -174,6 +165,20 @@ def method_config(args, run, method, plan, around) -> dict:
 
 
 def quantize(args) -> None:
+    from tqdm import tqdm
+
+    from dla_keras.data.segmentation import open_split
+    from dla_keras.inference.model_files import load_segmenter
+    from dla_keras.inference.predictor import fit_picture
+    from dla_keras.lite.compress.fine_tuning import FineTuning
+    from dla_keras.lite.compress.fine_tuning import apply_method
+    from dla_keras.lite.compress.folder import METRICS
+    from dla_keras.lite.compress.folder import Judge
+    from dla_keras.lite.compress.folder import fill_folder
+    from dla_keras.lite.compress.folder import measure_baselines
+    from dla_keras.lite.compress.folder import write_table
+    from dla_keras.lite.convert.pictures import take_pictures
+
     run = run_settings(args)
     source = run["dataset"], run["data_dir"]
     model = load_segmenter(args.model)

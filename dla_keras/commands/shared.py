@@ -1,5 +1,7 @@
-"""What the commands in `training/` and `export/` share."""
+"""What all commands share: a parser, the dataset to use, errors in one line."""
 
+import argparse
+import difflib
 import json
 import pathlib
 import re
@@ -9,11 +11,82 @@ from collections.abc import Callable
 BAD_INPUT = 2  # exit code
 
 
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Help as it is written, with the defaults that say something."""
+
+    def _get_help_string(self, action):
+        text = action.help or ""
+        silent = (None, False, argparse.SUPPRESS)
+        told = "default:" in text or action.default in ((), [])
+        if told or any(action.default is value for value in silent):
+            return text
+        return f"{text} (default: %(default)s)".strip()
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that says a mistake in one line, and where the help is."""
+
+    def error(self, message):
+        pointer = f"See `{self.prog} --help`."
+        self.exit(BAD_INPUT, f"error: {message}\n{pointer}\n")
+
+    def parse_known_args(self, args=None, namespace=None):
+        # Before anything is found to be missing: that may be the flag which is
+        # mistyped.
+        args = sys.argv[1:] if args is None else list(map(str, args))
+        flags = [word.partition("=")[0] for word in args if word[:2] == "--"]
+        for flag in flags:
+            if flag == "--":
+                break
+            if flag not in self._option_string_actions:
+                near = did_you_mean(flag, self._option_string_actions)
+                self.error(f"there is no flag {flag}.{near}")
+        return super().parse_known_args(args, namespace)
+
+
+def make_parser(command: str, doc: str) -> argparse.ArgumentParser:
+    """Return a parser without flags, whose help is a module's docstring.
+
+    Args:
+        command: Name of the command, for instance `"train-seg"`.
+        doc: Docstring of its module: one line that says what it does, then
+            examples and the rest.
+    """
+    first, _, rest = doc.strip().partition("\n")
+    return _Parser(
+        prog=f"dla-keras {command}".strip(),
+        description=first,
+        epilog=rest.strip("\n"),
+        formatter_class=_Help,
+        allow_abbrev=False,
+    )
+
+
+def did_you_mean(word: str, words) -> str:
+    """Return a hint at what may be meant by a word, or nothing.
+
+    Example:
+
+    >>> did_you_mean("--optimiser", ["--optimizer", "--steps"])
+    ' Did you mean --optimizer?'
+    """
+    near = difflib.get_close_matches(word, words, n=2, cutoff=0.7)
+    return f" Did you mean {' or '.join(near)}?" if near else ""
+
+
+def positive(text: str) -> int:
+    """Return a whole number of at least 1, for argparse."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected at least 1, got {text}")
+    return number
+
+
 def parse_size(text: str) -> tuple[int, int]:
-    """Reads a `--size`: height and width in pixels.
+    """Return height and width in pixels of a `--size`.
 
     Raises:
-        ValueError: for anything else.
+        ValueError: If the text is anything else.
 
     Example:
 
@@ -30,19 +103,19 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def find_dataset(model_path, dataset: str | None, data_dir: str | None):
-    """The dataset to use: as passed, or as the training run recorded it.
+    """Return the dataset to use: as passed, or as the training run recorded it.
 
     Args:
-        model_path: the model's file; `config.json` lies beside it.
-        dataset: what `--dataset` holds, or `None`.
-        data_dir: what `--data-dir` holds, or `None`.
+        model_path: Path of the model's file; `config.json` lies beside it.
+        dataset: Value of `--dataset`, or `None`.
+        data_dir: Value of `--data-dir`, or `None`.
 
     Returns:
         `dataset` and `data_dir` for `open_split`.
 
     Raises:
-        FileNotFoundError: without a model there.
-        ValueError: if nothing tells.
+        FileNotFoundError: If there is no model.
+        ValueError: If neither the flag nor the run names a dataset.
     """
     if not pathlib.Path(model_path).exists():
         raise FileNotFoundError(f"There is no model at {model_path}.")
@@ -62,7 +135,7 @@ def find_dataset(model_path, dataset: str | None, data_dir: str | None):
 
 
 def plain_message(error: Exception) -> str:
-    """What went wrong, without what TensorFlow wraps around it.
+    """Return what went wrong, without what TensorFlow wraps around it.
 
     An error raised while reading pictures comes out of the input pipeline as
     TensorFlow's, with the traces of two languages in its message.
@@ -78,10 +151,10 @@ def plain_message(error: Exception) -> str:
 
 
 def run_command(command: Callable[[], object]) -> int:
-    """Runs a command; an expected error becomes one line and an exit code.
+    """Run a command; an expected error becomes one line and an exit code.
 
     Args:
-        command: does the work.
+        command: Function that does the work.
 
     Returns:
         `0`, or the error's `exit_code`, or `2`.

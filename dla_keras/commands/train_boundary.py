@@ -1,8 +1,8 @@
 """Trains a DLA-Up boundary detector.
 
-    python training/train_boundary.py          # edges of embedded toy_streets
-    python training/train_boundary.py --recipe bsds500 --data-dir BSDS500/data
-    python training/train_boundary.py --recipe pascal_boundary --data-dir lists/
+    dla-keras train-boundary          # edges of embedded toy_streets
+    dla-keras train-boundary --recipe bsds500 --data-dir BSDS500/data
+    dla-keras train-boundary --recipe pascal_boundary --data-dir lists/
 
 Needs no flag. Trains on all GPUs, or on the CPU, and writes to the run folder
 `model.keras` and `best.keras`, `config.json`, `history.csv`, `steps.csv`,
@@ -14,37 +14,21 @@ goes on where it was.
 import sys
 from functools import partial
 
-import dla_keras  # isort: skip  (first: it quietens TensorFlow)
-
 from dla_keras.commands.shared import parse_size
 from dla_keras.commands.shared import run_command
 from dla_keras.commands.training_flags import PRECISIONS
-from dla_keras.commands.training_flags import make_parser
 from dla_keras.commands.training_flags import parse_arguments
-from dla_keras.data.augmentation import Augmentation
-from dla_keras.data.boundaries import RULES
-from dla_keras.data.boundaries import open_boundary_split
-from dla_keras.engine.assembly import assemble
-from dla_keras.engine.assembly import run
-from dla_keras.engine.assembly import set_up
+from dla_keras.commands.training_flags import training_parser
 from dla_keras.files import atomic_path
 from dla_keras.files import write_json
-from dla_keras.inference.model_files import load_boundary_model
-from dla_keras.inference.predictor import boundary_predictor
-from dla_keras.models.backbone import check_input_shape
-from dla_keras.report.boundary_figures import precision_recall_figure
-from dla_keras.report.galleries import boundary_galleries
-from dla_keras.report.grids import boundary_grid
-from dla_keras.report.html_report import write_report
-from dla_keras.tasks.boundary import evaluate_boundary_split
-from dla_keras.tasks.boundary import soft_boundaries
-from dla_keras.tasks.losses import boundary_cross_entropy_sums
 from dla_keras.tasks.recipes import BOUNDARIES
+
+RULES = ("any", "consensus", "soft")  # as in `data/boundaries.py`
 
 
 def parse_flags(argv=None):
     """The flags, over the recipe that they name."""
-    parser = make_parser(__doc__.split("\n")[0])
+    parser = training_parser("train-boundary", __doc__)
     add = parser.add_argument_group("boundaries").add_argument
     add("--head-stride", type=int, default=2, help="2, 4, 8 or 16")
     add("--upsampling", default="bilinear", help="bilinear or learned")
@@ -71,6 +55,8 @@ def parse_flags(argv=None):
 
 def make_model(args, info):
     """The network, with its weights to start from."""
+    import dla_keras
+
     model = dla_keras.DLABoundaryDetector(
         args.variant,
         head_stride=args.head_stride,
@@ -87,6 +73,10 @@ def make_model(args, info):
 
 def validation(model, val, thresholds):
     """What scores the model on the way."""
+    from dla_keras.inference.predictor import boundary_predictor
+    from dla_keras.tasks.boundary import evaluate_boundary_split
+    from dla_keras.tasks.boundary import soft_boundaries
+
     find = soft_boundaries(boundary_predictor(model))
     return lambda watch: evaluate_boundary_split(
         find, val, thresholds, progress=watch
@@ -95,12 +85,20 @@ def validation(model, val, thresholds):
 
 def drawing(model, val):
     """What shows its predictions on the way."""
+    from dla_keras.inference.predictor import boundary_predictor
+    from dla_keras.report.grids import boundary_grid
+    from dla_keras.tasks.boundary import soft_boundaries
+
     find = soft_boundaries(boundary_predictor(model))
     return lambda: boundary_grid(find, val, count=4, width=256)
 
 
 def assemble_boundaries(args, strategy, plan, train, val):
     """The task: crops, network, loss and metric."""
+    from dla_keras.data.augmentation import Augmentation
+    from dla_keras.engine.assembly import assemble
+    from dla_keras.tasks.losses import boundary_cross_entropy_sums
+
     return assemble(
         args,
         strategy,
@@ -124,6 +122,14 @@ def assemble_boundaries(args, strategy, plan, train, val):
 
 def write_results(run_dir, scores, val) -> None:
     """What a run leaves at its end."""
+    from dla_keras.inference.model_files import load_boundary_model
+    from dla_keras.inference.predictor import boundary_predictor
+    from dla_keras.report.boundary_figures import precision_recall_figure
+    from dla_keras.report.galleries import boundary_galleries
+    from dla_keras.report.grids import boundary_grid
+    from dla_keras.report.html_report import write_report
+    from dla_keras.tasks.boundary import soft_boundaries
+
     model = load_boundary_model(run_dir / "model.keras")
     find = soft_boundaries(boundary_predictor(model))
     write_json(run_dir / "metrics.json", scores)
@@ -141,6 +147,11 @@ def write_results(run_dir, scores, val) -> None:
 
 def train_detector(args) -> None:
     """Trains as `args` say, from the data to the run folder's files."""
+    from dla_keras.data.boundaries import open_boundary_split
+    from dla_keras.engine.assembly import run
+    from dla_keras.engine.assembly import set_up
+    from dla_keras.models.backbone import check_input_shape
+
     check_input_shape((*parse_size(args.size), 3))
     strategy = set_up(args)
     source = (args.data_dir, args.annotators)

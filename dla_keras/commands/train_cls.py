@@ -1,9 +1,9 @@
 """Trains a DLA classifier.
 
-    python training/train_cls.py                      # embedded digits
-    python training/train_cls.py --dataset my_folder/ # train/<class>/<picture>
-    python training/train_cls.py --recipe imagenet --data-dir tfds/
-    python training/train_cls.py --recipe fine_grained --dataset cars196
+    dla-keras train-cls                      # embedded digits
+    dla-keras train-cls --dataset my_folder/ # train/<class>/<picture>
+    dla-keras train-cls --recipe imagenet --data-dir tfds/
+    dla-keras train-cls --recipe fine_grained --dataset cars196
 
 Needs no flag. Trains on all GPUs, or on the CPU, and writes to the run folder
 `model.keras` and `best.keras`, `config.json`, `history.csv`, `steps.csv`,
@@ -14,35 +14,20 @@ stop of any kind the same command goes on where it was.
 import argparse
 import sys
 
-import dla_keras  # isort: skip  (first: it quietens TensorFlow)
-import tensorflow as tf
-
 from dla_keras.commands.shared import parse_size
 from dla_keras.commands.shared import run_command
 from dla_keras.commands.training_flags import PRECISIONS
-from dla_keras.commands.training_flags import make_parser
 from dla_keras.commands.training_flags import parse_arguments
-from dla_keras.data.augmentation import Mixing
-from dla_keras.data.augmentation import RandomResizedCrop
-from dla_keras.data.classification import open_classification_split
-from dla_keras.engine.assembly import assemble
-from dla_keras.engine.assembly import run
-from dla_keras.engine.assembly import set_up
+from dla_keras.commands.training_flags import training_parser
 from dla_keras.files import atomic_path
 from dla_keras.files import write_json
-from dla_keras.models.backbone import check_input_shape
-from dla_keras.report.galleries import classification_galleries
-from dla_keras.report.html_report import write_report
 from dla_keras.tables import text_table
-from dla_keras.tasks.classification import confusion_picture
-from dla_keras.tasks.classification import evaluate_classifier
-from dla_keras.tasks.losses import class_cross_entropy_sums
 from dla_keras.tasks.recipes import CLASSIFICATION
 
 
 def parse_flags(argv=None):
     """The flags, over the recipe that they name."""
-    parser = make_parser(__doc__.split("\n")[0])
+    parser = training_parser("train-cls", __doc__)
     add = parser.add_argument_group("classification").add_argument
     add("--size", help="of the crops, height x width")
     add("--crop-pct", type=float, default=0.875, help="of crops to test on")
@@ -60,6 +45,8 @@ def parse_flags(argv=None):
 
 def make_model(args, info):
     """The network, with its weights to start from, the last layer anew."""
+    import dla_keras
+
     options = {
         "num_classes": info.num_classes,
         "classifier_activation": None,  # logits
@@ -76,6 +63,10 @@ def make_model(args, info):
 
 def validation(model, val, args):
     """What scores the model on the way."""
+    import tensorflow as tf
+
+    from dla_keras.tasks.classification import evaluate_classifier
+
     logits = tf.function(
         lambda images: model(images, training=False), reduce_retracing=True
     )
@@ -86,6 +77,11 @@ def validation(model, val, args):
 
 def assemble_classification(args, strategy, plan, train, val):
     """The task: crops, network, loss and metric."""
+    from dla_keras.data.augmentation import Mixing
+    from dla_keras.data.augmentation import RandomResizedCrop
+    from dla_keras.engine.assembly import assemble
+    from dla_keras.tasks.losses import class_cross_entropy_sums
+
     classes = train.info.num_classes
     mix = None
     if args.mixup or args.cutmix:
@@ -114,6 +110,10 @@ def assemble_classification(args, strategy, plan, train, val):
 
 def write_results(run_dir, scores, val) -> None:
     """What a run leaves at its end, and its table on the terminal."""
+    from dla_keras.report.galleries import classification_galleries
+    from dla_keras.report.html_report import write_report
+    from dla_keras.tasks.classification import confusion_picture
+
     picture = confusion_picture(scores["confusion"], scores["class_names"])
     with atomic_path(run_dir / "confusion.png") as temporary:
         picture.save(temporary)
@@ -127,6 +127,11 @@ def write_results(run_dir, scores, val) -> None:
 
 def train_classifier(args) -> None:
     """Trains as `args` say, from the data to the run folder's files."""
+    from dla_keras.data.classification import open_classification_split
+    from dla_keras.engine.assembly import run
+    from dla_keras.engine.assembly import set_up
+    from dla_keras.models.backbone import check_input_shape
+
     check_input_shape((*parse_size(args.size), 3))
     strategy = set_up(args)
     train = open_classification_split(args.dataset, "train", args.data_dir)

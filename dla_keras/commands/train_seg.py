@@ -1,8 +1,8 @@
 """Trains a DLA-Up segmentation network.
 
-    python training/train_seg.py                      # embedded toy_streets
-    python training/train_seg.py --dataset camvid/    # a folder of list files
-    python training/train_seg.py --recipe cityscapes --data-dir cityscapes/
+    dla-keras train-seg                      # embedded toy_streets
+    dla-keras train-seg --dataset camvid/    # a folder of list files
+    dla-keras train-seg --recipe cityscapes --data-dir cityscapes/
 
 Needs no flag. Trains on all GPUs, or on the CPU, and writes to the run folder
 `model.keras` and `best.keras`, `config.json`, `history.csv`, `steps.csv`,
@@ -12,38 +12,21 @@ a stop of any kind the same command goes on where it was.
 
 import sys
 
-import dla_keras  # isort: skip  (first: it quietens TensorFlow)
-
 from dla_keras.commands.shared import parse_size
 from dla_keras.commands.shared import run_command
 from dla_keras.commands.training_flags import PRECISIONS
-from dla_keras.commands.training_flags import make_parser
 from dla_keras.commands.training_flags import parse_arguments
-from dla_keras.data.augmentation import Augmentation
-from dla_keras.data.segmentation import open_split
-from dla_keras.engine.assembly import assemble
-from dla_keras.engine.assembly import run
-from dla_keras.engine.assembly import set_up
+from dla_keras.commands.training_flags import training_parser
 from dla_keras.files import atomic_path
 from dla_keras.files import write_json
-from dla_keras.inference.model_files import load_segmenter
-from dla_keras.inference.predictor import model_predictor
-from dla_keras.models.backbone import check_input_shape
-from dla_keras.report.galleries import segmentation_galleries
-from dla_keras.report.grids import prediction_grid
-from dla_keras.report.html_report import write_report
 from dla_keras.tables import text_table
 from dla_keras.tasks.recipes import SEGMENTATION
-from dla_keras.tasks.segmentation import evaluate
-from dla_keras.tasks.segmentation import majority_baseline
-from dla_keras.tasks.segmentation import make_loss
-from dla_keras.tasks.segmentation import row_baseline
 from dla_keras.variants import PHONE_SEGMENTERS
 
 
 def parse_flags(argv=None):
     """The flags, over the recipe that they name."""
-    parser = make_parser(__doc__.split("\n")[0])
+    parser = training_parser("train-seg", __doc__)
     add = parser.add_argument_group("segmentation").add_argument
     add("--head-stride", type=int, default=4, help="2, 4, 8 or 16")
     add("--upsampling", default="bilinear", help="bilinear or learned")
@@ -78,6 +61,8 @@ def parse_flags(argv=None):
 
 def make_model(args, info):
     """The network, with its weights to start from."""
+    import dla_keras
+
     model = dla_keras.DLASegmenter(
         args.variant,
         info.num_classes,
@@ -98,18 +83,28 @@ def make_model(args, info):
 
 def drawing(model, val):
     """What shows its predictions on the way."""
+    from dla_keras.inference.predictor import model_predictor
+    from dla_keras.report.grids import prediction_grid
+
     predict = model_predictor(model)
     return lambda: prediction_grid(predict, val, count=4, width=256)
 
 
 def validation(model, val):
     """What scores the model on the way."""
+    from dla_keras.inference.predictor import model_predictor
+    from dla_keras.tasks.segmentation import evaluate
+
     predict = model_predictor(model)
     return lambda watch: evaluate(predict, val, progress=watch)
 
 
 def assemble_segmentation(args, strategy, plan, train, val):
     """The task: crops, network, loss and metric."""
+    from dla_keras.data.augmentation import Augmentation
+    from dla_keras.engine.assembly import assemble
+    from dla_keras.tasks.segmentation import make_loss
+
     return assemble(
         args,
         strategy,
@@ -131,6 +126,15 @@ def assemble_segmentation(args, strategy, plan, train, val):
 
 def write_results(run_dir, scores, train, val) -> None:
     """What a run leaves at its end, and its table on the terminal."""
+    from dla_keras.inference.model_files import load_segmenter
+    from dla_keras.inference.predictor import model_predictor
+    from dla_keras.report.galleries import segmentation_galleries
+    from dla_keras.report.grids import prediction_grid
+    from dla_keras.report.html_report import write_report
+    from dla_keras.tasks.segmentation import evaluate
+    from dla_keras.tasks.segmentation import majority_baseline
+    from dla_keras.tasks.segmentation import row_baseline
+
     baselines = {
         "majority class": majority_baseline(train),
         "class by row": row_baseline(train),
@@ -157,6 +161,11 @@ def write_results(run_dir, scores, train, val) -> None:
 
 def train_segmenter(args) -> None:
     """Trains as `args` say, from the data to the run folder's files."""
+    from dla_keras.data.segmentation import open_split
+    from dla_keras.engine.assembly import run
+    from dla_keras.engine.assembly import set_up
+    from dla_keras.models.backbone import check_input_shape
+
     check_input_shape((*parse_size(args.size), 3))
     strategy = set_up(args)
     train = open_split(args.dataset, "train", args.data_dir)

@@ -2,9 +2,13 @@
 
 import argparse
 
-from dla_keras.engine.optimizers import OPTIMIZERS
-from dla_keras.engine.optimizers import SCHEDULES
-from dla_keras.engine.strategies import STRATEGIES
+from dla_keras.commands.shared import did_you_mean
+from dla_keras.commands.shared import make_parser
+from dla_keras.commands.shared import positive
+from dla_keras.tasks.recipes import OPTIMIZERS
+from dla_keras.tasks.recipes import SCHEDULES
+
+STRATEGIES = ("one_device", "mirrored", "multi_worker")  # `engine/strategies`
 
 PRECISIONS = {
     "float32": "float32",
@@ -13,20 +17,14 @@ PRECISIONS = {
 }
 
 
-def positive(text: str) -> int:
-    """A whole number of at least 1, for argparse."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected at least 1, got {text}")
-    return number
+def training_parser(command: str, doc: str) -> argparse.ArgumentParser:
+    """Return a parser with the flags of data, optimization, speed and the run.
 
-
-def make_parser(description: str) -> argparse.ArgumentParser:
-    """A parser with the flags of data, optimisation, speed and the run."""
-    parser = argparse.ArgumentParser(
-        description=description,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    Args:
+        command: Name of the command, for instance `"train-seg"`.
+        doc: Docstring of its module.
+    """
+    parser = make_parser(command, doc)
     add = parser.add_argument
     add(
         "--recipe",
@@ -37,7 +35,7 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     add("--data-dir", help="folder of the data, or TFDS' data folder")
     add("--variant", default="dla34", help="a row of dla_keras.VARIANTS")
     add("--weights", help="to start from: imagenet, a file, or none")
-    _add_optimization(parser.add_argument_group("optimisation").add_argument)
+    _add_optimization(parser.add_argument_group("optimization").add_argument)
     _add_speed(parser.add_argument_group("speed").add_argument)
     _add_run(parser.add_argument_group("the run").add_argument)
     return parser
@@ -48,14 +46,14 @@ def _add_optimization(add):
     add("--steps", type=int, help="instead of --epochs")
     add("--batch-size", type=positive, default=4, help="over all replicas")
     add("--optimizer", choices=OPTIMIZERS, default="sgd")
-    rates = ", ".join(f"{n} {row[1]}" for n, row in OPTIMIZERS.items())
+    rates = ", ".join(f"{n} {row[0]}" for n, row in OPTIMIZERS.items())
     add(
         "--learning-rate",
         type=float,
         help="default: the recipe's, or with "
         f"another optimizer than its own {rates}",
     )
-    decays = ", ".join(f"{n} {row[2]}" for n, row in OPTIMIZERS.items())
+    decays = ", ".join(f"{n} {row[1]}" for n, row in OPTIMIZERS.items())
     add("--weight-decay", type=float, help=f"default: likewise {decays}")
     add("--schedule", choices=SCHEDULES, default="poly")
     add(
@@ -137,9 +135,10 @@ def parse_arguments(parser, recipes: dict, other: str, argv=None):
     """
     name = _named_recipe(recipes, other, argv)
     if name not in recipes:
+        near = did_you_mean(name, recipes)
         parser.error(
-            f"argument --recipe: expected one of {', '.join(recipes)}, got "
-            f"{name!r}"
+            f"argument --recipe: expected one of {', '.join(recipes)}. "
+            f"Received: {name}.{near}"
         )
     recipe = dict(recipes[name])
     # These hang together: a flag replaces the recipe's values as a group.
@@ -150,7 +149,7 @@ def parse_arguments(parser, recipes: dict, other: str, argv=None):
     if args.epochs is None and args.steps is None:
         args.epochs, args.steps = length["epochs"], length["steps"]
     if args.optimizer != recipe["optimizer"]:
-        tuned = dict(zip(tuned, OPTIMIZERS[args.optimizer][1:], strict=True))
+        tuned = dict(zip(tuned, OPTIMIZERS[args.optimizer], strict=True))
     for key, value in tuned.items():
         if getattr(args, key) is None:
             setattr(args, key, value)

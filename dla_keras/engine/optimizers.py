@@ -53,11 +53,8 @@ class AdamW(keras.optimizers.Adam):
         super().update_step(gradient, variable, rate)
 
 
-# name -> (class, default rate, default decay)
-OPTIMIZERS = {
-    "sgd": (SGD, 0.02, 1e-4),  # the paper's
-    "adamw": (AdamW, 1e-3, 1e-2),  # further on after few steps from scratch
-}
+# name -> class; `tasks.recipes.OPTIMIZERS` has each one's rate and decay
+OPTIMIZERS = {"sgd": SGD, "adamw": AdamW}
 
 
 def _step(progress, milestones):
@@ -156,7 +153,7 @@ def make_optimizer(name, rate, decay, model, slow=None, slow_rate=1.0):
     rates = [
         slow_rate if id(v) in slowed else 1.0 for v in model.trainable_variables
     ]
-    optimizer = OPTIMIZERS[name][0](rate, decay, rates)
+    optimizer = OPTIMIZERS[name](rate, decay, rates)
     layers = model._flatten_layers(include_self=False)
     if any(layer.compute_dtype == "float16" for layer in layers):
         optimizer = keras.optimizers.LossScaleOptimizer(

@@ -1,5 +1,9 @@
 """Aggregation as Keras layers, for any network."""
 
+# Before any module of this room: with Keras come the models (see `quiet.py`),
+# and they are made of these modules.
+import keras  # noqa: F401
+
 from dla_keras.layers.blocks import BasicBlock
 from dla_keras.layers.blocks import Bottle2neck
 from dla_keras.layers.blocks import Bottleneck

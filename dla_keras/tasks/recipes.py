@@ -4,6 +4,13 @@ Rows whose comment names the paper are its own (section 5 and the authors'
 code); the others are what is usual for the dataset today.
 """
 
+# Optimizer -> its learning rate and weight decay where no recipe says more.
+OPTIMIZERS = {
+    "sgd": (0.02, 1e-4),  # the paper's
+    "adamw": (1e-3, 1e-2),  # further on after few steps from scratch
+}
+SCHEDULES = ("poly", "step", "cosine", "constant")
+
 _SGD = {"optimizer": "sgd", "weight_decay": 1e-4, "schedule": "poly"}
 _ADAMW = {"optimizer": "adamw", "weight_decay": 0.05, "schedule": "cosine"}
 _PAPER = {**_SGD, "scale": (0.5, 2.0), "rotation": 10.0, "jitter": 0.4}

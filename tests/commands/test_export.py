@@ -39,8 +39,8 @@ def export(name, model=None):
     if model is None:
         return command(name)
     if name == "export_tflite":
-        return command(name, load_dense_model=load)
-    return command(name, load_segmenter=load)
+        return command(name, {"inference.model_files.load_dense_model": load})
+    return command(name, {"inference.model_files.load_segmenter": load})
 
 
 @pytest.mark.parametrize(

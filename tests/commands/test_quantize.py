@@ -23,6 +23,7 @@ from dla_keras.lite.file.facts import read_facts
 from dla_keras.variants import VARIANTS
 from dla_keras.variants import Variant
 
+APPLY_METHOD = "lite.compress.fine_tuning.apply_method"
 FEW = "--steps 3 --batch-size 2 --crop 32x64 --calibration-pictures 2"
 
 
@@ -180,7 +181,9 @@ def untrained(model, method, plan, around, finished):
 
 def test_below_the_agreement_nothing_is_written(run_folder, tmp_path, capfd):
     more = "--min-agreement 1.01"
-    main = command("quantize", apply_method=untrained)
+    main = command(
+        "quantize", {"lite.compress.fine_tuning.apply_method": untrained}
+    )
     assert main(arguments(run_folder, tmp_path / "out", more)) == 1
     assert "Verification failed" in capfd.readouterr().err
     assert not leftovers(tmp_path)
@@ -195,7 +198,9 @@ def test_a_full_disk_leaves_nothing(run_folder, tmp_path, capfd):
 
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
-        main = command("quantize", apply_method=full_disk)
+        main = command(
+            "quantize", {"lite.compress.fine_tuning.apply_method": full_disk}
+        )
         code = main(arguments(run_folder, tmp_path / "out"))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -63,7 +63,8 @@ def run_folder(model, tmp_path_factory):
 @pytest.fixture(scope="module")
 def exported(model, run_folder):
     """The folder that the command fills."""
-    main = command("export_tflite", load_dense_model=lambda path: model)
+    load = {"inference.model_files.load_dense_model": lambda path: model}
+    main = command("export_tflite", load)
     folder = run_folder / "tflite"
     code = main(
         ["--model", str(run_folder / "model.keras"), "--precision", "all"]

@@ -19,8 +19,8 @@ from keras import layers
 import dla_keras  # noqa: F401  (first: it quietens TensorFlow)
 from dla_keras.commands.shared import run_command
 from dla_keras.commands.training_flags import PRECISIONS
-from dla_keras.commands.training_flags import make_parser
 from dla_keras.commands.training_flags import parse_arguments
+from dla_keras.commands.training_flags import training_parser
 from dla_keras.data.augmentation import Augmentation
 from dla_keras.data.segmentation import Example
 from dla_keras.engine.assembly import assemble
@@ -106,7 +106,7 @@ def slow_down_disk():
 
 
 def parse_flags(argv=None):
-    parser = make_parser("tiny")
+    parser = training_parser("tiny", "Train a tiny network.")
     parser.add_argument("--size")
     parser.add_argument("--slow-disk", action="store_true")
     parser.add_argument("--dropout", type=float, default=0.2)

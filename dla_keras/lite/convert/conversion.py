@@ -17,7 +17,9 @@ from dla_keras.lite.convert.outputs import coarse_network
 from dla_keras.lite.convert.outputs import has_boundaries
 from dla_keras.lite.convert.outputs import named_outputs
 from dla_keras.lite.convert.phases import without_paddings
+from dla_keras.lite.convert.precisions import HEADS
 from dla_keras.lite.convert.precisions import PRECISIONS
+from dla_keras.lite.convert.precisions import TARGETS
 from dla_keras.lite.convert.quantization import CalibratedGraph
 from dla_keras.lite.convert.quantization import calibrate
 from dla_keras.lite.file.inspection import refuse_foreign_ops
@@ -27,8 +29,6 @@ from dla_keras.models.backbone import MAX_STRIDE
 from dla_keras.models.segmenter import DLASegmenter
 from dla_keras.quiet import quiet_stderr
 
-HEADS = ("mask", "logits", "coarse_logits")
-TARGETS = ("arm", "x86")
 NETWORK_FILES = (("int8", "mask"), ("int8", "logits"))
 
 
@@ -268,9 +268,13 @@ def _converter(graph):
 def _set_precision(converter, precision):
     if precision.optimize:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.target_spec.supported_types = list(precision.types)
+    converter.target_spec.supported_types = [
+        getattr(tf, name) for name in precision.types
+    ]
     if precision.ops:
-        converter.target_spec.supported_ops = list(precision.ops)
+        converter.target_spec.supported_ops = [
+            getattr(tf.lite.OpsSet, name) for name in precision.ops
+        ]
 
 
 def _calibration_pictures(calibration, size):

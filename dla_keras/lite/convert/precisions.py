@@ -1,8 +1,10 @@
-"""How the numbers of a `.tflite` file are kept: one row for each way."""
+"""How the numbers of a `.tflite` file are kept: one row for each way.
+
+Commands name these rows before TensorFlow is imported, so its types and sets of
+operations stand here by name.
+"""
 
 from dataclasses import dataclass
-
-import tensorflow as tf
 
 
 @dataclass(frozen=True)
@@ -16,9 +18,10 @@ class Precision:
             `True`.
         calibrated: whether activations are whole numbers too, whose ranges
             are taken on pictures. Defaults to `False`.
-        types: of the weights, other than int8. Defaults to `()`.
-        ops: sets of operations, other than the builtin ones. Defaults to
-            `()`.
+        types: Types of the weights, names in `tf`; int8 where empty.
+            Defaults to `()`.
+        ops: Names in `tf.lite.OpsSet`; the builtin operations where empty.
+            Defaults to `()`.
     """
 
     min_agreement: float
@@ -28,20 +31,23 @@ class Precision:
     ops: tuple = ()
 
 
+HEADS = ("mask", "logits", "coarse_logits")
+TARGETS = ("arm", "x86")  # processors that a file may be tuned for
+
 # A network trained for few minutes only is unsure of many pixels, and rounding
 # decides those: DLA-34-Up after 450 steps of toy_streets agreed at 0.93 in
 # int8.
 PRECISIONS = {
     "float32": Precision(0.999, optimize=False),
-    "float16": Precision(0.995, types=(tf.float16,)),
+    "float16": Precision(0.995, types=("float16",)),
     "dynamic": Precision(0.9),
     "int8": Precision(0.9, calibrated=True),
     "int16x8": Precision(
         0.98,
         calibrated=True,
         ops=(
-            tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
-            tf.lite.OpsSet.TFLITE_BUILTINS,  # ARG_MAX has no 16 bits
+            "EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8",
+            "TFLITE_BUILTINS",  # ARG_MAX has no 16 bits
         ),
     ),
 }

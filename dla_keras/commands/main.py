@@ -1,0 +1,59 @@
+"""Deep Layer Aggregation for Keras, from training to phones.
+
+dla-keras demo                   # first: a small network in ten minutes
+dla-keras COMMAND --help         # flags and examples of a command
+"""
+
+import importlib
+import sys
+
+from dla_keras.commands.shared import BAD_INPUT
+from dla_keras.commands.shared import did_you_mean
+from dla_keras.version import __version__
+
+# Command -> its module, imported only when it is chosen, and what it does.
+COMMANDS = {
+    "train-seg": ("train_seg", "Train a segmentation network"),
+    "train-cls": ("train_cls", "Train a classifier"),
+    "train-boundary": ("train_boundary", "Train a boundary detector"),
+    "evaluate": ("evaluate", "Score models on a dataset, in one table"),
+    "predict": ("predict", "Write masks or boundaries of pictures"),
+    "quantize": ("quantize", "Make a trained network smaller, by training"),
+    "export-tflite": ("export_tflite", "Export verified .tflite files"),
+    "export-saved-model": ("export_saved_model", "Export a SavedModel"),
+    "benchmark": ("benchmark", "Measure how long .tflite files take"),
+}
+
+
+def overview() -> str:
+    """Return what `dla-keras --help` prints."""
+    width = max(map(len, COMMANDS)) + 2
+    lines = [f"  {name:<{width}}{row[1]}" for name, row in COMMANDS.items()]
+    usage = "usage: dla-keras COMMAND [--flag VALUE ...]"
+    return "\n".join([usage, "", __doc__, "commands:", *lines])
+
+
+def main(argv=None) -> int:
+    """Run the command that the first argument names; return its exit code."""
+    name, *rest = [*(sys.argv[1:] if argv is None else argv), ""]
+    rest = rest[:-1]
+    if name in ("-h", "--help", ""):
+        print(overview())
+        return 0 if name else BAD_INPUT
+    if name == "--version":
+        print(f"dla-keras {__version__}")
+        return 0
+    if name not in COMMANDS:
+        near = did_you_mean(name, COMMANDS)
+        print(
+            f"error: there is no command {name}.{near}\n"
+            "See `dla-keras --help`.",
+            file=sys.stderr,
+        )
+        return BAD_INPUT
+    module = importlib.import_module(f"dla_keras.commands.{COMMANDS[name][0]}")
+    return module.main(rest)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,121 @@
+"""The door: `dla-keras`, help, mistyped flags, and what they may cost."""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from paths import ROOT
+
+from dla_keras.commands.main import COMMANDS
+from dla_keras.commands.main import main
+from dla_keras.commands.training_flags import STRATEGIES
+from dla_keras.tasks import recipes
+
+# Commands that are in the table and not there yet.
+MODULES = [module for module, _ in COMMANDS.values()]
+
+MEASURE = """
+import importlib, json, resource, sys
+module, *arguments = sys.argv[1:]
+code = None
+try:
+    importlib.import_module(f"dla_keras.commands.{module}").main(arguments)
+except SystemExit as ended:
+    code = ended.code
+used = resource.getrusage(resource.RUSAGE_SELF)
+heavy = {"keras", "tensorflow", "numpy", "PIL"} & set(sys.modules)
+seconds = used.ru_utime + used.ru_stime
+print(json.dumps([code, seconds, sorted(heavy)]), file=sys.stderr)
+"""
+
+
+def run_fresh(module, *arguments):
+    """Run a command in a process of its own.
+
+    Returns:
+        Its exit code, CPU seconds, heavy imports, standard output and the
+        lines of its standard error.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, module, *arguments],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    *lines, last = done.stderr.splitlines()
+    return *json.loads(last), done.stdout, lines
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_help_is_quick_and_shows_the_examples(module):
+    code, seconds, heavy, text, _ = run_fresh(module, "--help")
+    doc = importlib.import_module(f"dla_keras.commands.{module}").__doc__
+    assert (code, heavy) == (0, [])
+    # 0.06 to 0.08 s on an idle core; it was 5 s.
+    assert seconds < 1.0
+    assert doc.strip().partition("\n")[2].strip("\n") in text
+    assert "default: None" not in text and "default: False" not in text
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_mistyped_flag_is_one_line(module):
+    code, seconds, heavy, _, lines = run_fresh(module, "--helpp")
+    assert (code, heavy) == (2, [])
+    assert seconds < 1.0
+    first, second = lines
+    assert first == "error: there is no flag --helpp. Did you mean --help?"
+    assert second.startswith("See `dla-keras ")
+
+
+def test_flags_are_not_taken_by_their_beginning(capsys):
+    with pytest.raises(SystemExit):
+        main(["train-seg", "--step", "3"])
+    assert "Did you mean --steps?" in capsys.readouterr().err
+
+
+def test_a_missing_flag_and_a_wrong_choice_are_one_line_each(capsys):
+    for arguments, message in (
+        (["predict", "--model", "x"], "required: --input, --output"),
+        (["train-seg", "--optimizer", "adam"], "invalid choice: 'adam'"),
+        (["train-seg", "--batch-size", "0"], "expected at least 1, got 0"),
+        (["train-seg", "--recipe", "camvit"], "Did you mean camvid?"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        first, second = capsys.readouterr().err.splitlines()
+        assert ended.value.code == 2
+        assert first.startswith("error: ") and message in first
+        assert second == f"See `dla-keras {arguments[0]} --help`."
+
+
+def test_the_overview_lists_every_command(capsys):
+    assert main(["--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for name, (_, summary) in COMMANDS.items():
+        assert any(
+            line.split()[:1] == [name] and line.endswith(summary)
+            for line in lines
+        )
+    assert main([]) == 2
+
+
+def test_an_unknown_command_names_the_near_one(capsys):
+    assert main(["train-segg"]) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert "no command train-segg. Did you mean train-seg" in first
+    assert second == "See `dla-keras --help`."
+
+
+def test_names_that_flags_offer_are_those_of_the_library():
+    from dla_keras.commands import train_boundary
+    from dla_keras.data.boundaries import RULES
+    from dla_keras.engine import optimizers
+    from dla_keras.engine import strategies
+
+    assert tuple(recipes.OPTIMIZERS) == tuple(optimizers.OPTIMIZERS)
+    assert tuple(recipes.SCHEDULES) == tuple(optimizers.SCHEDULES)
+    assert tuple(strategies.STRATEGIES) == STRATEGIES
+    assert tuple(RULES) == train_boundary.RULES
