@@ -1,12 +1,13 @@
-"""A trained boundary network beside Sobel and Canny, by the same benchmark.
+"""Score a trained boundary network, Sobel and Canny by the same benchmark.
 
     python benchmarks/boundary_detectors.py --data-dir BSDS500/data \
         --model runs/x/model.keras
 
 Sobel's magnitude and Canny are scikit-image's (`pip install scikit-image`), on
-grey pictures smoothed as suits each best: sigma 2.5 and 3, of 1 to 4 on ten
-training pictures. Canny gives a mask; its map is, for every pixel, the highest
-of many thresholds at which it is still in the mask.
+gray images, smoothed with the sigma that suits each best, 2.5 and 3, out of 1
+to 4 on ten training images. Canny gives a mask; the map made of it holds, for
+every pixel, the highest of many thresholds at which the pixel is still in the
+mask.
 """
 
 import argparse
@@ -54,7 +55,7 @@ def find_canny(example, sigma):
 
 
 def detectors(args):
-    """Name -> example -> boundary map."""
+    """Return the detectors: name -> function from an example to its map."""
     found = {
         "Sobel, ridges": lambda example: find_sobel(example, 2.5),
         "Canny": lambda example: find_canny(example, 3.0),

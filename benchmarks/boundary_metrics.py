@@ -1,12 +1,12 @@
-"""Times the boundary benchmark, beside a naive version of its matching.
+"""Time the boundary benchmark, beside a naive version of its matching.
 
     python benchmarks/boundary_metrics.py --data-dir ../shared/data/bsds500
 
-The maps are Sobel's of the photographs, thinned by non-maximum suppression,
-or any detector's (`--predictions`). The naive version fills in the distances
-of all pixels to all others and calls the dense assignment; it is run on some
-picks of picture, threshold and annotator, in turns with ours, which must
-find as many pairs.
+The maps are Sobel's of the photographs, thinned by non-maximum suppression, or
+any detector's (`--predictions`). The naive version fills in the distances of
+all pixels to all others and calls the dense assignment. It runs on a few
+samples of image, threshold and annotator, in turns with ours, and must find as
+many pairs.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def sobel_map(path):
 
 
 def find_pairs(args):
-    """Paths of annotations, and of the pictures or maps beside them."""
+    """Return the paths of annotations, and of images or maps beside them."""
     folder = pathlib.Path(args.data_dir)
     pictures = pathlib.Path(args.predictions or folder / "images" / args.split)
     truths = sorted((folder / "groundTruth" / args.split).glob("*.mat"))
@@ -54,7 +54,7 @@ def read_pair(truth, picture, args):
 
 
 def naive_matches(prediction, truth, max_distance=0.0075):
-    """Number of pairs, by the dense assignment of every pixel to every one."""
+    """Return the number of pairs that the dense assignment finds."""
     rows, columns = np.nonzero(prediction)
     true_rows, true_columns = np.nonzero(truth)
     distances = np.hypot(
@@ -67,7 +67,7 @@ def naive_matches(prediction, truth, max_distance=0.0075):
 
 
 def compare(pairs, args):
-    """Seconds of one matching, ours and naive, taken in turns."""
+    """Return the seconds of one matching, ours and naive, taken in turns."""
     random = np.random.default_rng(0)
     thresholds = spread_thresholds(args.thresholds)
     seconds = {"ours": [], "naive": []}

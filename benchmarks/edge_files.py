@@ -1,7 +1,7 @@
-"""What `edge_peers.py` measures, and the files of it that are made before.
+"""List what `edge_peers.py` measures, and make its files beforehand.
 
-It starts this in each environment. That need not hold this package, so every
-import stands where it is needed.
+`edge_peers.py` starts this in each environment. An environment need not hold
+this package, so every import stands where it is needed.
 """
 
 import argparse
@@ -17,13 +17,13 @@ CALIBRATION_PICTURES = 4
 
 @dataclass(frozen=True)
 class Contender:
-    """What is measured.
+    """One network on one runtime, which is measured.
 
     Args:
-        run: a name of `RUNS` in `edge_runtimes.py`.
-        source: what that opens: a file of the folder, or a memory layout.
-        environment: where its file is prepared, a name of `PREPARATIONS`.
-        export: of ours, what the file is: upsampling, precision and head; or
+        run: A name of `RUNS` in `edge_runtimes.py`.
+        source: The file of the folder, or the memory layout, that it opens.
+        environment: A name of `PREPARATIONS`, where its file is prepared.
+        export: Upsampling, precision and head of a file of ours; or
             `"product"`, precision, and rows, depth and columns of matrices.
             Defaults to `()`.
     """
@@ -70,7 +70,7 @@ CONTENDERS = {
 
 
 def our_model(upsampling):
-    """The network; its weights are the same with either upsampling."""
+    """Return the network; its weights are the same with either upsampling."""
     import keras
 
     import dla_keras
@@ -96,7 +96,7 @@ def our_model(upsampling):
 
 
 def prepare_ours(args) -> None:
-    """Our files; for the others the weights, a picture and its mask."""
+    """Write our files; for the others the weights, an image and its mask."""
     from dla_keras.data.toy_streets.scene import draw_street
     from dla_keras.lite.convert.conversion import convert
     from dla_keras.weights import torch_state
@@ -131,7 +131,7 @@ def prepare_ours(args) -> None:
 
 
 def product_file(precision, rows, depth, columns) -> bytes:
-    """A `.tflite` file that multiplies what it takes by a constant matrix."""
+    """Return a `.tflite` file that multiplies by a constant matrix."""
     import tensorflow as tf
 
     rng = np.random.default_rng(0)
@@ -154,14 +154,14 @@ def product_file(precision, rows, depth, columns) -> bytes:
 
 
 def normalised(folder):
-    """The picture as the authors' network takes it, but channels last."""
+    """Return the image as the authors' network takes it, but channels last."""
     picture = np.load(folder / "picture.npy")[None] / 255
     picture = (picture - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225)
     return picture.astype("float32")
 
 
 def authors_network(args):
-    """The authors' network with our weights, and the picture for it."""
+    """Return the authors' network with our weights, and the image for it."""
     sys.path.insert(0, args.authors)
     import dla_up
     import torch

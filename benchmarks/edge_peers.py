@@ -1,4 +1,4 @@
-"""DLA-34-Up as a .tflite file, beside the authors' network on other runtimes.
+"""Time DLA-34-Up as a .tflite file, and the authors' network elsewhere.
 
     python benchmarks/edge_peers.py --authors DLA_REPOSITORY \
         --torch-python VENV/bin/python --litert-torch-python VENV/bin/python \
@@ -10,13 +10,13 @@ two environments, one holds `torch onnx onnxscript onnxruntime`, the other
 
 All networks have the same weights and take the same drawn street, 512x512, to
 the logits of 19 classes at its size. Ours begin with uint8 pixels, the
-authors' with a normalised picture; none has a softmax at its end. The network
-alone ends before the last upsampling. Each is measured in a process of its
-own (`edge_runtimes.py`), turn by turn, so that a machine that slows down slows
-all of them. GFLOP are two for each multiply-add of a convolution, and the rate
-that they are a share of is the highest of matrix products on our runtime.
-`same class` is the share of pixels on which a row agrees with Keras and
-learned upsampling, which is the authors' network.
+authors' with a normalized image; none ends with a softmax. The network alone
+ends before the last upsampling. Each is measured in a process of its own
+(`edge_runtimes.py`), in turns, so that a machine that slows down slows all of
+them. A multiply-add of a convolution counts as two floating-point operations,
+and the rate is compared with the highest rate of matrix products on our
+runtime. `same class` is the share of pixels on which a row agrees with Keras
+and learned upsampling, which is the authors' network.
 """
 
 import argparse
@@ -66,7 +66,7 @@ COLUMNS = (
 
 
 def start(args, script, python, *words) -> str:
-    """What a script prints in a process of its own."""
+    """Return what a script prints in a process of its own."""
     words += ("--folder", str(args.folder), "--authors", args.authors or "")
     environment = os.environ | {
         "OMP_NUM_THREADS": str(args.threads),
@@ -89,7 +89,7 @@ def start(args, script, python, *words) -> str:
 
 
 def find_pythons(args) -> tuple[dict[str, str], dict[str, str]]:
-    """Environment -> its Python; and where there is none, why not."""
+    """Return the Python of each environment, and why others are missing."""
     pythons, reasons = {"dla_keras": sys.executable}, {}
     for environment in ("torch", "litert_torch"):
         option = f"{environment}_python"
@@ -106,7 +106,7 @@ def find_pythons(args) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def measure_in_turns(args, pythons) -> dict[str, dict]:
-    """Contender -> what all its runs took, and what it found."""
+    """Return how long each contender's runs took, and what it found."""
     for environment, python in pythons.items():
         print(f"Files of {environment} ...", file=sys.stderr)
         words = ("--environment", environment, "--tuned-for", args.tuned_for)
@@ -139,7 +139,7 @@ def measure_in_turns(args, pythons) -> dict[str, dict]:
 
 
 def gigaflop(contender) -> float:
-    """Of one inference."""
+    """Return the billions of operations of one inference."""
     if contender.is_product:
         return 2e-9 * math.prod(contender.export[2:])
     upsampling, _, head = contender.export or ("learned", "", "logits")
@@ -159,7 +159,7 @@ def gigaflop(contender) -> float:
 
 
 def evaluate(measured) -> dict[str, dict]:
-    """Contender -> its figures, as the columns of the CSV file name them."""
+    """Return each contender's figures, named as the columns of the CSV file."""
     median = {
         name: statistics.median(each["milliseconds"])
         for name, each in measured.items()

@@ -1,6 +1,6 @@
-"""Measures one contender of `edge_peers.py`, which starts this.
+"""Measure one contender of `edge_peers.py`, which starts this script.
 
-Like `edge_files.py` it runs in each environment.
+It runs in each environment, like `edge_files.py`.
 """
 
 import argparse
@@ -89,7 +89,7 @@ RUNS = {
 
 
 def measure(args) -> dict:
-    """Milliseconds of each inference of one contender, and what it found."""
+    """Return the milliseconds of each inference, and what was found."""
     contender = CONTENDERS[args.contender]
     run, package = RUNS[contender.run]
     infer, output = run(args, contender)

@@ -1,10 +1,10 @@
-"""Training input side by side: the DLA authors' PIL pipeline and this one.
+"""Time the training input: the DLA authors' PIL pipeline beside this one.
 
     python benchmarks/input_pipeline.py --data-dir camvid/
 
 Both read a folder of list files in one process and give float32 batches with
 the same augmentations: rotation by up to 10 degrees, zoom of 0.5 to 2, crop,
-change of colours by up to 0.4, flip. The pipelines take turns, so that other
+change of colors by up to 0.4, flip. The pipelines take turns, so that other
 work on the machine slows all of them; a figure is the median of the rounds.
 
 The authors' operations and their order are those of `data_transforms.py` and
@@ -35,7 +35,7 @@ VOID = 255
 
 
 def padded(image, label, top, bottom, left, right):
-    """The picture reflected at its borders, the label void outside."""
+    """Return the image reflected at its borders, the label void outside."""
     edges = ((top, bottom), (left, right))
     image = np.pad(np.asarray(image), (*edges, (0, 0)), "reflect")
     label = np.pad(np.asarray(label), edges, constant_values=VOID)
@@ -79,7 +79,7 @@ def change_colors(image, enhancers, strength=0.4):
 
 
 def authors_example(paths, size, third_change, info):
-    """One training picture as the authors' code makes it."""
+    """Return one training image as the authors' code makes it."""
     image, label = (Image.open(path) for path in paths)
     image, label = zoom(*rotate(image, label))
     image, label = crop(image, label, size)
@@ -129,7 +129,7 @@ def our_pipeline(args, split, memory):
 
 
 def measure(runs, pictures, rounds):
-    """Median pictures a second, and ms of all processors' time a picture.
+    """Return median images a second, and ms of all processors' time for one.
 
     The second figure hardly depends on what else the machine does.
     """

@@ -1,13 +1,14 @@
-"""Networks for phones: what each costs, and what it scores after training.
+"""Measure what each network for phones costs, and score it after training.
 
     python benchmarks/phone_segmenters.py --run dla34up=runs/camvid \
         --run small=runs/camvid_small --picture docs/phone_segmenters.png
 
-`--run` names what `train_seg.py` left: `model.keras` is scored on the val split
-of the run's data set, with pictures shrunk by each of `--scales` and masks
-enlarged again. Latency is that of the same network with 19 classes for one
-picture of 512x512, shrunk likewise, from uint8 pixels to uint8 mask, all turn
-by turn. "dla34up" is the paper's, which the others are measured against.
+`--run` names the folder of a training run: its `model.keras` is scored on the
+val split of the run's data set, with images shrunk by each of `--scales` and
+masks enlarged again. Latency is that of the same network with 19 classes, from
+the uint8 pixels of one image of 512x512, shrunk by the same factor, to the
+uint8 mask, all in turns. "dla34up" is the paper's network, against which the
+others are measured.
 """
 
 import argparse
@@ -81,7 +82,7 @@ def parse_arguments(argv):
 
 
 def score_runs(runs, scales) -> dict[str, dict[tuple[str, float], float]]:
-    """Data set -> (network, scale) -> mIoU."""
+    """Return mIoU by data set, and by network and scale."""
     scores = {}
     for run in runs:
         network, _, folder = run.partition("=")
@@ -106,7 +107,7 @@ def score_runs(runs, scales) -> dict[str, dict[tuple[str, float], float]]:
 
 
 def predict_small(predict, scale, picture):
-    """The mask of a picture that goes through the network smaller."""
+    """Return the mask of an image that goes through the network smaller."""
     height, width = picture.shape[:2]
     size = round(scale * height), round(scale * width)
     small = Image.fromarray(picture).resize(size[::-1], Image.BILINEAR)
@@ -114,14 +115,14 @@ def predict_small(predict, scale, picture):
 
 
 def scaled_size(args, scale) -> tuple[int, int]:
-    """Of the picture that latency is taken on."""
+    """Return the size of the image that latency is measured on."""
     size = tuple(round(scale * side) for side in parse_size(args.size))
     check_size(size)
     return size
 
 
 def measure(args) -> dict[tuple[str, float, str], dict]:
-    """(network, scale, precision) -> ms, MB and GMACs."""
+    """Return ms, MB and GMACs by network, scale and precision."""
     files, pictures, facts = {}, {}, {}
     wanted = itertools.product(NETWORKS, args.scales, PRECISIONS)
     for network, scale, precision in tqdm(list(wanted), "convert", leave=False):
@@ -159,7 +160,7 @@ def measure(args) -> dict[tuple[str, float, str], dict]:
 
 
 def rows_of(costs, scores, scales):
-    """The table: header and rows, numbers as text."""
+    """Return the header and the rows of the table, numbers as text."""
     header = ["network", "scale", "GMACs", "int8 MB"]
     header += [f"{p} {unit}" for p in PRECISIONS for unit in ("ms", "ratio")]
     header += [f"{dataset} mIoU" for dataset in scores]
@@ -180,7 +181,7 @@ def rows_of(costs, scores, scales):
 
 
 def draw(costs, scores, scales, path) -> None:
-    """mIoU over latency: a row for each data set, a line for each network."""
+    """Draw mIoU over latency: a row for each data set, a line for a network."""
     figure, panels = plt.subplots(
         len(scores),
         len(PRECISIONS),

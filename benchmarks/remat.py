@@ -1,10 +1,10 @@
-"""What gradient checkpointing (`remat=True`) saves and costs.
+"""Measure what gradient checkpointing (`remat=True`) saves and costs.
 
     python benchmarks/remat.py
 
-One training step (forward, backward) of each network with and without, each
-in a process of its own; memory is the process's peak above what it held
-before the step. On a GPU, TensorFlow's own count of the device's memory.
+It takes one training step (forward, backward) of each network with and without,
+each in a process of its own. Memory is the process's peak above what it held
+before the step; on a GPU it is TensorFlow's own count of the device's memory.
 """
 
 import argparse
@@ -42,7 +42,7 @@ def peak_bytes() -> int:
 
 
 def measure(name, remat, repeats) -> tuple[float, float]:
-    """Megabytes and seconds of a training step."""
+    """Return the megabytes and the seconds of a training step."""
     make, shape = MODELS[name]
     model, images = make(remat), tf.random.uniform(shape, 0, 255)
 

@@ -1,19 +1,14 @@
-"""What tiled inference takes in memory, and how far it agrees with whole.
+"""Measure the memory of tiled inference, and its agreement with the whole.
 
     python benchmarks/tiled_inference.py
     python benchmarks/tiled_inference.py --model runs/x/model.keras \\
         --picture street.png --size 256x256
 
-Without a model: peak memory above what the process held before, against the
-picture's size; the picture is drawn a window at a time, so that it takes none
-itself, and each row is a process of its own. With a model and a picture:
-masks and probabilities against those of the whole picture, by overlap.
-
-DLA-46-C, 19 classes, tiles of 512x1024: 415 MB for 1024x2048, 447 MB for
-8192x2048, of which the masks are 2 and 16; whole, 1024x2048 takes 1285 MB.
-DLA-34 on a CamVid picture of 360x480, tiles of 192x256: with an overlap of
-0, 32, 64 pixels, 93.7 %, 98.1 % and 98.4 % of pixels keep their class. (2
-cores of an AMD EPYC virtual machine, 2026-11-23, while others used them.)
+Without a model it prints the peak memory above what the process held before,
+for images of several sizes. The image is drawn a window at a time, so that it
+takes no memory itself, and each row is a process of its own. With a model and
+an image it compares masks and probabilities with those of the whole image, by
+overlap. The figures stand in `docs/results/speed.md`.
 """
 
 import argparse
@@ -39,7 +34,7 @@ CLASSES = 19
 
 
 class DrawnPicture:
-    """Stripes of any size, drawn where they are looked at."""
+    """Stripes of any size, drawn only where they are read."""
 
     def __init__(self, height, width):
         self.shape = (height, width, 3)
@@ -55,7 +50,7 @@ def peak_bytes() -> int:
 
 
 def measure(variant, size, tile, overlap) -> tuple[float, float]:
-    """Megabytes and seconds of one mask."""
+    """Return the megabytes and the seconds of one mask."""
     model = dla_keras.DLASegmenter(variant, CLASSES)
     probabilities = model_probabilities(model)
     picture = DrawnPicture(*size)
@@ -71,7 +66,7 @@ def measure(variant, size, tile, overlap) -> tuple[float, float]:
 
 
 def print_memory(args) -> None:
-    """Peak memory against the picture's size."""
+    """Print the peak memory for each size of an image."""
     tile, rows = parse_size(args.size), []
     for size in map(parse_size, args.sizes):
         whole = size[0] * size[1] <= args.whole_up_to * 2**20
@@ -94,7 +89,7 @@ def print_memory(args) -> None:
 
 
 def print_agreement(args) -> None:
-    """Agreement with the whole picture, by overlap."""
+    """Print the agreement with the whole image, by overlap."""
     probabilities = open_model(args.model).probabilities
     picture, tile = read_rgb(args.picture), parse_size(args.size)
     whole, rows = probabilities(picture), []

@@ -1,12 +1,12 @@
-"""A training step of DLA-34-Up, beside the authors' network in PyTorch.
+"""Time a training step of DLA-34-Up, and of the authors' network in PyTorch.
 
     python benchmarks/training_step.py --authors DLA_REPOSITORY \
         --torch-python VENV_WITH_PYTORCH/bin/python
 
-Forward, backward and SGD with momentum on the same pictures' size, in float32
-on the same number of threads. `--authors` is a clone of the authors' code
-(github.com/ucbdrive/dla). Each network is measured in a process of its own,
-turn by turn, so that a machine that slows down slows all of them.
+A step is forward, backward and SGD with momentum, on images of the same size,
+in float32 on the same number of threads. `--authors` is a clone of the
+authors' code (github.com/ucbdrive/dla). Each network is measured in a process
+of its own, in turns, so that a machine that slows down slows all of them.
 """
 
 import argparse
@@ -21,7 +21,7 @@ CLASSES = 11
 
 
 def keras_steps(args, upsampling):
-    """A function that takes one step of `train_seg.py`."""
+    """Return a function that takes one step of `train-seg`."""
     import keras
     import numpy as np
     import tensorflow as tf
@@ -46,7 +46,7 @@ def keras_steps(args, upsampling):
 
 
 def torch_steps(args, memory_format):
-    """A function that takes one step of the authors' `segment.py`."""
+    """Return a function that takes one step of the authors' `segment.py`."""
     sys.path.insert(0, args.authors)
     import dla_up
     import torch
@@ -89,7 +89,7 @@ REFERENCE = "authors, PyTorch channels_last"
 
 
 def measure(args) -> list[float]:
-    """Seconds of each step of one network, the first ones left out."""
+    """Return the seconds of each step of one network, after the first ones."""
     make, how = NETWORKS[args.network]
     step, seconds = make(args, how), []
     for _ in range(args.warm_up + args.steps):
@@ -100,7 +100,7 @@ def measure(args) -> list[float]:
 
 
 def measure_apart(args, name) -> list[float]:
-    """`measure` in a process of its own, in the network's environment."""
+    """Run `measure` in a process of its own, in the network's environment."""
     torch = NETWORKS[name][0] is torch_steps
     threads = str(args.threads)
     environment = os.environ | {

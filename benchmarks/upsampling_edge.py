@@ -1,14 +1,15 @@
-"""What upsampling costs in a .tflite file: fixed, learned, or dense.
+"""Time the ways to upsample in a .tflite file: fixed, learned, or dense.
 
     python benchmarks/upsampling_edge.py
 
-DLA-34-Up as a whole, 512x512 pixels to the logits of 19 classes, in float32
-and int8, with each way to upsample: the fixed bilinear resize; the learned
-depthwise transposed convolution, per phase; and the same as what Keras has, a
-transposed convolution that joins all channels with all. Weights are the same,
-and the dense kernels hold zeros off the diagonal, so that the last two give
-the same numbers. All are timed turn by turn in one process. `same class` is
-the share of pixels on which a file agrees with Keras and learned upsampling.
+It times DLA-34-Up as a whole, 512x512 pixels to the logits of 19 classes, in
+float32 and int8, with each way to upsample: the fixed bilinear resize; the
+learned depthwise transposed convolution, per phase; and the latter as Keras
+has it, a transposed convolution that joins all channels with all. Weights are
+the same, and the dense kernels hold zeros off the diagonal, so that the last
+two give the same numbers. All are timed in turns in one process. `same class`
+is the share of pixels on which a file agrees with Keras and learned
+upsampling.
 """
 
 import argparse
@@ -43,10 +44,10 @@ UPSAMPLINGS = (FIXED, LEARNED, DENSE)
 
 
 class DenseUpsampling(keras.layers.Layer):
-    """A transposed convolution of all channels that starts as bilinear.
+    """A transposed convolution of all channels, which starts as bilinear.
 
     Args:
-        factor: output pixels per input pixel and side.
+        factor: Output pixels per input pixel and side.
     """
 
     def __init__(self, factor, **kwargs):
@@ -77,7 +78,7 @@ class DenseUpsampling(keras.layers.Layer):
 
 
 def make_models(args) -> dict:
-    """Upsampling -> network; whatever does not upsample is the same."""
+    """Return a network for each upsampling; all else in them is the same."""
     keras.utils.set_random_seed(0)
     models = {}
     # The library does not offer the dense one.
@@ -98,7 +99,7 @@ def make_models(args) -> dict:
 
 
 def make_files(args, models, pictures) -> dict:
-    """(precision, upsampling) -> the file's bytes."""
+    """Return the bytes of a file for each precision and upsampling."""
     return {
         (precision, name): convert(
             model,
@@ -114,12 +115,12 @@ def make_files(args, models, pictures) -> dict:
 
 
 class Runner:
-    """A file, one picture, and how long it took each time.
+    """A file, one image, and how long each run took.
 
     Args:
-        data: the file's bytes.
-        picture: uint8 `(h, w, 3)`.
-        threads: of the interpreter.
+        data: Bytes of the file.
+        picture: An image, uint8 `(h, w, 3)`.
+        threads: Number of threads of the interpreter.
     """
 
     def __init__(self, data, picture, threads):

@@ -1,9 +1,9 @@
-"""Draws the figures of aggregation.md from the graphs of built models.
+"""Draw the figures of aggregation.md from the graphs of built models.
 
     python docs/draw_aggregation.py
 
-What is joined to what comes from the graph of leaf layers, what lies in what
-from the layers' attributes; only positions and colours are chosen here.
+The graph of leaf layers says which layer feeds which, and the layers'
+attributes which layer holds which; only positions and colors are chosen here.
 """
 
 import pathlib
@@ -30,11 +30,12 @@ STEP_X, STEP_Y = 140, 114  # pixels from node to node of DLA-Up
 
 
 def data_flow(model, drawn):
-    """Which drawn layers feed which.
+    """Return which drawn layers feed which.
 
     Args:
-        model: a functional model.
-        drawn: key -> layer; what is not drawn lets its inputs through.
+        model: A functional model.
+        drawn: The drawn layers by key; a layer without a box lets its inputs
+            through.
 
     Returns:
         A set of `(source, target, pooled)`; the model's input is `"image"`.
@@ -62,16 +63,16 @@ def data_flow(model, drawn):
 
 
 def place_tree(tree, name, left, height=1):
-    """Blocks in a row, roots above: one higher for each tree they complete.
+    """Place blocks in a row, and roots above: higher for each finished tree.
 
     Args:
-        tree: a built `Tree`.
-        name: its attribute's.
-        left: where it begins, in pixels.
+        tree: A built `Tree`.
+        name: Name of the attribute that holds it.
+        left: Left end in pixels.
         height: how many trees end here.
 
     Returns:
-        Boxes, spans from the inside to the outside, and where it ends.
+        Boxes, spans from the inside to the outside, and the right end.
     """
     if tree.root is None:
         boxes, spans, middle = place_tree(tree.tree1, "tree1", left)
@@ -158,7 +159,7 @@ def dla_up_figure(variant="dla34", head_stride=4):
 
 
 def place_ida(ida, y):
-    """Nodes in a row; below each, what brings a coarser input up to it."""
+    """Place nodes in a row, and below each what brings a coarser input up."""
     boxes = []
     for i in range(1, len(ida.node)):
         x = i * STEP_X
@@ -176,7 +177,7 @@ def place_ida(ida, y):
 
 
 def drawn(model, boxes):
-    """The layers that have a box, by name."""
+    """Return the layers that have a box, by name."""
     layers = model._flatten_layers(include_self=False)
     named = {layer.name: layer for layer in layers}
     return {box.key: named[box.key] for box in boxes if box.key in named}

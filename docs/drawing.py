@@ -1,4 +1,4 @@
-"""Boxes and the links between them, as SVG. `draw_aggregation.py` uses it."""
+"""Draw boxes and the links between them as SVG, for `draw_aggregation.py`."""
 
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
@@ -75,7 +75,7 @@ def kind_of(source, target, pooled):
 
 
 def routes(links, boxes):
-    """Each link's corners, such that none crosses a box or another's lane.
+    """Yield each link's corners, so that none crosses a box or another's lane.
 
     A link leaves upwards, downwards or to the right, turns once and enters
     from the left; the farther its source, the higher it enters.
@@ -107,7 +107,7 @@ def straight(source, target):
 
 
 def port(end, ends, lanes):
-    """How far from its source's middle a link leaves up- or downwards."""
+    """Return how far from its source's middle a link leaves."""
     source = end[0]
     if end not in lanes or source.covers(lanes[end]):
         return 0
@@ -146,14 +146,14 @@ def corners(end, lanes, offset):
 
 
 def picture(links, boxes, brackets=(), bands=()) -> str:
-    """The SVG of a figure, with a legend of what it holds.
+    """Return the SVG of a figure, with a legend.
 
     Args:
-        links: `(source, target, pooled)`, by the boxes' keys; those to boxes
-            that are not drawn are left out.
-        boxes: the layers.
-        brackets: drawn below the boxes.
-        bands: drawn behind them.
+        links: Triples `(source, target, pooled)` of the boxes' keys; a link to
+            a box that is not drawn is left out.
+        boxes: The layers.
+        brackets: Spans drawn below the boxes.
+        bands: Spans drawn behind them.
     """
     ways = list(routes(links, boxes))
     left, right, top, bottom = _extent(boxes, ways, [*brackets, *bands])
@@ -185,7 +185,7 @@ def picture(links, boxes, brackets=(), bands=()) -> str:
 
 
 def _extent(boxes, ways, spans):
-    """Left, right, top and bottom of all that is drawn."""
+    """Return the left, right, top and bottom of all that is drawn."""
     corners = [point for _, points in ways for point in points]
     for box in boxes:
         corners.append((box.x - box.width / 2, box.y - box.height / 2))
@@ -232,7 +232,7 @@ def _link(kind, points):
 
 
 def _rounded(points):
-    """A path through `points` whose one corner is rounded."""
+    """Return a path through `points` with a rounded corner."""
     if len(points) == 3:
         start, (x, y), end = points
         before, after = (
@@ -272,7 +272,7 @@ def _band(span):
 
 
 def _legend(kinds, links, left, y):
-    """What the colours mean: boxes in one line, links in the next."""
+    """Return the legend of colors: boxes in one line, links in the next."""
     swatch = '<rect y="-6" width="16" height="12" rx="3" {}/>'
     boxes = [
         (swatch.format(f'fill="{fill}" stroke="{line}"'), meaning)
