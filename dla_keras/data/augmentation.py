@@ -1,7 +1,7 @@
-"""Random changes of training pictures: pure functions of a seed.
+"""Random changes of training images: pure functions of a seed.
 
 `Augmentation` is for label maps: scale, rotation, flip and crop are one affine
-map, so a picture is resampled once. `RandomResizedCrop`, `Mixing` and
+map, so an image is resampled once. `RandomResizedCrop`, `Mixing` and
 `central_crop` are for classification. The same seed gives the same crop on
 every machine and after a restart.
 """
@@ -20,17 +20,18 @@ LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue, ITU-R BT.601
 
 
 def jitter_color(image, seed, strength: float, offset=(0.0, 0.0, 0.0)):
-    """Random brightness, contrast and saturation, each by `1 +- strength`.
+    """Change brightness, contrast and saturation, each by `1 +- strength`.
 
-    Brightness scales the pixels, contrast their distance to the picture's
-    mean luminance, saturation their distance to their own luminance. All
-    three are linear, so one matrix does them in one pass over the pixels.
+    Brightness scales the pixels, contrast their distance to the image's mean
+    luminance, saturation their distance to their own luminance. All three are
+    linear, so one matrix does them in one pass over the pixels.
 
     Args:
         image: float32 `(height, width, 3)`.
-        seed: two integers; equal seeds give equal changes.
-        strength: largest relative change, 0 to 1.
-        offset: colour that is still to be added to `image`. Defaults to none.
+        seed: Two integers; equal seeds give equal changes.
+        strength: Largest relative change, 0 to 1.
+        offset: RGB color that is still to be added to `image`. Defaults to
+            none.
 
     Returns:
         float32 `(height, width, 3)`, 0 to 255.
@@ -40,7 +41,7 @@ def jitter_color(image, seed, strength: float, offset=(0.0, 0.0, 0.0)):
     )
     offset = tf.convert_to_tensor(offset, tf.float32)
     luminance = tf.constant(LUMINANCE)[:, None]  # (3, 1)
-    # Row times matrix: each channel, pulled towards the pixel's luminance.
+    # Row times matrix: each channel is pulled towards the pixel's luminance.
     matrix = saturation * tf.eye(3) + (1 - saturation) * luminance
     matrix = brightness * contrast * matrix
     pixels = tf.reshape(image, (-1, 3))
@@ -54,20 +55,20 @@ def jitter_color(image, seed, strength: float, offset=(0.0, 0.0, 0.0)):
 
 @dataclass(frozen=True)
 class Augmentation:
-    """A random crop of a picture and its label.
+    """A random crop of an image and its label.
 
     Called with an image `(height, width, 3)`, RGB, 0 to 255, a label
     `(height, width)` of class ids or `IGNORE_LABEL`, and a seed of two
     integers; equal seeds give equal crops. Returns float32 `(*size, 3)`, 0 to
-    255, and uint8 `size`. Where the crop leaves the picture, the image holds
-    ImageNet's mean colour and the label `IGNORE_LABEL`.
+    255, and uint8 `size`. Where the crop leaves the original, the image holds
+    ImageNet's mean color and the label `IGNORE_LABEL`.
 
     Args:
-        size: height and width of the crop, in pixels.
-        scale: range of the zoom. Defaults to `(0.5, 2.0)`, the paper's.
-        rotation: largest angle in degrees, either way. Defaults to `10.0`.
-        flip: whether half of the pictures are mirrored. Defaults to `True`.
-        jitter: largest relative change of brightness, contrast and
+        size: Height and width of the crop, in pixels.
+        scale: Range of the zoom. Defaults to `(0.5, 2.0)`, the paper's.
+        rotation: Largest angle in degrees, either way. Defaults to `10.0`.
+        flip: Whether half of the images are mirrored. Defaults to `True`.
+        jitter: Largest relative change of brightness, contrast and
             saturation. Defaults to `0.4`.
 
     Example:
@@ -88,7 +89,7 @@ class Augmentation:
         # One independent seed per decision.
         seeds = tf.unstack(tf.random.split(seed, 2), num=2)
         matrix = random_affine(tf.shape(label), seeds[0], self)
-        # About the mean colour, which so becomes what lies outside.
+        # Relative to the mean color, so that the zeros outside become it.
         mean = 255 * tf.constant(IMAGENET_MEAN)
         image = tf.cast(image, tf.float32) - mean
         image = _transform(image, matrix, self.size, "BILINEAR", 0.0)
@@ -99,21 +100,21 @@ class Augmentation:
 
 
 def random_affine(shape, seed, augmentation: Augmentation):
-    """The map from crop pixels to picture pixels: 8 numbers, row by row."""
+    """Return the map from crop to image pixels: 8 numbers, row by row."""
     u = tf.random.stateless_uniform((5,), seed)
     low, high = (math.log(bound) for bound in augmentation.scale)
     scale = tf.exp(low + u[0] * (high - low))
     angle = (2 * u[1] - 1) * augmentation.rotation * math.pi / 180
     mirror = tf.where(augmentation.flip & (u[2] < 0.5), -1.0, 1.0)
 
-    # The crop's centre lies where the crop is inside the picture; where the
-    # zoomed picture is smaller, where the picture is inside the crop.
+    # The center is drawn so that the crop lies inside the image or, where the
+    # zoomed image is smaller, so that the image lies inside the crop.
     height, width = augmentation.size
     picture = tf.cast(shape[:2], tf.float32)
     reach = tf.constant([height / 2, width / 2]) / scale
     center = reach + u[3:5] * (picture - 2 * reach)
 
-    # Pixel i covers i to i + 1, so its centre is at i + 0.5.
+    # Pixel i covers i to i + 1, so its center is at i + 0.5.
     cosine, sine = tf.cos(angle) / scale, tf.sin(angle) / scale
     xx, xy = mirror * cosine, -sine
     yx, yy = mirror * sine, cosine
@@ -138,22 +139,22 @@ _ATTEMPTS = 10  # as in the authors' code and torchvision
 
 @dataclass(frozen=True)
 class RandomResizedCrop:
-    """A random part of a picture, resized to one size.
+    """A random part of an image, resized to one size.
 
     Called with an image `(height, width, 3)`, RGB, 0 to 255, its label, which
     is passed on, and a seed of two integers; equal seeds give equal crops.
     Returns float32 `(*size, 3)`, 0 to 255, and the label.
 
-    The part is shrunk with antialiasing, as the pictures to test on are.
+    The part is shrunk with antialiasing, as test images are.
 
     Args:
-        size: height and width of the result, in pixels.
-        area: range of the part's area, relative to the picture's. Defaults to
+        size: Height and width of the result, in pixels.
+        area: Range of the part's area, relative to the image's. Defaults to
             `(0.08, 1.0)`, the paper's.
-        aspect: range of the part's width over its height. Defaults to
+        aspect: Range of the part's width over its height. Defaults to
             `(3 / 4, 4 / 3)`, the paper's.
-        flip: whether half of the pictures are mirrored. Defaults to `True`.
-        jitter: largest relative change of brightness, contrast and
+        flip: Whether half of the images are mirrored. Defaults to `True`.
+        jitter: Largest relative change of brightness, contrast and
             saturation. Defaults to `0.0`.
 
     Example:
@@ -184,16 +185,16 @@ class RandomResizedCrop:
 
 
 def random_box(shape, seed, area, aspect):
-    """A random part of a picture.
+    """Draw a random part of an image.
 
-    The first of ten drawn that lies inside; if none does, the largest central
-    part whose aspect is allowed.
+    It is the first of ten draws that lies inside the image; if none does, the
+    largest central part whose aspect is allowed.
 
     Args:
-        shape: height and width of the picture.
-        seed: two integers.
-        area: range of its area, relative to the picture's.
-        aspect: range of its width over its height; drawn evenly in the
+        shape: Height and width of the image.
+        seed: Two integers.
+        area: Range of the part's area, relative to the image's.
+        aspect: Range of the part's width over its height, drawn evenly in the
             logarithm.
 
     Returns:
@@ -215,21 +216,21 @@ def random_box(shape, seed, area, aspect):
     sizes = tf.round(tf.concat([drawn, whole[None]], 0))  # (11, 2)
     places = tf.concat([tf.transpose(u[2:]), [[0.5, 0.5]]], 0)
     fits = tf.reduce_all((sizes >= 1) & (sizes <= shape), -1)
-    first = tf.argmax(fits)  # the whole picture's part always does
+    first = tf.argmax(fits)  # the last, central one always fits
     corner = tf.floor(places[first] * (shape - sizes[first] + 1))
     return tf.cast(tf.concat([corner, sizes[first]], 0), tf.int32)
 
 
-def central_crop(image, size, crop_pct: float = 0.875) -> np.ndarray:
-    """The crop to test on: the picture shrunk, then cut from its middle.
+def central_crop(image, size, crop_fraction: float = 0.875) -> np.ndarray:
+    """Return the crop to test on: the middle of the image, shrunk.
 
-    Pixel for pixel what timm and torchvision evaluate on (bilinear, shorter
-    side resized) where `size` is square.
+    Where `size` is square, it equals pixel for pixel what timm and
+    torchvision evaluate on (bilinear, shorter side resized).
 
     Args:
         image: uint8 `(height, width, 3)`.
-        size: height and width of the result, in pixels.
-        crop_pct: the result's share of the shrunk picture's shorter side.
+        size: Height and width of the result, in pixels.
+        crop_fraction: Share of the shrunk image's shorter side that is kept.
             Defaults to `0.875`: 224 of 256.
 
     Returns:
@@ -240,8 +241,8 @@ def central_crop(image, size, crop_pct: float = 0.875) -> np.ndarray:
     >>> central_crop(np.zeros((300, 400, 3), "uint8"), (224, 224)).shape
     (224, 224, 3)
     """
-    shrunk = [math.floor(length / crop_pct) for length in size]
-    # The side that is short of its length by most; the other one follows.
+    shrunk = [math.floor(length / crop_fraction) for length in size]
+    # The side that lacks most of its length decides; the other one follows.
     short = max(0, 1, key=lambda side: shrunk[side] / image.shape[side])
     rows, columns = (
         int(shrunk[short] * length / image.shape[short])
@@ -255,21 +256,22 @@ def central_crop(image, size, crop_pct: float = 0.875) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Mixing:
-    """Mixes two pictures in both directions, by mixup or CutMix.
+    """Mixes two images in both directions, by mixup or CutMix.
 
     Called with a pair of images `(2, height, width, 3)`, their class ids
     `(2,)` and a seed of two integers; equal seeds mix equally. Returns the
     mixed images and float32 `(2, num_classes)`: each class's share.
 
     Mixup (Zhang et al., ICLR 2018) blends the two; CutMix (Yun et al., ICCV
-    2019) pastes a box of one into the other. Where both are asked for, each
-    pair has either, at even odds.
+    2019) pastes a box of one into the other. With both, each pair gets either
+    of them with equal probability.
 
     Args:
-        num_classes: number of classes.
-        mixup: parameter of the Beta distribution of the shares; `0` for no
+        num_classes: Number of classes.
+        mixup: Parameter of the Beta distribution of mixup's shares; `0` for no
             mixup. Defaults to `0.0`.
-        cutmix: likewise, of CutMix. Defaults to `0.0`.
+        cutmix: Parameter of the Beta distribution of CutMix's shares; `0` for
+            no CutMix. Defaults to `0.0`.
 
     Example:
 
@@ -308,12 +310,15 @@ class Mixing:
 
 
 def _blend(shape, seeds, strength):
-    """What every pixel keeps of itself: `(height, width, 1)`, all equal."""
+    """Return the share that pixels keep of themselves in mixup.
+
+    It is `(height, width, 1)`, and the same everywhere.
+    """
     return tf.fill((shape[0], shape[1], 1), _beta(seeds[0], strength))
 
 
 def _paste(shape, seeds, strength):
-    """Likewise: 0 in a box of a random place, 1 around it."""
+    """Return the share for CutMix: 0 in a box at a random place, else 1."""
     side = tf.sqrt(1 - _beta(seeds[0], strength))
     extent = tf.cast(shape, tf.float32)
     center = tf.random.stateless_uniform((2,), seeds[1]) * extent
@@ -329,7 +334,7 @@ def _paste(shape, seeds, strength):
 
 
 def _beta(seed, strength):
-    # In float64, since for a small parameter both draws may be tiny.
+    # In float64, since both draws may be tiny where the parameter is small.
     draws = tf.random.stateless_gamma(
         (2,), seed, tf.constant(strength, tf.float64), dtype=tf.float64
     )

@@ -1,8 +1,8 @@
-"""Pictures with the boundaries that people drew: BSDS500, lists, label edges.
+"""Images with the boundaries that people drew: BSDS500, lists, label edges.
 
-A label map is uint8 like every other: 0 where there is no boundary, `CERTAIN`
-where there is one, between them the share of annotators who saw one, and
-`IGNORE_LABEL` where it shall not count.
+A label map is uint8: 0 where there is no boundary, `CERTAIN` where there is
+one, between them the share of annotators who saw one, and `IGNORE_LABEL` where
+a pixel does not count.
 """
 
 import dataclasses
@@ -15,6 +15,7 @@ from keras import ops
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
+from dla_keras.choices import choose
 from dla_keras.data.datasets import DATASETS
 from dla_keras.data.datasets import IGNORE_LABEL
 from dla_keras.data.datasets import DatasetInfo
@@ -27,9 +28,8 @@ from dla_keras.data.segmentation import open_split
 
 CERTAIN = 254
 
-# Share of the annotators that "consensus" asks for: RCF's 64 / 255 for
-# BSDS500 (Liu et al., CVPR 2017). Hardly a boundary lies on the same pixels
-# in more of the drawings.
+# Share of the annotators that "consensus" needs: RCF's 64 / 255 for BSDS500
+# (Liu et al., CVPR 2017). The drawings rarely agree on a pixel more than that.
 CONSENSUS = 0.25
 
 
@@ -46,27 +46,27 @@ def _soft(share):
     return np.round(CERTAIN * share)
 
 
-# name -> label from the share of annotators who drew a boundary
+# Name and function from the share of annotators who drew a boundary to a label.
 RULES = {"any": _any, "consensus": _consensus, "soft": _soft}
 
 
 def combined_label(
     annotations: Sequence[np.ndarray], rule: str = "consensus"
 ) -> np.ndarray:
-    """One label map from the annotators' boundary maps.
+    """Return one label map from the annotators' boundary maps.
 
     Args:
         annotations: `(height, width)` each, boolean, or a share from 0 to 1.
-        rule: `"any"`: a boundary wherever anyone drew one, the authors';
-            `"consensus"`: where more than a quarter did, and where fewer did
-            it does not count; `"soft"`: the share itself is learned.
-            Defaults to `"consensus"`.
+        rule: `"any"`, the authors' rule: a boundary wherever anyone drew one.
+            `"consensus"`: a boundary where more than a quarter did; pixels
+            where fewer did do not count. `"soft"`: the share itself is
+            learned. Defaults to `"consensus"`.
 
     Returns:
         uint8 `(height, width)`.
 
     Raises:
-        ValueError: for an unknown rule.
+        ValueError: If the rule is unknown.
 
     Example:
 
@@ -75,19 +75,16 @@ def combined_label(
     {'any': [[254, 254, 0]], 'consensus': [[254, 254, 0]],
     'soft': [[254, 127, 0]]}
     """
-    if rule not in RULES:
-        raise ValueError(
-            f"`rule` must be one of {', '.join(RULES)}. Received: {rule!r}."
-        )
+    combine = choose("rule", rule, RULES)
     share = np.mean(np.asarray(annotations, np.float64), axis=0)
-    return RULES[rule](share).astype(np.uint8)
+    return combine(share).astype(np.uint8)
 
 
 def label_edges(labels):
-    """The boundaries between classes, as labels for a boundary network.
+    """Return the boundaries between classes, as labels for a boundary network.
 
-    A pixel is on a boundary where its right or its lower neighbour is of
-    another class; ignored pixels bound nothing, and stay ignored.
+    A pixel is on a boundary if its right or its lower neighbor is of another
+    class. Ignored pixels stay ignored, and have no boundary.
 
     Args:
         labels: `(..., height, width)`, class ids or `IGNORE_LABEL`; a NumPy
@@ -106,7 +103,7 @@ def label_edges(labels):
     edges = ops.zeros_like(valid)
     for axis in (-1, -2):
         size = ops.shape(labels)[axis]
-        # The last row or column is its own neighbour.
+        # The last row or column is its own neighbor.
         following = ops.minimum(ops.arange(size) + 1, size - 1)
         neighbour = ops.take(labels, following, axis)
         differs = (neighbour != labels) & (neighbour != IGNORE_LABEL)
@@ -119,17 +116,17 @@ _WHITE = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
 
 
 def read_bsds_annotations(path) -> tuple[np.ndarray, ...]:
-    """The boundary maps of a BSDS500 ground truth file, one per annotator.
+    """Return the boundary maps of a BSDS500 file, one per annotator.
 
     Args:
-        path: a MATLAB v5 file with `groundTruth{k}.Boundaries`.
+        path: Path of a MATLAB v5 file with `groundTruth{k}.Boundaries`.
 
     Returns:
         Boolean arrays `(height, width)`.
 
     Raises:
-        FileNotFoundError: if it is not there.
-        ValueError: if it is no such file.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If it is no such file.
 
     Example:
 
@@ -156,18 +153,18 @@ def read_bsds_annotations(path) -> tuple[np.ndarray, ...]:
 
 
 def read_soft_map(path) -> np.ndarray:
-    """A detector's boundary map, from 0 (no boundary) to 1.
+    """Return a detector's boundary map, from 0 (no boundary) to 1.
 
     Args:
-        path: a grey PNG of 8 or 16 bits, white being 1; or an `.npy` file of
-            floats from 0 to 1.
+        path: Path of a gray PNG of 8 or 16 bits, in which white is 1, or of an
+            `.npy` file of floats from 0 to 1.
 
     Returns:
         float64 `(height, width)`.
 
     Raises:
-        FileNotFoundError: if it is not there.
-        ValueError: naming the file, for another shape, type or range.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the shape, type or range is another one.
 
     Example:
 
@@ -235,14 +232,15 @@ _HOW_TO_GET = (
 
 @dataclasses.dataclass(frozen=True)
 class BoundaryExample:
-    """A picture with the boundaries that people drew in it.
+    """An image with the boundaries that people drew in it.
 
     Args:
-        image: uint8 `(height, width, 3)`, RGB; `None` where only annotations
-            are at hand.
-        label: uint8 `(height, width)`, see `boundary_labels.py`; likewise.
-        annotations: a boolean `(height, width)` per annotator.
-        name: file or key it came from.
+        image: uint8 `(height, width, 3)`, RGB; `None` if there are only
+            annotations.
+        label: uint8 `(height, width)`, 0 to `CERTAIN` or `IGNORE_LABEL`;
+            `None` if there are only annotations.
+        annotations: Boolean `(height, width)` per annotator.
+        name: File or key it came from.
     """
 
     image: np.ndarray | None
@@ -252,15 +250,15 @@ class BoundaryExample:
 
 
 class BoundarySplit(Sequence):
-    """A split whose pictures and annotations are files, read by index.
+    """A split whose images and annotations are files, read by index.
 
     Args:
-        pairs: the path of each picture and of its annotations.
-        name: what `--dataset` calls the set.
-        rule: of `boundary_labels.RULES`.
+        pairs: Path of each image and of its annotations.
+        name: Name of the dataset, the one `--dataset` takes.
+        rule: Name of a row of `RULES`.
 
     Raises:
-        FileNotFoundError: for a file that is not there.
+        FileNotFoundError: If a file does not exist.
     """
 
     def __init__(self, pairs, name: str, rule: str):
@@ -295,7 +293,7 @@ class EdgesOfLabels(Sequence):
     """The boundaries between the classes of a segmentation split.
 
     Args:
-        split: a sequence of `Example` with `info`.
+        split: Sequence of `Example` with `info`.
     """
 
     def __init__(self, split):
@@ -315,14 +313,14 @@ class EdgesOfLabels(Sequence):
 class GroundTruth(Sequence):
     """A folder of annotations alone, to compare any detector's maps with.
 
-    In the layout of BSDS500 the pictures beside it are found too, for reports.
+    If it lies as BSDS500 does, the images beside it are found too, for reports.
 
     Args:
-        folder: of files that `read_annotations` reads, for instance
+        folder: Folder of files that `read_annotations` reads, for instance
             `groundTruth/val`.
 
     Raises:
-        FileNotFoundError: without such files.
+        FileNotFoundError: If there is no such file.
     """
 
     def __init__(self, folder):
@@ -352,18 +350,18 @@ class GroundTruth(Sequence):
 
 
 def read_annotations(path) -> tuple[np.ndarray, ...]:
-    """Boundary maps of a picture: BSDS500's, or one from a grey picture.
+    """Return the boundary maps of an image: BSDS500's, or one from a gray file.
 
     Args:
-        path: a `.mat` file of BSDS500, or what `read_soft_map` takes; in a
-            picture that holds nothing above 1, 1 is a boundary.
+        path: Path of a `.mat` file of BSDS500, or of a file `read_soft_map`
+            reads. In a PNG that holds nothing above 1, 1 is a boundary.
 
     Returns:
         `(height, width)` each: boolean, or a share from 0 to 1.
 
     Raises:
-        FileNotFoundError: if it is not there.
-        ValueError: for another kind of file.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If it is another kind of file.
     """
     if pathlib.Path(path).suffix == ".mat":
         return read_bsds_annotations(path)
@@ -378,22 +376,23 @@ def open_boundary_split(
     data_dir: str | None = None,
     rule: str = "consensus",
 ) -> Sequence[BoundaryExample]:
-    """Opens a split for a boundary network.
+    """Open a split for a boundary network.
 
     Args:
-        dataset: `"bsds500"`; a folder with list files; or a segmentation
-            dataset, the edges of whose labels are learned.
-        split: `"train"`, `"val"`, or a folder's of BSDS500.
-        data_dir: its folder. Defaults to `None`.
-        rule: how annotators are combined, of `boundary_labels.RULES`; of no
-            effect where there is one. Defaults to `"consensus"`.
+        dataset: `"bsds500"`, a folder with list files, or a segmentation
+            dataset, whose boundaries between classes are learned.
+        split: `"train"`, `"val"`, or the name of a folder of BSDS500.
+        data_dir: Folder of the dataset. Defaults to `None`.
+        rule: Name of a row of `RULES`, which combines the annotators. It has
+            no effect if there is only one. Defaults to `"consensus"`.
 
     Returns:
         A sequence of `BoundaryExample`, with the dataset's facts as `info`.
 
     Raises:
-        ValueError: for an unknown dataset or rule, or faulty files.
-        FileNotFoundError: for missing files, with how to get them.
+        ValueError: If the rule is unknown, or files are faulty.
+        FileNotFoundError: If files are missing; the message says how to get
+            them.
 
     Example:
 
@@ -401,10 +400,7 @@ def open_boundary_split(
     >>> val[0].annotations[0].shape  # doctest: +SKIP
     (192, 384)
     """
-    if rule not in RULES:
-        raise ValueError(
-            f"Expected a rule of {', '.join(RULES)}. Received: {rule!r}."
-        )
+    choose("rule", rule, RULES)
     if dataset in DATASETS:
         return EdgesOfLabels(open_split(dataset, split, data_dir))
     folder = pathlib.Path(data_dir or dataset)

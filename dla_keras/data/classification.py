@@ -1,7 +1,7 @@
-"""Opens a split of whole-picture labels: digits, class folders, TFDS.
+"""Opens a split of images with one class each: digits, class folders, TFDS.
 
-The counterpart of `reading.py` for classification. Files are looked at when
-they are read, since ImageNet has a million; a fault names its file.
+Files are checked when they are read, since ImageNet has a million; an error
+names its file. `segmentation.py` is the counterpart for label maps.
 """
 
 import functools
@@ -20,10 +20,10 @@ from dla_keras.data.tfds_source import open_source
 from dla_keras.normalization import IMAGENET_MEAN
 from dla_keras.normalization import IMAGENET_STD
 
-SIZE = 32  # height and width of the pictures, enlarged from 8 pixels
+SIZE = 32  # height and width of the digits, enlarged from 8 pixels
 
-# The lines follow the writers: the last ones' are validated on, so that most
-# of those hands are new.
+# The lines are in the order of the writers. The last ones are for validation,
+# so that most of those hands are new to the model.
 SPLITS = {"train": slice(0, 1437), "val": slice(1437, 1797)}
 
 
@@ -34,16 +34,16 @@ def _lines():
 
 
 def count_digits(split: str) -> int:
-    """Number of pictures in `"train"` or `"val"`."""
+    """Return the number of digits in `"train"` or `"val"`."""
     return len(_lines()[SPLITS[split]])
 
 
 def read_digit(split: str, index: int) -> tuple[np.ndarray, int]:
-    """One picture, light on dark, and the digit it shows.
+    """Return an image, light on dark, and the digit it shows.
 
     Args:
         split: `"train"` or `"val"`.
-        index: number of the picture in the split, from 0.
+        index: Number of the image in the split, from 0.
 
     Returns:
         The image, uint8 `(32, 32, 3)`, and an integer from 0 to 9.
@@ -71,12 +71,12 @@ _BANNER_ROWS = 20
 
 @dataclass(frozen=True)
 class LabelledPicture:
-    """A picture of one class.
+    """An image of one class.
 
     Args:
         image: uint8 `(height, width, 3)`, RGB.
-        label: its class id.
-        name: file or key it came from, for messages and reports.
+        label: Class id.
+        name: File or key it came from, for messages and reports.
     """
 
     image: np.ndarray
@@ -89,11 +89,11 @@ class ClassificationInfo:
     """Facts about a classification dataset.
 
     Args:
-        name: what `--dataset` calls it.
-        class_names: one name per class id, in order.
-        mean: mean RGB of the pictures, for pixels scaled to 0..1. Defaults to
+        name: Name of the dataset, the one `--dataset` takes.
+        class_names: One name per class id, in order.
+        mean: Mean RGB of the images, for pixels scaled to 0..1. Defaults to
             ImageNet's.
-        std: standard deviation, likewise.
+        std: Standard deviation of the same pixels. Defaults to ImageNet's.
     """
 
     name: str
@@ -111,9 +111,9 @@ class LabelledSplit(Sequence):
     """A split, read by index.
 
     Args:
-        info: the dataset's facts.
-        length: number of pictures.
-        read: index -> `LabelledPicture`.
+        info: Facts about the dataset.
+        length: Number of images.
+        read: Function of an index that returns a `LabelledPicture`.
     """
 
     info: ClassificationInfo
@@ -132,7 +132,7 @@ class LabelledSplit(Sequence):
 def open_classification_split(
     dataset: str, split: str, data_dir: str | None = None
 ) -> Sequence[LabelledPicture]:
-    """Opens a classification dataset's split for reading by index.
+    """Open a split of a classification dataset for reading by index.
 
     Args:
         dataset: `"digits"` (in the package), a classification dataset of TFDS
@@ -142,16 +142,17 @@ def open_classification_split(
             `images_variant_<split>.txt`.
         split: `"train"`, `"val"` or another of its splits. Where there is no
             `"val"`, it is `"validation"`, or else `"test"`.
-        data_dir: that folder, or where TFDS keeps its data. Defaults to
-            `None`: TFDS' own default.
+        data_dir: The same folder, or the one in which TFDS keeps its data.
+            Defaults to `None`: TFDS' own default.
 
     Returns:
         A sequence of `LabelledPicture`, with the dataset's facts as `info`.
 
     Raises:
-        ValueError: for an unknown dataset, a split without a picture, or a
-            class that was not trained on.
-        FileNotFoundError: for missing files, with how to get them.
+        ValueError: If the dataset is unknown, the split has no image, or a
+            class that `train` does not have.
+        FileNotFoundError: If files are missing; the message says how to get
+            them.
 
     Example:
 
@@ -191,7 +192,7 @@ def _open_digits(split):
 
 
 def _open_files(info, files, source, crop_rows=0):
-    """A split of `files`: the path of each picture, and its class id."""
+    """Return a split of `files`, pairs of an image's path and a class id."""
     if not files:
         raise ValueError(f"Expected at least one picture in {source}.")
 
@@ -239,7 +240,7 @@ def _open_aircraft(root, split):
     if not path.exists():
         raise FileNotFoundError(f"Expected FGVC-Aircraft's list at {path}.")
     names = tuple((root / "variants.txt").read_text().splitlines())
-    # A line is the picture's number and its variant, which may hold spaces.
+    # A line is the image's number and its variant, which may hold spaces.
     lines = [line.partition(" ") for line in path.read_text().splitlines()]
     strange = {variant for _, _, variant in lines} - {*names}
     if strange:
@@ -287,7 +288,7 @@ def _open_tfds(dataset, split, data_dir):
     def read(index):
         row = source[index]
         name = f"{dataset}/{split}/{index}"
-        if row["label"] < 0:  # as TFDS' splits of undisclosed labels have
+        if row["label"] < 0:  # TFDS' mark for labels that are not public
             raise ValueError(f"Expected a class. Received: none for {name}.")
         image = read_rgb(io.BytesIO(row["image"]), name)
         return LabelledPicture(image, int(row["label"]), name)

@@ -17,13 +17,13 @@ IGNORE_LABEL = 255
 
 @dataclass(frozen=True)
 class TFDSNames:
-    """How TFDS calls a dataset and its parts.
+    """TFDS' names of a dataset and its parts.
 
     Args:
-        builder: name of the builder.
-        label: feature that holds the label map.
-        image: feature that holds the picture. Defaults to `"image"`.
-        val: its split to validate on. Defaults to `"validation"`.
+        builder: Name of the builder.
+        label: Feature that holds the label map.
+        image: Feature that holds the image. Defaults to `"image"`.
+        val: Split to validate on. Defaults to `"validation"`.
     """
 
     builder: str
@@ -34,14 +34,14 @@ class TFDSNames:
 
 @dataclass(frozen=True)
 class FolderLayout:
-    """Where a dataset's archives put a picture and its label.
+    """Where a dataset's archives put an image and its label.
 
     Args:
-        images: path of a picture in the dataset's folder, with `{split}` and
-            `{name}`; the name may run over folders.
-        labels: path of its label, likewise.
-        train: what `{split}` is for `"train"`. Defaults to `"train"`.
-        val: what it is for `"val"`. Defaults to `"val"`.
+        images: Path of an image in the dataset's folder, with `{split}` and
+            `{name}`; the name may contain folders.
+        labels: Path of the image's label, with the same two fields.
+        train: Value of `{split}` for `"train"`. Defaults to `"train"`.
+        val: Value of `{split}` for `"val"`. Defaults to `"val"`.
     """
 
     images: str
@@ -55,19 +55,20 @@ class DatasetInfo:
     """Facts about a segmentation dataset.
 
     Args:
-        name: what `--dataset` calls it.
-        class_names: one name per class id, in order.
-        palette: one RGB colour (0 to 255) per class id, in order.
-        label_ids: what the dataset's files hold for each class, in order.
-            Defaults to `None`: the class ids themselves.
-        ignored_ids: what the files hold where a pixel neither trains nor
-            counts; 255 always is. Defaults to `(255,)`.
-        mean: mean RGB of the pictures, for pixels scaled to 0..1. Defaults to
+        name: Name of the dataset, the one `--dataset` takes.
+        class_names: One name per class id, in order.
+        palette: One RGB color (0 to 255) per class id, in order.
+        label_ids: Id of each class in the dataset's files, in order. Defaults
+            to `None`: the class ids themselves.
+        ignored_ids: Ids in the files of pixels that neither train nor count;
+            255 always is one. Defaults to `(255,)`.
+        mean: Mean RGB of the images, for pixels scaled to 0..1. Defaults to
             ImageNet's.
-        std: standard deviation, likewise.
-        tfds: its names in TFDS. Defaults to `None`: TFDS has it not.
-        layouts: of the folders that its archives unpack to. Defaults to none.
-        how_to_get: a sentence for whoever has no copy yet.
+        std: Standard deviation of the same pixels. Defaults to ImageNet's.
+        tfds: TFDS' names. Defaults to `None`: TFDS does not have it.
+        layouts: Layouts of the folders that its archives unpack to. Defaults
+            to none.
+        how_to_get: Sentence for users who have no copy yet.
     """
 
     name: str
@@ -102,10 +103,10 @@ class DatasetInfo:
 
 
 def distinct_palette(count: int) -> tuple[tuple[int, int, int], ...]:
-    """Colours for a dataset that names none: hues a golden angle apart.
+    """Return colors for a dataset that names none: hues a golden angle apart.
 
     Args:
-        count: number of colours.
+        count: Number of colors.
 
     Returns:
         A tuple of `count` RGB triples, 0 to 255.
@@ -123,7 +124,7 @@ def distinct_palette(count: int) -> tuple[tuple[int, int, int], ...]:
 
 
 # Cityscapes' 19 training classes in the order of their train ids, with the
-# colours of its label definition (Cordts et al., CVPR 2016). BDD100K's too.
+# colors of its label definition (Cordts et al., CVPR 2016). BDD100K's too.
 CITYSCAPES_CLASSES = {
     "road": (128, 64, 128),
     "sidewalk": (244, 35, 232),
@@ -147,7 +148,7 @@ CITYSCAPES_CLASSES = {
 }
 
 # The 11 classes that CamVid is reported on (Brostow et al. 2008, grouped as in
-# SegNet), in the order and colours of SegNet's copy.
+# SegNet), in the order and colors of SegNet's copy.
 CAMVID_CLASSES = {
     "sky": (128, 128, 128),
     "building": (128, 0, 0),
@@ -171,7 +172,7 @@ PETS_CLASSES = {
 }
 
 # The 150 classes of the MIT scene parsing benchmark (Zhou et al., CVPR 2017),
-# with the colours of its toolkit (where road and skyscraper share one).
+# with the colors of its toolkit (where road and skyscraper share one).
 ADE20K_CLASSES = {
     "wall": (120, 120, 120),
     "building": (180, 120, 120),

@@ -1,22 +1,22 @@
-"""Decodes pictures; a file that is none, or is broken, is named."""
+"""The one reader of images; an error names the file that is broken."""
 
 import numpy as np
 from PIL import Image
 from PIL import UnidentifiedImageError
 
-# Pillow would clip these to eight bits without a word.
+# Pillow would clip these to eight bits without a warning.
 _DEEP_MODES = ("F", "I", "I;16", "I;16B", "I;16L", "I;16N")
 
 
 def open_header(file, name=None) -> Image.Image:
-    """The picture of a path or file object, not decoded yet.
+    """Return the image of a path or file object, not decoded yet.
 
     Args:
-        file: a path, or an open file.
-        name: what errors call it. Defaults to `None`: the path.
+        file: Path, or open file.
+        name: Name of the file in errors. Defaults to `None`: the path.
 
     Raises:
-        ValueError: if it is no picture.
+        ValueError: If it is no image.
     """
     try:
         return Image.open(file)
@@ -25,14 +25,14 @@ def open_header(file, name=None) -> Image.Image:
 
 
 def open_picture(file, name=None) -> Image.Image:
-    """The decoded picture of a path or file object.
+    """Return the decoded image of a path or file object.
 
     Args:
-        file: a path, or an open file.
-        name: what errors call it. Defaults to `None`: the path.
+        file: Path, or open file.
+        name: Name of the file in errors. Defaults to `None`: the path.
 
     Raises:
-        ValueError: if it is no picture, or cannot be decoded.
+        ValueError: If it is no image, or cannot be decoded.
     """
     image = open_header(file, name)
     try:
@@ -45,14 +45,14 @@ def open_picture(file, name=None) -> Image.Image:
 
 
 def read_rgb(file, name=None) -> np.ndarray:
-    """The pixels of a path or file object: uint8 `(height, width, 3)`.
+    """Return the pixels of a path or file object: uint8 `(height, width, 3)`.
 
     Args:
-        file: a path, or an open file.
-        name: what errors call it. Defaults to `None`: the path.
+        file: Path, or open file.
+        name: Name of the file in errors. Defaults to `None`: the path.
 
     Raises:
-        ValueError: if it is no picture, cannot be decoded, or has more than
+        ValueError: If it is no image, cannot be decoded, or has more than
             eight bits a channel.
     """
     image = open_picture(file, name)

@@ -1,7 +1,7 @@
 """Training input as a pure function of the step: index, read, augment, batch.
 
-Nothing is remembered between steps, so training can start at any step, on any
-number of replicas, and see the same pictures in the same crops.
+No state is kept between steps, so training can start at any step, on any
+number of replicas, and see the same images in the same crops.
 """
 
 import pathlib
@@ -12,9 +12,9 @@ import numpy as np
 import psutil
 import tensorflow as tf
 
-FREE_SHARE = 0.25  # of the free memory, unless told otherwise
+FREE_SHARE = 0.25  # of the free memory, where no limit is passed
 
-# Where Linux says what a container may take (cgroup versions 2 and 1).
+# Memory limits of a container on Linux (cgroup versions 2 and 1).
 _CONTAINER_LIMITS = (
     pathlib.Path("/sys/fs/cgroup/memory.max"),
     pathlib.Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
@@ -22,10 +22,10 @@ _CONTAINER_LIMITS = (
 
 
 class RememberedSplit(Sequence):
-    """A split that reads and decodes every picture once.
+    """A split that reads and decodes every image once.
 
     Args:
-        split: a sequence of examples.
+        split: Sequence of examples.
     """
 
     def __init__(self, split: Sequence):
@@ -40,19 +40,19 @@ class RememberedSplit(Sequence):
         return len(self._split)
 
     def __getitem__(self, index):
-        # Two threads may both read a picture; they find the same.
+        # Two threads may both read an image; they read the same.
         if index not in self._examples:
             self._examples[index] = self._split[index]
         return self._examples[index]
 
 
 def remember(split: Sequence, limit: int | None = None) -> Sequence:
-    """The split with a memory for its decoded pictures, if they fit.
+    """Return the split with a memory for its decoded images, if they fit.
 
     Args:
-        split: a sequence of examples; a few tell the size of all.
-        limit: bytes that they may take; `0` for no memory. Defaults to
-            `None`: a quarter of what is free.
+        split: Sequence of examples. The size of all is estimated from a few.
+        limit: Bytes that the images may take; `0` keeps none. Defaults to
+            `None`: a quarter of the free memory.
 
     Example:
 
@@ -75,7 +75,7 @@ def remember(split: Sequence, limit: int | None = None) -> Sequence:
 
 
 def free_memory() -> int:
-    """Bytes that this process may still take, on its machine or container."""
+    """Return the bytes this process may still take, on machine or container."""
     free = [psutil.virtual_memory().available]
     for path in _CONTAINER_LIMITS:
         # Or "max", where there is no limit.
@@ -100,38 +100,38 @@ def training_batches(
     mix: Callable | None = None,
     memory: int | None = None,
 ):
-    """Batches for the replicas, in turn, of every global batch.
+    """Return the batches of all replicas, in turn, for every global batch.
 
-    Epoch by epoch the pictures come in a new random order; an epoch's last
-    incomplete batch is filled from the next epoch.
+    Every epoch has a new random order. An epoch's last incomplete batch is
+    filled from the next epoch.
 
     Args:
-        split: a sequence of examples with `image` (uint8, RGB) and `label`
-            (a uint8 label map, or a class id).
-        augment: `(image, label, seed)` -> float32 image and label, each of
-            one size; for instance an `Augmentation` or `RandomResizedCrop`.
-        batch_size: pictures a step, over all replicas.
-        replicas: number of replicas, over all pipelines; `batch_size` is a
+        split: Sequence of examples with `image` (uint8, RGB) and `label` (a
+            uint8 label map, or a class id).
+        augment: Function `(image, label, seed)` -> float32 image and label of
+            one size, for instance an `Augmentation` or `RandomResizedCrop`.
+        batch_size: Images per step, over all replicas.
+        replicas: Number of replicas, over all pipelines; `batch_size` is a
             multiple of it.
-        steps: the step to end before.
-        seed: of order and crops.
-        start_step: the step to start at. Defaults to `0`.
-        pipeline: which of how many input pipelines this is, where several
-            machines share the batch: it gives its contiguous part of every
+        steps: Step to end before.
+        seed: Seed of the order and the crops.
+        start_step: Step to start at. Defaults to `0`.
+        pipeline: Index of this input pipeline and their number, where several
+            machines share the batch. Each gives its contiguous part of every
             global batch. Defaults to `(0, 1)`: all of it.
-        mix: `(images, labels, seed)` -> the same of two neighbours in the
-            batch, for instance a `Mixing`; each replica's batch is then even.
-            Defaults to `None`.
-        memory: bytes that decoded pictures may take, to be read once; all or
-            none are kept. Defaults to `None`: a quarter of what is free.
+        mix: Function `(images, labels, seed)` -> images and labels that mixes
+            two neighbors in the batch, for instance a `Mixing`. Each replica's
+            batch is then even. Defaults to `None`.
+        memory: Bytes that decoded images may take; all or none are kept.
+            Defaults to `None`: a quarter of the free memory.
 
     Returns:
         A `tf.data.Dataset` of `(images, labels)`: float32
         `(batch_size / replicas, height, width, 3)` and the labels, stacked.
 
     Raises:
-        ValueError: for an empty split, or a batch that the replicas cannot
-            share equally.
+        ValueError: If the split is empty, or the replicas cannot share the
+            batch equally.
     """
     part, parts = pipeline
     _check_shares(split, batch_size, replicas, part, parts, mix)
@@ -172,13 +172,13 @@ def training_batches(
 
 
 def evaluation_batches(split, transform: Callable, batch_size: int):
-    """Batches of a whole split in order; the last may be smaller.
+    """Return the batches of a whole split in order; the last may be smaller.
 
     Args:
-        split: a sequence of examples with `image` and a class id as `label`.
-        transform: image -> image of one size, in NumPy; for instance a
-            `central_crop`.
-        batch_size: pictures in a batch.
+        split: Sequence of examples with `image` and a class id as `label`.
+        transform: Function of an image that returns one of fixed size, in
+            NumPy; for instance a `central_crop`.
+        batch_size: Images in a batch.
 
     Returns:
         A `tf.data.Dataset` of `(images, labels)`: float32
@@ -206,12 +206,12 @@ def evaluation_batches(split, transform: Callable, batch_size: int):
 
 
 def picture_index(position, count: int, seed: int):
-    """Which picture stands at a position of the endless sequence of epochs.
+    """Return the index of the image at a position in the sequence of epochs.
 
     Args:
-        position: number of the picture in training, from 0; int64.
-        count: pictures in the split.
-        seed: of the order.
+        position: Number of the image in training, from 0; int64.
+        count: Images in the split.
+        seed: Seed of the order.
     """
     epoch, offset = position // count, position % count
     return tf.random.experimental.index_shuffle(
@@ -222,13 +222,13 @@ def picture_index(position, count: int, seed: int):
 
 
 def batch_names(split, batch_size: int, step: int, seed: int) -> list[str]:
-    """The names of the pictures of a global batch, to say what was in it.
+    """Return the names of the images in a global batch, for messages.
 
     Args:
-        split: as for `training_batches`.
-        batch_size: likewise.
-        step: whose batch it is.
-        seed: likewise.
+        split: Split that `training_batches` was called with.
+        batch_size: Images per step, over all replicas.
+        step: Step of the batch, from 0.
+        seed: Seed of the order.
 
     Example:
 
@@ -244,7 +244,7 @@ def batch_names(split, batch_size: int, step: int, seed: int) -> list[str]:
 
 
 def seed_at(seed, position):
-    """The seed of what is drawn at a position."""
+    """Return the seed of everything that is drawn at a position."""
     return tf.stack([tf.cast(seed, tf.int64), position])
 
 

@@ -1,7 +1,7 @@
-"""Opens a split: pictures and labels by index, from TFDS or from files.
+"""Opens a split: images and label maps by index, from TFDS or from files.
 
-What leaves here is checked: RGB pictures, labels of the same size, ids inside
-the dataset's classes or `IGNORE_LABEL`. A fault is an error that names the
+Every example is checked: an RGB image, a label of the same size, ids that are
+classes of the dataset or `IGNORE_LABEL`. A fault is an error that names the
 file; nothing is skipped.
 """
 
@@ -27,15 +27,15 @@ from dla_keras.data.tfds_source import open_source
 
 
 def list_pairs(folder, split: str) -> list:
-    """The pictures and labels that a split's list files name, line by line.
+    """Return the images and labels that a split's list files name, in order.
 
     Args:
-        folder: the folder with the lists; the lines are relative to it.
-        split: for instance `"train"`.
+        folder: Folder with the lists; the lines are relative to it.
+        split: Name of the split, for instance `"train"`.
 
     Raises:
-        FileNotFoundError: for a missing list.
-        ValueError: for lists of different lengths.
+        FileNotFoundError: If a list is missing.
+        ValueError: If the lists differ in length.
     """
     image_list = folder / f"{split}_images.txt"
     label_list = folder / f"{split}_labels.txt"
@@ -54,12 +54,12 @@ def list_pairs(folder, split: str) -> list:
 
 
 def layout_pairs(folder, layout: FolderLayout, split: str) -> list:
-    """The pictures of a split that lie as a layout says, with their labels.
+    """Return the images and labels of a split, found by a layout of folders.
 
     Args:
-        folder: the dataset's folder.
-        layout: where the pictures and labels are in it.
-        split: `"train"`, `"val"`, or what the layout's folders are called.
+        folder: Folder of the dataset.
+        layout: Layout of images and labels in it.
+        split: `"train"`, `"val"`, or a name of the layout's folders.
     """
     split = {"train": layout.train, "val": layout.val}.get(split, split)
     head, tail = layout.images.format(split=split, name="*").split("*")
@@ -72,14 +72,14 @@ def layout_pairs(folder, layout: FolderLayout, split: str) -> list:
 
 
 def folder_info(folder, known: DatasetInfo | None) -> DatasetInfo:
-    """The facts of a folder: its `info.json`, over what is known already.
+    """Return the facts of a folder: its `info.json`, then what is known.
 
     Args:
-        folder: the folder with the list files.
-        known: the dataset's facts, if it is a known one.
+        folder: Folder with the list files.
+        known: Facts about the dataset, if it is a known one.
 
     Raises:
-        ValueError: for a file that is no JSON, or unknown classes.
+        ValueError: If the file is no JSON, or the classes are unknown.
     """
     path = folder / "info.json"
     facts = {}
@@ -99,8 +99,8 @@ def folder_info(folder, known: DatasetInfo | None) -> DatasetInfo:
     if known is None or len(known.class_names) != len(class_names):
         palette = distinct_palette(len(class_names))
         known = DatasetInfo(folder.name, tuple(class_names), palette)
-    # Lists name labels that hold class ids, as the DLA code's Cityscapes do,
-    # though the dataset's own archives hold others.
+    # The labels of list files hold class ids, as those of the DLA authors'
+    # Cityscapes do, even where the dataset's own archives hold other ids.
     ignored = (IGNORE_LABEL,) if known.label_ids else known.ignored_ids
     if "ignore_label" in facts:
         ignored = (facts["ignore_label"],)
@@ -123,12 +123,12 @@ def _read_list(path):
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """A picture with its label.
+    """An image with its label map.
 
     Args:
         image: uint8 `(height, width, 3)`, RGB.
         label: uint8 `(height, width)`, class ids or `IGNORE_LABEL`.
-        name: file or key it came from, for messages and reports.
+        name: File or key it came from, for messages and reports.
     """
 
     image: np.ndarray
@@ -137,17 +137,17 @@ class Example:
 
 
 class FileSplit(Sequence):
-    """A split whose pictures and labels are files, read by index.
+    """A split whose images and labels are files, read by index.
 
     Args:
-        pairs: the path of each picture and of its label.
-        info: the dataset's facts.
-        source: what named the files, for messages.
+        pairs: Path of each image and of its label.
+        info: Facts about the dataset.
+        source: List or folder that names the files, for messages.
 
     Raises:
-        FileNotFoundError: for a picture or label that is not there.
-        ValueError: without any pair, for a file that is no picture, or a
-            label of another size.
+        FileNotFoundError: If an image or a label does not exist.
+        ValueError: If there is no pair, a file is no image, or a label has
+            another size than its image.
     """
 
     def __init__(self, pairs, info: DatasetInfo, source: str):
@@ -161,8 +161,8 @@ class FileSplit(Sequence):
                 f"{source} names {len(missing)} of {2 * len(pairs)} files "
                 f"that do not exist, the first: {missing[0]}."
             )
-        # Every header now, so that faults show before training; threads,
-        # since on a network drive each file is a wait.
+        # All headers are read now, so that faults show before training. With
+        # threads, since each file takes a while on a network drive.
         with ThreadPoolExecutor(16) as threads:
             list(threads.map(_check_sizes, pairs))
 
@@ -184,9 +184,9 @@ class TFDSSplit(Sequence):
     """A split of a TFDS builder, read by index.
 
     Args:
-        source: what `open_source` gives: rows with encoded pictures.
-        info: the dataset's facts.
-        split: for instance `"train"`.
+        source: Rows with encoded images, from `open_source`.
+        info: Facts about the dataset.
+        split: Name of the split, for instance `"train"`.
     """
 
     def __init__(self, source, info: DatasetInfo, split: str):
@@ -208,16 +208,16 @@ class TFDSSplit(Sequence):
 
 
 def checked_example(image, label, info, image_name, label_name) -> Example:
-    """The example in class ids, once its label fits picture and classes.
+    """Return the example in class ids, if its label fits image and classes.
 
     Raises:
-        ValueError: naming `label_name`, for a label that is not one id per
-            pixel, of another size, or with ids that are no class.
+        ValueError: If the label is not one id per pixel, has another size than
+            the image, or holds ids that are no class.
     """
     if label.ndim != 2:
         raise ValueError(
             f"A label holds one class id per pixel. Received: {label_name} "
-            f"with shape {label.shape}; convert its colours to ids."
+            f"with shape {label.shape}; convert its colors to ids."
         )
     if label.shape != image.shape[:2]:
         raise ValueError(
@@ -230,7 +230,7 @@ def checked_example(image, label, info, image_name, label_name) -> Example:
     classes[[IGNORE_LABEL, *info.ignored_ids]] = IGNORE_LABEL
     classes[list(known)] = range(len(known))
     byte = label.astype(np.uint8)
-    # 16-bit files may hold more than a byte, and -1 is nobody's id.
+    # 16-bit files may hold more than a byte; -1 marks ids of no class.
     mapped = np.where(byte == label, classes[byte], -1)
     if mapped.min() < 0:
         foreign = np.unique(label[mapped < 0]).tolist()
@@ -245,25 +245,26 @@ def checked_example(image, label, info, image_name, label_name) -> Example:
 def open_split(
     dataset: str, split: str, data_dir: str | None = None
 ) -> Sequence[Example]:
-    """Opens a dataset's split for reading by index.
+    """Open a split of a segmentation dataset for reading by index.
 
-    Looked for in turn: list files in the folder (`<split>_images.txt` and
-    `<split>_labels.txt` hold one path a line, relative to the folder;
-    `info.json` holds the facts; the labels hold class ids), the folders that
-    the dataset's archives unpack to, and TFDS.
+    Three places are tried in turn: list files in the folder
+    (`<split>_images.txt` and `<split>_labels.txt` hold one path a line,
+    relative to the folder; `info.json` holds the facts; the labels hold class
+    ids), the folders that the dataset's archives unpack to, and TFDS.
 
     Args:
-        dataset: a name of `DATASETS`, or a folder with list files.
+        dataset: Name of `DATASETS`, or a folder with list files.
         split: `"train"` or `"val"`.
-        data_dir: the dataset's folder, or where TFDS keeps its data.
-            Defaults to `None`: TFDS' own default.
+        data_dir: Folder of the dataset, or the one in which TFDS keeps its
+            data. Defaults to `None`: TFDS' own default.
 
     Returns:
         A sequence of `Example`, with the dataset's facts as its `info`.
 
     Raises:
-        ValueError: for an unknown dataset, or faulty files.
-        FileNotFoundError: for missing files, with how to get them.
+        ValueError: If the dataset is unknown, or files are faulty.
+        FileNotFoundError: If files are missing; the message says how to get
+            them.
 
     Example:
 
@@ -306,7 +307,7 @@ def open_split(
 
 
 def _check_sizes(pair):
-    """A label of another size is seen in the headers alone."""
+    """Raise `ValueError` if the headers show a label of another size."""
     with open_header(pair[0]) as image, open_header(pair[1]) as label:
         if image.size != label.size:
             raise ValueError(
@@ -317,7 +318,7 @@ def _check_sizes(pair):
 
 
 def _spoken(ids):
-    """`0 to 18` for ids without a gap, `7, 8, 11` for others."""
+    """Return `0 to 18` for ids without a gap, `7, 8, 11` for others."""
     if len(ids) > 1 and tuple(ids) == tuple(range(ids[0], ids[-1] + 1)):
         return f"{ids[0]} to {ids[-1]}"
     return ", ".join(map(str, ids))

@@ -1,4 +1,4 @@
-"""Opens a TFDS dataset for reading by index, in whatever files it lies."""
+"""Opens a TFDS dataset for reading by index, whatever its file format."""
 
 import bisect
 import itertools
@@ -7,17 +7,17 @@ from collections.abc import Sequence
 
 
 def open_builder(name: str, data_dir: str | None = None):
-    """A TFDS builder with its data prepared.
+    """Return a TFDS builder with its data prepared.
 
     Args:
-        name: of the builder, with its config after a slash where it has any.
-        data_dir: where TFDS keeps its data. Defaults to `None`: TFDS' own
-            default.
+        name: Name of the builder, with its config after a slash if it has any.
+        data_dir: Folder in which TFDS keeps its data. Defaults to `None`:
+            TFDS' own default.
 
     Raises:
-        ValueError: if TFDS has no such dataset.
-        FileNotFoundError: with TFDS' instructions, where files must be
-            downloaded by hand.
+        ValueError: If TFDS has no such dataset.
+        FileNotFoundError: If files must be downloaded by hand; the message
+            holds TFDS' instructions.
     """
     import tensorflow_datasets as tfds
 
@@ -26,7 +26,7 @@ def open_builder(name: str, data_dir: str | None = None):
     try:
         builder = tfds.builder(name, data_dir=data_dir)
         if not builder.is_prepared():
-            # ArrayRecord files, unlike TFRecord, tell where a record starts.
+            # ArrayRecord files, unlike TFRecord, have an index of records.
             builder = tfds.builder(
                 name, data_dir=data_dir, file_format="array_record"
             )
@@ -37,22 +37,22 @@ def open_builder(name: str, data_dir: str | None = None):
             "what it has."
         ) from error
     except AssertionError as error:
-        # What TFDS raises for files that only a person may download.
+        # TFDS raises it for files that only a person may download.
         how = " ".join((builder.MANUAL_DOWNLOAD_INSTRUCTIONS or "").split())
         raise FileNotFoundError(f"{name}: {error} {how}".strip()) from error
     return builder
 
 
 def open_source(builder, split: str, pictures: Sequence[str]) -> Sequence:
-    """The rows of a split, by index; its pictures stay encoded.
+    """Return the rows of a split, by index, with encoded images.
 
     Args:
-        builder: what `open_builder` gave.
-        split: TFDS' name of it, for instance `"validation"`.
-        pictures: features to leave as they were encoded.
+        builder: Builder from `open_builder`.
+        split: TFDS' name of the split, for instance `"validation"`.
+        pictures: Features to leave encoded.
 
     Raises:
-        ValueError: for a split that the dataset has not.
+        ValueError: If the dataset has no such split.
     """
     import tensorflow_datasets as tfds
 
@@ -63,23 +63,23 @@ def open_source(builder, split: str, pictures: Sequence[str]) -> Sequence:
 
 
 class TFRecordSource(Sequence):
-    """Reads a split that TFDS once wrote as TFRecord files by index.
+    """A split that TFDS wrote as TFRecord files, read by index.
 
-    A TFRecord file has no table of contents, so its records' lengths are
-    followed once from the first to the last.
+    A TFRecord file has no index, so the records' lengths are followed once
+    from the first to the last.
 
     Args:
-        info: the builder's.
-        split: TFDS' name of it.
-        decoders: as `builder.as_data_source` takes them.
+        info: `builder.info`.
+        split: TFDS' name of the split.
+        decoders: `decoders` of `builder.as_data_source`.
 
     Raises:
-        ValueError: for a file that ends within a record.
+        ValueError: If a file ends within a record.
     """
 
     def __init__(self, info, split: str, decoders):
         self._features, self._decoders = info.features, decoders
-        self._shards = []  # (path, where its records start)
+        self._shards = []  # (path, offsets of its records)
         for shard in info.splits[split].file_instructions:
             end = None if shard.take < 0 else shard.skip + shard.take
             starts = _record_starts(shard.filename)

@@ -74,7 +74,7 @@ def test_random_crop_flips_half_and_keeps_the_range():
 def test_central_crop_is_the_middle():
     # 60 x 120 halved to 30 x 60; the middle 24 x 24 begins at (3, 18).
     image = coordinates(60, 120)
-    crop = central_crop(image, (24, 24), crop_pct=0.8)
+    crop = central_crop(image, (24, 24), crop_fraction=0.8)
     y, x = np.mgrid[3:27, 18:42]
     expected = np.stack([2 * y + 0.5, 2 * x + 0.5], -1)
     # Rounding of .5 either way, in each of two passes.

@@ -18,7 +18,7 @@ from dla_keras.data.segmentation import Example
 
 
 class Shades(list):
-    """A split of pictures whose colour tells their index."""
+    """A split of pictures whose color tells their index."""
 
     def __getitem__(self, index):
         shade = np.full((8, 8, 3), super().__getitem__(index), np.uint8)
@@ -116,21 +116,21 @@ def test_jitter_keeps_the_range_and_the_label():
     np.testing.assert_array_equal(y, label)
 
 
-def test_one_matrix_does_all_colour_changes():
+def test_one_matrix_does_all_color_changes():
     """Against the three steps one after the other, in float64."""
     image = np.random.default_rng(0).uniform(40, 160, (20, 30, 3))
-    mean_colour = np.array([10.0, 20.0, 30.0])
+    mean_color = np.array([10.0, 20.0, 30.0])
     for seed in range(5):
         brightness, contrast, saturation = tf.random.stateless_uniform(
             (3,), (0, seed), 0.8, 1.2
         ).numpy()
-        expected = brightness * (image + mean_colour)
+        expected = brightness * (image + mean_color)
         mean = (expected @ LUMINANCE).mean()
         expected = mean + contrast * (expected - mean)
         gray = (expected @ LUMINANCE)[..., None]
         expected = gray + saturation * (expected - gray)
         x = jitter_color(
-            image.astype(np.float32), (0, seed), 0.2, tuple(mean_colour)
+            image.astype(np.float32), (0, seed), 0.2, tuple(mean_color)
         )
         # float32's rounding of sums of a few hundred.
         np.testing.assert_allclose(x, expected.clip(0, 255), atol=1e-3)

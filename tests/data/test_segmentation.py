@@ -69,7 +69,7 @@ def break_id(folder):
 
 def break_colors(folder):
     Image.new("RGB", (64, 48)).save(folder / "labels_0.png")
-    return "labels_0.png with shape .* convert its colours to ids"
+    return "labels_0.png with shape .* convert its colors to ids"
 
 
 def break_depth(folder):

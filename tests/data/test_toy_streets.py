@@ -96,19 +96,19 @@ def test_place_alone_does_not_solve_it(train, val):
     assert mean_iou(val[1], by_pixel) < 0.12
 
 
-def test_colour_alone_does_not_solve_it(train, val):
-    # The most frequent class of each of 16^3 colours; measured: 0.08.
-    def colours(images):
+def test_color_alone_does_not_solve_it(train, val):
+    # The most frequent class of each of 16^3 colors; measured: 0.08.
+    def colors(images):
         red, green, blue = (images // 16).astype(int).transpose(3, 0, 1, 2)
         return (red * 16 + green) * 16 + blue
 
     counts = np.zeros((16**3, VOID + 1), int)
-    np.add.at(counts, (colours(train[0]), train[1]), 1)
-    guess = counts[:, :NUM_CLASSES].argmax(axis=1)[colours(val[0])]
+    np.add.at(counts, (colors(train[0]), train[1]), 1)
+    guess = counts[:, :NUM_CLASSES].argmax(axis=1)[colors(val[0])]
     assert mean_iou(val[1], guess) < 0.15
 
 
-def test_label_borders_lie_on_colour_edges(val):
+def test_label_borders_lie_on_color_edges(val):
     # Pictures step most just where labels change, not a pixel beside it.
     images, labels = val
     steps = np.abs(np.diff(images.astype(int), axis=2)).mean(axis=-1)

@@ -1,4 +1,4 @@
-"""A small model that knows coloured boxes, and its pictures."""
+"""A small model that knows colored boxes, and its pictures."""
 
 import json
 
@@ -15,7 +15,7 @@ COLORS = np.array(
 
 
 def draw(seed):
-    """A grey picture with noisy boxes in four colours, and its label."""
+    """A grey picture with noisy boxes in four colors, and its label."""
     rng = np.random.default_rng(seed)
     label = np.zeros(SIZE, np.uint8)
     for color in rng.integers(1, 5, 4):
@@ -33,7 +33,7 @@ INT8_AGREEMENT = 0.9
 
 
 def fitted(upsampling):
-    """A random network whose last layer is fitted to the colours.
+    """A random network whose last layer is fitted to the colors.
 
     No gradient step: batch norms take one batch's statistics, and the scores
     are a ridge regression. So it knows something within two seconds. Blocks

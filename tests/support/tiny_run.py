@@ -69,7 +69,7 @@ class Tiny(keras.Model):
 
 
 class Noise(list):
-    """Pictures whose colours tell the classes, with ignored pixels."""
+    """Pictures whose colors tell the classes, with ignored pixels."""
 
     info = SimpleNamespace(name="noise")
 

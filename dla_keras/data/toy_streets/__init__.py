@@ -22,7 +22,7 @@ SPLITS = {"train": (1, 600), "val": (2, 100)}
 _DESCRIPTION = f"""
 Drawn street scenes with exact labels. A random street is planned in metres,
 seen through a random pinhole camera and painted with random light, weather and
-sensor faults; no picture is downloaded. Colours are shared between classes, so
+sensor faults; no picture is downloaded. Colors are shared between classes, so
 shape and place must tell them apart.
 
 The classes are Cityscapes' 19 training classes in the order of their train

@@ -1,4 +1,4 @@
-"""Paper that takes colour and class in one stroke, and brushes in metres.
+"""Paper that takes color and class in one stroke, and brushes in metres.
 
 Between `camera.py`, which says where a point falls, and the files of things
 (`vehicles.py`, `people.py`, ...), which think in metres only.
@@ -30,15 +30,15 @@ def pick(rng, options):
     return options[int(rng.random() * len(options))]
 
 
-def jitter(rng, colour, amount=12):
-    """A colour near `colour`."""
+def jitter(rng, color, amount=12):
+    """A color near `color`."""
     return tuple(
-        min(255, max(0, int(c + between(rng, -amount, amount)))) for c in colour
+        min(255, max(0, int(c + between(rng, -amount, amount)))) for c in color
     )
 
 
 def mix(first, second, share):
-    """The colour `share` of the way from `first` to `second`."""
+    """The color `share` of the way from `first` to `second`."""
     # Written out: this runs for every stroke, and a loop takes twice as long.
     (r, g, b), (to_r, to_g, to_b) = first, second
     return (
@@ -101,8 +101,8 @@ class Light:
     Args:
         sun: unit vector (x, up, z) towards the sun.
         ambient: light that reaches a face turned away from the sun, 0 to 1.
-        haze: colour of far things.
-        reach: metres after which haze has taken 63 % of a colour.
+        haze: color of far things.
+        reach: metres after which haze has taken 63 % of a color.
         lit: share of windows with the light on.
     """
 
@@ -117,9 +117,9 @@ class Light:
         facing = sum(n * s for n, s in zip(normal, self.sun, strict=True))
         return self.ambient + (1 - self.ambient) * max(0.0, facing)
 
-    def seen(self, colour, z):
-        """`colour` as it looks through `z` metres of air."""
-        return mix(colour, self.haze, 1 - math.exp(-z / self.reach))
+    def seen(self, color, z):
+        """`color` as it looks through `z` metres of air."""
+        return mix(color, self.haze, 1 - math.exp(-z / self.reach))
 
 
 SUPERSAMPLE = 2  # canvas pixels per picture pixel, along each axis
@@ -131,10 +131,10 @@ CLASS_IDS["void"] = 255
 
 
 class Canvas:
-    """Paper on which colour and class are drawn in one stroke.
+    """Paper on which color and class are drawn in one stroke.
 
     The paper is one RGBA picture whose fourth channel is the class id: each
-    stroke writes all four channels unblended, so colour and class cannot part.
+    stroke writes all four channels unblended, so color and class cannot part.
     """
 
     def __init__(self, camera: Camera, light: Light):
@@ -146,18 +146,18 @@ class Canvas:
         self._shadows = Image.new("L", tuple(s // 2 for s in camera.size), 255)
         self._shadow_pen = ImageDraw.Draw(self._shadows)
 
-    def polygon(self, points, colour, label):
+    def polygon(self, points, color, label):
         """Fills a polygon of canvas pixels."""
-        self._pen.polygon(points, fill=(*colour, CLASS_IDS[label]))
+        self._pen.polygon(points, fill=(*color, CLASS_IDS[label]))
 
-    def line(self, points, width, colour, label):
+    def line(self, points, width, color, label):
         """Draws an open line; `width` in canvas pixels."""
         # Under 2 canvas pixels a line would slip between the label's pixels.
         width = max(SUPERSAMPLE, round(width))
-        self._pen.line(points, fill=(*colour, CLASS_IDS[label]), width=width)
+        self._pen.line(points, fill=(*color, CLASS_IDS[label]), width=width)
 
     def behind(self, point, fallback):
-        """Colour already at `point`, to paint what is seen through things."""
+        """Color already at `point`, to paint what is seen through things."""
         u, v = int(point[0]), int(point[1])
         inside = 0 <= u < self.paper.width and 0 <= v < self.paper.height
         return self.paper.getpixel((u, v))[:3] if inside else fallback
@@ -239,7 +239,7 @@ class Brush:
 
     @cached_property
     def _veil(self):
-        """Share of a colour that haze takes at this depth."""
+        """Share of a color that haze takes at this depth."""
         return 1 - math.exp(-self.z / self.canvas.light.reach)
 
     def turn(self, right, forward) -> tuple[float, float]:
@@ -263,12 +263,12 @@ class Brush:
             self.z + forward * cos - right * sin,
         )
 
-    def face(self, points, colour, label, normal=None):
+    def face(self, points, color, label, normal=None):
         """Fills a polygon of (right, up, forward) points.
 
         Args:
             points: three corners or more.
-            colour: RGB before light and haze.
+            color: RGB before light and haze.
             label: class name.
             normal: outward (right, up, forward) unit vector: the face is lit
                 by it and left out where it looks away from the camera.
@@ -279,9 +279,9 @@ class Brush:
             # Half of a near facade is out of sight: cheaper not to draw it.
             across = [spot[0] for spot in spots]
             if max(across) > 0 and min(across) < self.canvas.paper.width:
-                self.canvas.polygon(spots, self._tint(colour, shade), label)
+                self.canvas.polygon(spots, self._tint(color, shade), label)
 
-    def limb(self, start, end, widths, colour, label):
+    def limb(self, start, end, widths, color, label):
         """Draws a rod; `widths` are its metres across at start and end."""
         (u0, v0), (u1, v1) = self.at(*start), self.at(*end)
         length = math.hypot(u1 - u0, v1 - v0) or 1.0
@@ -297,9 +297,9 @@ class Brush:
                 points.append(
                     (u + sign * half * across[0], v + sign * half * across[1])
                 )
-        self.canvas.polygon(points, self._tint(colour), label)
+        self.canvas.polygon(points, self._tint(color), label)
 
-    def disc(self, middle, radii, colour, label, corners=10):
+    def disc(self, middle, radii, color, label, corners=10):
         """Fills an ellipse that faces the camera; `radii` are (right, up)."""
         u, v = self.at(*middle)
         across, up = (r * self.scale for r in radii)
@@ -307,9 +307,9 @@ class Brush:
         points = [
             (u + across * math.cos(t), v + up * math.sin(t)) for t in turns
         ]
-        self.canvas.polygon(points, self._tint(colour), label)
+        self.canvas.polygon(points, self._tint(color), label)
 
-    def clumps(self, middle, radii, spots, colour, label):
+    def clumps(self, middle, radii, spots, color, label):
         """Fills many small hexagons within an ellipse, as foliage.
 
         Args:
@@ -317,7 +317,7 @@ class Brush:
             radii: its (right, up) radii, metres.
             spots: `(N, 4)` array of right and up in units of `radii`, size in
                 the same units, and brightness.
-            colour: RGB at brightness 1.
+            color: RGB at brightness 1.
             label: class name.
         """
         u, v = self.at(*middle)
@@ -325,16 +325,16 @@ class Brush:
         places = (u, v) + spots[:, :2] * reach  # (N, 2)
         edges = HEXAGON * spots[:, 2, None, None] * reach  # (N, 6, 2)
         corners = (places[:, None] + edges).reshape(-1, 12).tolist()
-        shades = np.clip(spots[:, 3:] * self._tint(colour), 0, 255)  # (N, 3)
+        shades = np.clip(spots[:, 3:] * self._tint(color), 0, 255)  # (N, 3)
         for points, shade in zip(
             corners, shades.astype(int).tolist(), strict=True
         ):
             self.canvas.polygon(points, shade, label)
 
-    def _tint(self, colour, shade=1.0):
+    def _tint(self, color, shade=1.0):
         if shade != 1.0:
-            colour = tuple(c * shade for c in colour)
-        return mix(colour, self.canvas.light.haze, self._veil)
+            color = tuple(c * shade for c in color)
+        return mix(color, self.canvas.light.haze, self._veil)
 
     def _shade(self, normal, point):
         """Brightness of a face, 0 where its back is turned."""

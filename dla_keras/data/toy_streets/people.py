@@ -14,7 +14,7 @@ from dla_keras.data.toy_streets.canvas import pick
 SKIN = ((236, 200, 176), (205, 158, 124), (141, 95, 66), (88, 58, 42))
 HAIR = ((30, 24, 22), (84, 58, 38), (170, 130, 80), (150, 150, 150))
 # Cars, clothes and houses all draw from hues of the whole street, so that no
-# class can be told by its colour.
+# class can be told by its color.
 CLOTHES = (
     (35, 38, 46),
     (90, 95, 100),
@@ -45,18 +45,16 @@ def figure(brush, rng, size, stride):
     # A torso is wider than deep, so a walker seen from the side is slimmer.
     chest = 0.3 + 0.17 * abs(math.cos(brush.heading))
 
-    def limb(start, end, widths, colour):
+    def limb(start, end, widths, color):
         start, end = (tuple(size * c for c in p) for p in (start, end))
-        brush.limb(
-            start, end, tuple(size * w for w in widths), colour, "person"
-        )
+        brush.limb(start, end, tuple(size * w for w in widths), color, "person")
 
     lift = between(rng, 0.0, 0.1)
     for side, step, shade in ((0.1, stride, 0.8), (-0.1, -stride, 1.0)):
-        colour = tuple(int(c * shade) for c in legs)
+        color = tuple(int(c * shade) for c in legs)
         knee, foot = (side, 0.48, step * 0.7), (side, lift * (step < 0), step)
-        limb((side, 0.92, 0), knee, (0.2, 0.15), colour)
-        limb(knee, foot, (0.15, 0.11), colour)
+        limb((side, 0.92, 0), knee, (0.2, 0.15), color)
+        limb(knee, foot, (0.15, 0.11), color)
         limb(foot, (side, foot[1] + 0.06, step + 0.16), (0.1, 0.1), DARK)
     arm = mix(top, DARK, 0.15)
     far, near = 0.25, -0.25
@@ -72,7 +70,7 @@ def figure(brush, rng, size, stride):
 
 
 def head(brush, rng, middle, size, skin, label, helmet=None):
-    """A head with hair, a hat or a `helmet` colour."""
+    """A head with hair, a hat or a `helmet` color."""
     right, up, forward = middle
     hair = helmet or jitter(rng, pick(rng, HAIR))
     neck = (right, up - 0.17 * size, forward)
@@ -94,9 +92,9 @@ def _wheel(brush, forward, radius, thick, label):
     behind = brush.canvas.behind(brush.at(0, radius, forward), GREY)
     points = [brush.at(*point) for point in rim]
     brush.canvas.polygon(points, mix(behind, GREY, 0.25), label)
-    colour = brush.canvas.light.seen(DARK, brush.z)
+    color = brush.canvas.light.seen(DARK, brush.z)
     width = thick * brush.scale
-    brush.canvas.line([*points, points[0]], width, colour, label)
+    brush.canvas.line([*points, points[0]], width, color, label)
     # Seen from behind the rim is a line; this gives it the tyre's width.
     ends = (0, 0, forward), (0, 2 * radius, forward)
     brush.limb(*ends, (thick, thick), DARK, label)
@@ -139,16 +137,16 @@ def motorcycle(brush, rng):
         ((0, 0.35, 0.68), (0, 1.1, 0.42), 0.12, GREY),
         ((-0.36, 1.08, 0.38), (0.36, 1.08, 0.38), 0.07, DARK),
     )
-    for start, end, width, colour in parts:
-        brush.limb(start, end, (width, width), colour, "motorcycle")
+    for start, end, width, color in parts:
+        brush.limb(start, end, (width, width), color, "motorcycle")
     scooter = rng.random() < 0.4
     shield = 0.3 if scooter else 0.85
     ends = (0, shield, 0.45), (0, 1.07, 0.5)
     brush.limb(*ends, (0.4, 0.36), paint, "motorcycle")
     away = math.cos(brush.heading) > 0
     lamp = (0, 0.75, -0.86) if away else (0, 0.96, 0.55)
-    colour = (200, 40, 36) if away else (250, 244, 220)
-    brush.disc(lamp, (0.09, 0.08), colour, "motorcycle", corners=6)
+    color = (200, 40, 36) if away else (250, 244, 220)
+    brush.disc(lamp, (0.09, 0.08), color, "motorcycle", corners=6)
 
 
 def _rider(brush, rng, seat, lean, grip, pedal):

@@ -28,7 +28,7 @@ LEAVES = (
 )
 
 
-def leaves(brush, rng, middle, radii, colour):
+def leaves(brush, rng, middle, radii, color):
     """A clump of foliage round `middle`, lit from above."""
     count = int(min(80, 10 + 0.45 * radii[0] * brush.scale))
     turn, out, size, tone = rng.random((4, count))
@@ -38,12 +38,12 @@ def leaves(brush, rng, middle, radii, colour):
     light = 0.82 + 0.22 * rise + 0.4 * (tone - 0.5)
     spots = np.stack([side, rise, size, light], axis=1)
     order = rise.argsort()  # top leaves lie over the dark lower ones
-    brush.clumps(middle, radii, spots[order], colour, "vegetation")
+    brush.clumps(middle, radii, spots[order], color, "vegetation")
 
 
 def tree(brush, rng):
     """A tree: round, tall as a poplar, or pointed as a fir."""
-    colour = jitter(rng, pick(rng, LEAVES), 16)
+    color = jitter(rng, pick(rng, LEAVES), 16)
     bark = jitter(rng, pick(rng, ((74, 62, 50), (98, 90, 80), (56, 50, 44))))
     trunk, wide = between(rng, 1.8, 3.2), between(rng, 1.4, 3.2)
     tall = wide * between(rng, 0.7, 1.1)
@@ -56,16 +56,16 @@ def tree(brush, rng):
     if shape > 0.85:
         for share in (0.9, 0.6, 0.35):
             middle = (0, 1.0 + (1 - share) * 7, 0)
-            leaves(brush, rng, middle, (wide * share * 0.7, 1.5), colour)
+            leaves(brush, rng, middle, (wide * share * 0.7, 1.5), color)
     else:
-        leaves(brush, rng, (0, trunk + tall * 0.9, 0), (wide, tall), colour)
+        leaves(brush, rng, (0, trunk + tall * 0.9, 0), (wide, tall), color)
 
 
 def bush(brush, rng):
     """A shrub."""
-    colour = jitter(rng, pick(rng, LEAVES), 16)
+    color = jitter(rng, pick(rng, LEAVES), 16)
     wide, tall = between(rng, 0.5, 1.4), between(rng, 0.4, 1.0)
-    leaves(brush, rng, (0, tall * 0.85, 0), (wide, tall), colour)
+    leaves(brush, rng, (0, tall * 0.85, 0), (wide, tall), color)
 
 
 METAL = ((70, 74, 76), (120, 122, 122), (158, 160, 160), (48, 64, 56))
@@ -74,7 +74,7 @@ YELLOW = (226, 184, 40)
 # (corners, turn in degrees) of sign plates; 12 corners pass for a circle
 PLATES = ((12, 0), (12, 0), (3, 90), (3, -90), (4, 45), (4, 0), (8, 22.5))
 # (rim, inside); grey is the back of a plate
-PLATE_COLOURS = (
+PLATE_COLORS = (
     (RED, WHITE),
     (RED, WHITE),
     (WHITE, BLUE),
@@ -137,12 +137,12 @@ def _signal(brush, rng, right, up):
     brush.face(box, shell, "traffic light")
     if rng.random() < 0.25:
         return
-    colours = ((236, 44, 36), (244, 176, 40), (60, 214, 130))
+    colors = ((236, 44, 36), (244, 176, 40), (60, 214, 130))
     on = int(rng.random() * 3)
-    for i, colour in enumerate(colours):
+    for i, color in enumerate(colors):
         middle = (right, up + 0.88 - 0.34 * i, 0)
-        colour = colour if i == on else mix(colour, DARK, 0.8)
-        brush.disc(middle, (0.14, 0.14), colour, "traffic light", corners=8)
+        color = color if i == on else mix(color, DARK, 0.8)
+        brush.disc(middle, (0.14, 0.14), color, "traffic light", corners=8)
 
 
 def traffic_sign(brush, rng):
@@ -160,14 +160,14 @@ def traffic_sign(brush, rng):
 def _plate(brush, rng, up, size):
     """A plate of a random shape with a rim and a mark."""
     corners, turn = pick(rng, PLATES)
-    rim, inside = pick(rng, PLATE_COLOURS)
-    for share, colour in ((1.0, rim), (0.74, jitter(rng, inside))):
+    rim, inside = pick(rng, PLATE_COLORS)
+    for share, color in ((1.0, rim), (0.74, jitter(rng, inside))):
         turns = (math.radians(turn + 360 * i / corners) for i in range(corners))
         points = [
             (share * size * math.cos(t), up + share * size * math.sin(t), 0)
             for t in turns
         ]
-        brush.face(points, colour, "traffic sign")
+        brush.face(points, color, "traffic sign")
     if inside != GREY:
         mark = (-0.4 * size, up, 0), (0.4 * size, up, 0)
         ink = WHITE if inside in (RED, BLUE) else DARK
@@ -193,11 +193,11 @@ def _board(brush, rng):
 def bin_box(brush, rng):
     """A litter bin or switch box: none of the 19 classes, so void."""
     half, tall = between(rng, 0.25, 0.5), between(rng, 0.8, 1.3)
-    colour = jitter(rng, pick(rng, CLOTHES))
+    color = jitter(rng, pick(rng, CLOTHES))
     corners = ((-half, 0, 0), (-half, tall, 0), (half, tall, 0), (half, 0, 0))
-    brush.face(corners, colour, "void")
+    brush.face(corners, color, "void")
     lid = (-half, tall, 0), (half, tall, 0)
-    brush.limb(*lid, (0.12, 0.12), mix(colour, DARK, 0.4), "void")
+    brush.limb(*lid, (0.12, 0.12), mix(color, DARK, 0.4), "void")
 
 
 FRONTS = (
@@ -237,11 +237,11 @@ def _upright(start, end, low, high, right=0.0):
     )
 
 
-def _ends(brush, length, outline, colour, label):
+def _ends(brush, length, outline, color, label):
     """Both ends of a lot, of (right, up) corners; at most one shows."""
     for forward, normal in ((0, (0, 0, -1)), (length, (0, 0, 1))):
         points = [(right, up, forward) for right, up in outline]
-        brush.face(points, colour, label, normal)
+        brush.face(points, color, label, normal)
 
 
 def house(brush, rng, length):
@@ -250,9 +250,9 @@ def house(brush, rng, length):
     storey = between(rng, 2.8, 3.6)
     ground = between(rng, 3.0, 4.2)
     height = ground + storey * (storeys - 1) + between(rng, 0.3, 0.9)
-    colour = jitter(rng, pick(rng, FRONTS), 20)
+    color = jitter(rng, pick(rng, FRONTS), 20)
     deep = between(rng, 7, 12)
-    plaster = mix(colour, (90, 86, 82), 0.15)
+    plaster = mix(color, (90, 86, 82), 0.15)
     _ends(
         brush,
         length,
@@ -263,11 +263,11 @@ def house(brush, rng, length):
     if rng.random() < 0.45:
         _roof(brush, rng, length, height, deep)
     facade = _upright(0, length, 0, height)
-    brush.face(facade, colour, "building", STREETWARD)
-    _courses(brush, rng, length, height, colour)
+    brush.face(facade, color, "building", STREETWARD)
+    _courses(brush, rng, length, height, color)
     if brush.scale > 9:  # nearer than about 60 m
-        _windows(brush, rng, length, ground, storey, storeys - 1, colour)
-    _ground_floor(brush, rng, length, ground, colour)
+        _windows(brush, rng, length, ground, storey, storeys - 1, color)
+    _ground_floor(brush, rng, length, ground, color)
 
 
 def _roof(brush, rng, length, height, deep):
@@ -287,29 +287,27 @@ def _roof(brush, rng, length, height, deep):
     brush.face(pitch, tiles, "building", normal)
 
 
-def _courses(brush, rng, length, height, colour):
+def _courses(brush, rng, length, height, color):
     """Rows of brick or panel joints, and the cornice."""
     style = rng.random()
-    line = mix(colour, (40, 38, 36), between(rng, 0.08, 0.25))
+    line = mix(color, (40, 38, 36), between(rng, 0.08, 0.25))
     step = 0.5 if style < 0.3 else 1.5
     if style < 0.55 and brush.scale * step > 10:
         for i in range(1, int(height / step)):
             course = _upright(0, length, i * step, i * step + 0.07)
             brush.face(course, line, "building", STREETWARD)
     cornice = _upright(0, length, height - 0.35, height)
-    brush.face(cornice, mix(colour, line, 0.9), "building", STREETWARD)
+    brush.face(cornice, mix(color, line, 0.9), "building", STREETWARD)
 
 
-def _windows(brush, rng, length, ground, storey, rows, colour):
+def _windows(brush, rng, length, ground, storey, rows, color):
     """A grid of windows; all of a house are alike, lit ones apart."""
     bay = between(rng, 1.8, 3.4)
     columns = max(1, int(length / bay))
     bay = length / columns
     wide, tall = bay * between(rng, 0.38, 0.8), storey * between(rng, 0.42, 0.7)
     pane = jitter(rng, pick(rng, PANES))
-    frame = pick(
-        rng, (mix(colour, (240, 240, 236), 0.6), mix(colour, pane, 0.5))
-    )
+    frame = pick(rng, (mix(color, (240, 240, 236), 0.6), mix(color, pane, 0.5)))
     lit_share = brush.canvas.light.lit
     balcony = rng.random() < 0.2
     for row in range(rows):
@@ -331,7 +329,7 @@ def _windows(brush, rng, length, ground, storey, rows, colour):
                 brush.face(rail, frame, "building", STREETWARD)
 
 
-def _ground_floor(brush, rng, length, ground, colour):
+def _ground_floor(brush, rng, length, ground, color):
     """Shop windows under a sign or an awning, or a plinth; always a door."""
     door_at = between(rng, 0.1, 0.75) * length
     pane = jitter(rng, pick(rng, PANES))
@@ -345,7 +343,7 @@ def _ground_floor(brush, rng, length, ground, colour):
             start, end = (i + 0.08) * length / bays, (i + 0.92) * length / bays
             shop = _upright(start, end, 0.4, ground - 1.0)
             brush.face(shop, glass, "building", STREETWARD)
-        name = jitter(rng, pick(rng, ((150, 40, 40), (40, 70, 120), colour)))
+        name = jitter(rng, pick(rng, ((150, 40, 40), (40, 70, 120), color)))
         if rng.random() < 0.5:
             slope = [
                 (right, ground - 0.4 + 0.6 * right, forward)
@@ -362,7 +360,7 @@ def _ground_floor(brush, rng, length, ground, colour):
             brush.face(sign, name, "building", STREETWARD)
     else:
         plinth = _upright(0, length, 0, 0.6)
-        base = mix(colour, (70, 68, 66), 0.5)
+        base = mix(color, (70, 68, 66), 0.5)
         brush.face(plinth, base, "building", STREETWARD)
         for start in (door_at - 3.0, door_at + 2.2):
             if 0.2 < start < length - 1.6:
@@ -414,44 +412,42 @@ def fence(brush, rng, length):
     """A fence: boards, or bars and mesh that show what is behind."""
     _garden(brush, rng, length)
     height = between(rng, 1.0, 2.2)
-    colour = jitter(rng, pick(rng, RAILINGS))
+    color = jitter(rng, pick(rng, RAILINGS))
     boards = rng.random() < 0.35
     bay = between(rng, 1.8, 2.8)
     gap = 0.25 if boards else between(rng, 0.14, 0.3)
     for i in range(int(length / bay) - 1, -1, -1):
         start, end = i * bay, (i + 1) * bay
         middle = brush.at(0, height / 2, (start + end) / 2)
-        behind = brush.canvas.behind(middle, colour)
-        fill = mix(colour, (30, 28, 26), 0.25) if boards else behind
+        behind = brush.canvas.behind(middle, color)
+        fill = mix(color, (30, 28, 26), 0.25) if boards else behind
         panel = [brush.at(*p) for p in _upright(start, end, 0.05, height)]
-        brush.canvas.polygon(panel, mix(fill, colour, 0.2), "fence")
+        brush.canvas.polygon(panel, mix(fill, color, 0.2), "fence")
         # Bars finer than the pixels of a far bay would only make it grey.
         for j in range(int(bay / gap) if brush.scale * gap > 5 else 0):
             bar = start + j * gap
             width = gap * (0.85 if boards else 0.3)
-            brush.face(
-                _upright(bar, bar + width, 0.05, height), colour, "fence"
-            )
+            brush.face(_upright(bar, bar + width, 0.05, height), color, "fence")
         for low in (0.2, height - 0.15):
             rail = _upright(start, end, low, low + 0.1)
-            brush.face(rail, colour, "fence")
+            brush.face(rail, color, "fence")
         post = _upright(start, start + 0.14, 0, height + 0.08)
-        brush.face(post, mix(colour, (30, 30, 30), 0.2), "fence")
+        brush.face(post, mix(color, (30, 30, 30), 0.2), "fence")
 
 
 def hedge(brush, rng, length):
     """A clipped hedge or a thicket."""
     _garden(brush, rng, length)
-    colour = jitter(rng, pick(rng, LEAVES), 14)
+    color = jitter(rng, pick(rng, LEAVES), 14)
     height = between(rng, 1.0, 3.0)
-    dark = mix(colour, (20, 26, 16), 0.35)
+    dark = mix(color, (20, 26, 16), 0.35)
     side = _upright(0, length, 0, height * 0.9)
     brush.face(side, dark, "vegetation")
     clumps = max(3, int(length / max(1.0, height * 0.8)))
     for i in range(clumps - 1, -1, -1):
         spot = brush.moved(forward=(i + 0.5) * length / clumps)
         radii = (max(0.8, height * 0.5), height * 0.52)
-        leaves(spot, rng, (0, height * 0.5, 0), radii, colour)
+        leaves(spot, rng, (0, height * 0.5, 0), radii, color)
 
 
 def lawn(brush, rng, length):

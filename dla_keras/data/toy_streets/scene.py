@@ -179,7 +179,7 @@ def _paint_sky(canvas, rng, weather):
     """A gradient with clouds: smooth noise cut off at a random level."""
     width, height = canvas.camera.size
     zenith, horizon = (
-        np.array(jitter(rng, colour, 10), np.float32) for colour in weather[:2]
+        np.array(jitter(rng, color, 10), np.float32) for color in weather[:2]
     )
     down = np.linspace(0, 1, SKY_GRID[0], dtype=np.float32)[:, None, None]
     sky = np.broadcast_to(zenith + down * (horizon - zenith), (*SKY_GRID, 3))
@@ -211,15 +211,13 @@ def _paint_skyline(canvas, rng):
         wide, tall = between(rng, 8, 26), between(rng, 4, 15)
         far = Brush(canvas, x, 0.98 * FAR)
         if trees if rng.random() < 0.75 else not trees:
-            colour = jitter(rng, pick(rng, GRASS))
+            color = jitter(rng, pick(rng, GRASS))
             middle, radii = (wide / 2, 0, 0), (wide * 0.7, tall * 0.8)
-            far.disc(
-                middle, radii, mix(colour, (60, 70, 60), 0.3), "vegetation"
-            )
+            far.disc(middle, radii, mix(color, (60, 70, 60), 0.3), "vegetation")
         else:
-            colour = jitter(rng, pick(rng, SLABS), 25)
+            color = jitter(rng, pick(rng, SLABS), 25)
             box = ((0, -1, 0), (0, tall, 0), (wide, tall, 0), (wide, -1, 0))
-            far.face(box, colour, "building")
+            far.face(box, color, "building")
         x += wide
 
 
@@ -270,7 +268,7 @@ def _paint_bonnet(canvas, rng):
     width, height = canvas.camera.size
     middle = width * between(rng, 0.35, 0.65)
     wide, tall = width * between(rng, 0.4, 0.75), between(rng, 0.05, 0.16)
-    colour = jitter(rng, pick(rng, PAINTS), 20)
+    color = jitter(rng, pick(rng, PAINTS), 20)
     for share, sheen in ((1.0, 0.0), (0.8, 0.12), (0.5, 0.2)):
         points = [
             (
@@ -279,7 +277,7 @@ def _paint_bonnet(canvas, rng):
             )
             for t in (math.pi * i / 24 for i in range(25))
         ]
-        canvas.polygon(points, mix(colour, canvas.light.haze, sheen), "void")
+        canvas.polygon(points, mix(color, canvas.light.haze, sheen), "void")
 
 
 def _expose(rng, image, label, weather):
@@ -335,7 +333,7 @@ GRASS = (
 PAINT = (226, 226, 222)
 
 
-def _strip(canvas, x0, x1, z0, z1, colour, label):
+def _strip(canvas, x0, x1, z0, z1, color, label):
     """Paints a strip of ground in pieces short enough to bend with it."""
     pieces = max(1, math.ceil(3 * math.log(z1 / z0))) if z1 > 1.5 * z0 else 1
     depths = [z0 * (z1 / z0) ** (i / pieces) for i in range(pieces + 1)]
@@ -347,7 +345,7 @@ def _strip(canvas, x0, x1, z0, z1, colour, label):
             project(x1, 0, far),
             project(x1, 0, near),
         ]
-        canvas.polygon(corners, canvas.light.seen(colour, near), label)
+        canvas.polygon(corners, canvas.light.seen(color, near), label)
 
 
 def paint_ground(canvas, rng, street):
@@ -357,12 +355,12 @@ def paint_ground(canvas, rng, street):
     )
     wide = 3 * FAR
     paved = rng.random() < 0.3
-    label, colour = ("sidewalk", slab) if paved else ("terrain", grass)
-    _strip(canvas, -wide, wide, 1.0, FAR, colour, label)
+    label, color = ("sidewalk", slab) if paved else ("terrain", grass)
+    _strip(canvas, -wide, wide, 1.0, FAR, color, label)
     end = street.end
     for side in street.sides:
         edge = side.kerb
-        for width, label, colour in (
+        for width, label, color in (
             (0.18, "sidewalk", mix(slab, PAINT, 0.35)),
             (side.verge, "terrain", grass),
             (side.path, "sidewalk", slab),
@@ -374,7 +372,7 @@ def paint_ground(canvas, rng, street):
         ):
             x0, x1 = side.sign * edge, side.sign * (edge + width)
             if width:
-                _strip(canvas, x0, x1, 1.0, end, colour, label)
+                _strip(canvas, x0, x1, 1.0, end, color, label)
             edge += width
         _slab_joints(canvas, rng, side, end, mix(slab, (50, 50, 50), 0.25))
     half = street.lane + street.parking
@@ -385,7 +383,7 @@ def paint_ground(canvas, rng, street):
     _markings(canvas, rng, street, tar)
 
 
-def _slab_joints(canvas, rng, side, end, colour):
+def _slab_joints(canvas, rng, side, end, color):
     """Joints between paving slabs, on some pavements."""
     if rng.random() < 0.5:
         return
@@ -394,16 +392,16 @@ def _slab_joints(canvas, rng, side, end, colour):
     step = between(rng, 0.6, 1.4)
     for i in range(int(min(end, 14.0) / step) - 2):
         z = 2.0 + i * step
-        _strip(canvas, inner, outer, z, z + 0.05, colour, "sidewalk")
+        _strip(canvas, inner, outer, z, z + 0.05, color, "sidewalk")
     middle = (inner + outer) / 2
-    _strip(canvas, middle, middle + 0.05, 1.0, end, colour, "sidewalk")
+    _strip(canvas, middle, middle + 0.05, 1.0, end, color, "sidewalk")
 
 
 def _markings(canvas, rng, street, tar):
-    """Patches and rails, then painted lines: colour only, all are road."""
+    """Patches and rails, then painted lines: color only, all are road."""
 
-    def road(x0, x1, z0, z1, colour):
-        _strip(canvas, x0, x1, z0, z1, colour, "road")
+    def road(x0, x1, z0, z1, color):
+        _strip(canvas, x0, x1, z0, z1, color, "road")
 
     end, lane = street.end, street.lane
     for _ in range(int(rng.random() * 4)):

@@ -231,7 +231,7 @@ def _wheels(brush, row, side):
     across = side * (row.bodies[0].width / 2 + 0.02)
     turns = [2 * math.pi * i / 12 for i in range(12)]
     for forward, radius in row.wheels:
-        for share, colour in ((1.12, (18, 18, 20)), (1.0, TYRE), (0.6, STEEL)):
+        for share, color in ((1.12, (18, 18, 20)), (1.0, TYRE), (0.6, STEEL)):
             points = [
                 (
                     across,
@@ -240,7 +240,7 @@ def _wheels(brush, row, side):
                 )
                 for t in turns
             ]
-            brush.face(points, colour, row.label, (side, 0, 0))
+            brush.face(points, color, row.label, (side, 0, 0))
 
 
 def _lamps(brush, row, facing_away):
@@ -250,7 +250,7 @@ def _lamps(brush, row, facing_away):
     normal = (0, 0, -1) if facing_away else (0, 0, 1)
     half = row.bodies[-1].width / 2
     low = 0.62 if row.label == "car" else 0.8
-    colour = (178, 30, 28) if facing_away else (240, 238, 220)
+    color = (178, 30, 28) if facing_away else (240, 238, 220)
     tall = 0.26 if facing_away else 0.16
     inner = 0.68 * half if row.label == "car" else 0.82 * half
     for side in (-1, 1):
@@ -261,7 +261,7 @@ def _lamps(brush, row, facing_away):
             (side * half * 0.96, low),
         )
         points = [(x, y, forward) for x, y in lamp]
-        brush.face(points, colour, row.label, normal)
+        brush.face(points, color, row.label, normal)
     plate = ((-0.26, 0.45), (-0.26, 0.58), (0.26, 0.58), (0.26, 0.45))
     points = [(x, y, forward) for x, y in plate]
     brush.face(points, (214, 214, 200), row.label, normal)
