@@ -16,7 +16,7 @@ from dla_keras.data.toy_streets.scene import draw_street
 
 SIZE = (192, 384)  # height and width, pixels
 
-# split -> (seed, number of pictures)
+# split -> (seed, number of images)
 SPLITS = {"train": (1, 600), "val": (2, 100)}
 
 _DESCRIPTION = f"""
@@ -40,11 +40,11 @@ _CITATION = """
 
 
 def draw_picture(split: str, index: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draws one picture of a split, alone and always the same.
+    """Draw one image of a split; the same arguments give the same pixels.
 
     Args:
         split: `"train"` or `"val"`.
-        index: number of the picture in the split, from 0.
+        index: Number of the image in the split, from 0.
 
     Returns:
         The RGB image `(192, 384, 3)` and the label `(192, 384)`, both uint8.
@@ -60,8 +60,8 @@ def draw_picture(split: str, index: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _png(pixels):
-    # Half the time of TFDS' own encoder, and no larger: noise has no repeats
-    # to search for, and labels are runs.
+    # Half the time of TFDS' own encoder, and files no larger: noise has no
+    # repeats to search for, and labels consist of runs.
     file = io.BytesIO()
     Image.fromarray(pixels).save(
         file, "PNG", compress_level=1, compress_type=zlib.Z_RLE
@@ -100,7 +100,7 @@ class ToyStreets(tfds.core.GeneratorBasedBuilder):
                 }
             ),
             supervised_keys=("image", "segmentation_label"),
-            # So that record `i` of a split is its picture `i`.
+            # So that record `i` of a split is its image `i`.
             disable_shuffling=True,
         )
 

@@ -1,7 +1,7 @@
-"""Paper that takes color and class in one stroke, and brushes in metres.
+"""A camera, a canvas that takes color and class in one stroke, and brushes.
 
-Between `camera.py`, which says where a point falls, and the files of things
-(`vehicles.py`, `people.py`, ...), which think in metres only.
+Things (`vehicles.py`, `people.py`, `roadside.py`) are drawn with brushes, in
+metres; the camera maps metres to pixels of the canvas.
 """
 
 import math
@@ -21,25 +21,25 @@ NEAR = 0.8  # metres; nothing is projected from nearer than this
 
 
 def between(rng, low, high) -> float:
-    """A number between `low` and `high` (many times faster than `uniform`)."""
+    """Draw a number between `low` and `high`, much faster than `uniform`."""
     return low + (high - low) * rng.random()
 
 
 def pick(rng, options):
-    """One of `options`, each as likely."""
+    """Draw one of `options`, all equally likely."""
     return options[int(rng.random() * len(options))]
 
 
 def jitter(rng, color, amount=12):
-    """A color near `color`."""
+    """Draw a color near `color`."""
     return tuple(
         min(255, max(0, int(c + between(rng, -amount, amount)))) for c in color
     )
 
 
 def mix(first, second, share):
-    """The color `share` of the way from `first` to `second`."""
-    # Written out: this runs for every stroke, and a loop takes twice as long.
+    """Return the color `share` of the way from `first` to `second`."""
+    # Written out: it runs for every stroke, and a loop takes twice as long.
     (r, g, b), (to_r, to_g, to_b) = first, second
     return (
         int(r + (to_r - r) * share),
@@ -50,16 +50,16 @@ def mix(first, second, share):
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole over a flat ground; bending the ground bends the street.
+    """A pinhole camera over flat ground; bending the ground bends the street.
 
     Args:
         size: (width, height) of the canvas, canvas pixels.
-        focal: focal length, canvas pixels.
-        height: metres above the ground.
-        offset: metres right of the street's middle.
-        centre: vanishing point of the street, canvas pixels.
-        roll: tilt, radians; small.
-        bend: sideways drift of the street, metres per square metre of depth.
+        focal: Focal length, canvas pixels.
+        height: Metres above the ground.
+        offset: Metres right of the street's middle.
+        centre: Vanishing point of the street, canvas pixels.
+        roll: Tilt, radians; small.
+        bend: Sideways drift of the street, metres per square metre of depth.
     """
 
     size: tuple[int, int]
@@ -71,7 +71,7 @@ class Camera:
     bend: float
 
     def project(self, x, y, z) -> tuple[float, float]:
-        """Canvas pixel of a point `x` right, `y` up and `z` ahead, metres."""
+        """Return the canvas pixel of a point `x` right, `y` up, `z` ahead."""
         if z < NEAR:
             z = NEAR
         scale, (u, v), (width, height) = self.focal / z, self.centre, self.size
@@ -84,11 +84,11 @@ class Camera:
         )
 
     def sees(self, spots, margin=0.0) -> bool:
-        """Whether ground with corners (x, z) reaches between the side edges.
+        """Return whether any ground between corners is within the side edges.
 
         Args:
             spots: (x, z) corners, metres.
-            margin: canvas pixels beyond the edges that count as seen.
+            margin: Canvas pixels beyond the edges that count as seen.
         """
         across = [self.project(x, 0.0, z)[0] for x, z in spots]
         return max(across) > -margin and min(across) < self.size[0] + margin
@@ -96,14 +96,14 @@ class Camera:
 
 @dataclass(frozen=True)
 class Light:
-    """Where the light comes from and what the air does to it.
+    """The direction of the light, and the haze.
 
     Args:
-        sun: unit vector (x, up, z) towards the sun.
-        ambient: light that reaches a face turned away from the sun, 0 to 1.
-        haze: color of far things.
-        reach: metres after which haze has taken 63 % of a color.
-        lit: share of windows with the light on.
+        sun: Unit vector (x, up, z) towards the sun.
+        ambient: Light that reaches a face turned away from the sun, 0 to 1.
+        haze: Color of far things.
+        reach: Metres after which haze has taken 63 % of a color.
+        lit: Share of windows with the light on.
     """
 
     sun: tuple[float, float, float]
@@ -113,12 +113,12 @@ class Light:
     lit: float
 
     def shade(self, normal) -> float:
-        """Brightness of a face with the unit `normal`, `ambient` to 1."""
+        """Return the brightness of a face by its unit `normal`."""
         facing = sum(n * s for n, s in zip(normal, self.sun, strict=True))
         return self.ambient + (1 - self.ambient) * max(0.0, facing)
 
     def seen(self, color, z):
-        """`color` as it looks through `z` metres of air."""
+        """Return `color` as it looks through `z` metres of air."""
         return mix(color, self.haze, 1 - math.exp(-z / self.reach))
 
 
@@ -133,8 +133,8 @@ CLASS_IDS["void"] = 255
 class Canvas:
     """Paper on which color and class are drawn in one stroke.
 
-    The paper is one RGBA picture whose fourth channel is the class id: each
-    stroke writes all four channels unblended, so color and class cannot part.
+    The paper is an RGBA image whose fourth channel is the class id. Each stroke
+    writes all four channels unblended, so color and class always agree.
     """
 
     def __init__(self, camera: Camera, light: Light):
@@ -142,33 +142,33 @@ class Canvas:
         self.light = light
         self.paper = Image.new("RGBA", camera.size)
         self._pen = ImageDraw.Draw(self.paper)
-        # Shadows are soft: half the canvas' resolution is plenty for them.
+        # Shadows are soft, so half the canvas' resolution is enough for them.
         self._shadows = Image.new("L", tuple(s // 2 for s in camera.size), 255)
         self._shadow_pen = ImageDraw.Draw(self._shadows)
 
     def polygon(self, points, color, label):
-        """Fills a polygon of canvas pixels."""
+        """Fill a polygon of canvas pixels."""
         self._pen.polygon(points, fill=(*color, CLASS_IDS[label]))
 
     def line(self, points, width, color, label):
-        """Draws an open line; `width` in canvas pixels."""
-        # Under 2 canvas pixels a line would slip between the label's pixels.
+        """Draw an open line; `width` is in canvas pixels."""
+        # A line under 2 canvas pixels could fall between the label's pixels.
         width = max(SUPERSAMPLE, round(width))
         self._pen.line(points, fill=(*color, CLASS_IDS[label]), width=width)
 
     def behind(self, point, fallback):
-        """Color already at `point`, to paint what is seen through things."""
+        """Return the color at `point`, to paint what is seen through things."""
         u, v = int(point[0]), int(point[1])
         inside = 0 <= u < self.paper.width and 0 <= v < self.paper.height
         return self.paper.getpixel((u, v))[:3] if inside else fallback
 
     def shadow(self, corners, height, darkness):
-        """Marks the shadow of a prism on the ground, for `cast_shadows`.
+        """Mark the shadow of a prism on the ground, for `cast_shadows`.
 
         Args:
-            corners: (x, z) of the prism's foot, in order round it, metres.
-            height: height of the prism, metres.
-            darkness: share of the light taken, 0 to 1.
+            corners: (x, z) of the prism's foot, in order around it, metres.
+            height: Height of the prism, metres.
+            darkness: Share of the light that is taken away, 0 to 1.
         """
         sun_x, sun_up, sun_z = self.light.sun
         move_x, move_z = (-s * height / sun_up for s in (sun_x, sun_z))
@@ -186,7 +186,7 @@ class Canvas:
         return u / 2, v / 2
 
     def cast_shadows(self, softness):
-        """Darkens the paper where shadows were marked; classes stay."""
+        """Darken the paper where shadows were marked; classes stay."""
         width, height = self.paper.size
         # The sky, which fills half the paper, holds no shadows.
         top = int(self.camera.centre[1] - abs(self.camera.roll) * width)
@@ -200,7 +200,7 @@ class Canvas:
         self.paper.paste(ImageChops.multiply(ground, shade), (0, 2 * top))
 
     def develop(self):
-        """The finished pair.
+        """Return the finished pair of image and label.
 
         Returns:
             Image `(H, W, 3)` and label `(H, W)`, both uint8.
@@ -215,10 +215,10 @@ class Brush:
     """Draws on a canvas in the metres of a thing: right, up, forward.
 
     Args:
-        canvas: what to draw on.
-        x: where the thing stands, metres right of the street's middle.
-        z: likewise, metres ahead of the camera.
-        heading: radians; 0 faces away from the camera. Defaults to `0`.
+        canvas: Canvas to draw on.
+        x: Place of the thing, metres right of the street's middle.
+        z: Place of the thing, metres ahead of the camera.
+        heading: Radians; 0 faces away from the camera. Defaults to `0`.
         mirror: -1 swaps left and right. Defaults to `1`.
     """
 
@@ -230,7 +230,7 @@ class Brush:
 
     @cached_property
     def scale(self) -> float:
-        """Canvas pixels per metre where the thing stands."""
+        """Return the canvas pixels per metre where the thing stands."""
         return self.canvas.camera.focal / max(self.z, NEAR)
 
     @cached_property
@@ -239,22 +239,22 @@ class Brush:
 
     @cached_property
     def _veil(self):
-        """Share of a color that haze takes at this depth."""
+        """Return the share of a color that haze takes at this depth."""
         return 1 - math.exp(-self.z / self.canvas.light.reach)
 
     def turn(self, right, forward) -> tuple[float, float]:
-        """The thing's (right, forward) in the street's (x, z)."""
+        """Return the thing's (right, forward) in the street's (x, z)."""
         sin, cos = self._spin
         right *= self.mirror
         return right * cos + forward * sin, forward * cos - right * sin
 
     def moved(self, right=0.0, forward=0.0) -> "Brush":
-        """A brush for a part, or a neighbour, of the thing."""
+        """Return a brush for a part, or a neighbor, of the thing."""
         x, z = self.turn(right, forward)
         return replace(self, x=self.x + x, z=self.z + z)
 
     def at(self, right, up, forward=0.0) -> tuple[float, float]:
-        """Canvas pixel of a point of the thing."""
+        """Return the canvas pixel of a point of the thing."""
         sin, cos = self._spin
         right *= self.mirror
         return self.canvas.camera.project(
@@ -264,14 +264,15 @@ class Brush:
         )
 
     def face(self, points, color, label, normal=None):
-        """Fills a polygon of (right, up, forward) points.
+        """Fill a polygon of (right, up, forward) points.
 
         Args:
-            points: three corners or more.
+            points: Three corners or more.
             color: RGB before light and haze.
-            label: class name.
-            normal: outward (right, up, forward) unit vector: the face is lit
-                by it and left out where it looks away from the camera.
+            label: Class name.
+            normal: Outward (right, up, forward) unit vector. It decides how
+                the face is lit, and that it is left out where it looks away
+                from the camera.
         """
         shade = 1.0 if normal is None else self._shade(normal, points[0])
         if shade > 0:
@@ -282,7 +283,7 @@ class Brush:
                 self.canvas.polygon(spots, self._tint(color, shade), label)
 
     def limb(self, start, end, widths, color, label):
-        """Draws a rod; `widths` are its metres across at start and end."""
+        """Draw a rod; `widths` are its metres across at start and end."""
         (u0, v0), (u1, v1) = self.at(*start), self.at(*end)
         length = math.hypot(u1 - u0, v1 - v0) or 1.0
         across = (v0 - v1) / length, (u1 - u0) / length
@@ -300,7 +301,7 @@ class Brush:
         self.canvas.polygon(points, self._tint(color), label)
 
     def disc(self, middle, radii, color, label, corners=10):
-        """Fills an ellipse that faces the camera; `radii` are (right, up)."""
+        """Fill an ellipse that faces the camera; `radii` are (right, up)."""
         u, v = self.at(*middle)
         across, up = (r * self.scale for r in radii)
         turns = (2 * math.pi * i / corners for i in range(corners))
@@ -310,15 +311,15 @@ class Brush:
         self.canvas.polygon(points, self._tint(color), label)
 
     def clumps(self, middle, radii, spots, color, label):
-        """Fills many small hexagons within an ellipse, as foliage.
+        """Fill many small hexagons within an ellipse, as foliage.
 
         Args:
             middle: (right, up, forward) of the ellipse's middle.
-            radii: its (right, up) radii, metres.
+            radii: (right, up) radii of the ellipse, metres.
             spots: `(N, 4)` array of right and up in units of `radii`, size in
                 the same units, and brightness.
             color: RGB at brightness 1.
-            label: class name.
+            label: Class name.
         """
         u, v = self.at(*middle)
         reach = np.array([radii[0], -radii[1]]) * self.scale
@@ -337,7 +338,7 @@ class Brush:
         return mix(color, self.canvas.light.haze, self._veil)
 
     def _shade(self, normal, point):
-        """Brightness of a face, 0 where its back is turned."""
+        """Return the brightness of a face, 0 if its back is turned."""
         right, up, forward = normal
         normal_x, normal_z = self.turn(right, forward)
         away_x, away_z = self.turn(point[0], point[2])

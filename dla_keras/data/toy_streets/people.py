@@ -1,7 +1,7 @@
 """People on foot, on bicycles and on motorcycles, and what they ride.
 
 Each function draws one thing with `draw(brush, rng)`, in metres, at the origin
-of its brush; `items.py` says which, where and how many.
+of its brush; `plan.py` decides which, where and how many.
 """
 
 import math
@@ -13,8 +13,8 @@ from dla_keras.data.toy_streets.canvas import pick
 
 SKIN = ((236, 200, 176), (205, 158, 124), (141, 95, 66), (88, 58, 42))
 HAIR = ((30, 24, 22), (84, 58, 38), (170, 130, 80), (150, 150, 150))
-# Cars, clothes and houses all draw from hues of the whole street, so that no
-# class can be told by its color.
+# Cars, clothes and houses have hues in common, so that no class can be told by
+# its color.
 CLOTHES = (
     (35, 38, 46),
     (90, 95, 100),
@@ -32,14 +32,14 @@ GREY, DARK = (128, 130, 130), (34, 34, 36)
 
 
 def person(brush, rng):
-    """Someone standing or walking; one in six is a child."""
+    """Draw someone who stands or walks; one in six is a child."""
     child = rng.random() < 0.16
     size = between(rng, 0.58, 0.75) if child else between(rng, 0.9, 1.08)
     figure(brush, rng, size, stride=between(rng, -0.34, 0.34))
 
 
 def figure(brush, rng, size, stride):
-    """A person of `size` times 1.75 m whose feet are two `stride`s apart."""
+    """Draw a person of `size` times 1.75 m, feet two `stride`s apart."""
     top, legs, skin = (pick(rng, row) for row in (CLOTHES, CLOTHES, SKIN))
     top, legs = jitter(rng, top, 25), jitter(rng, legs, 20)
     # A torso is wider than deep, so a walker seen from the side is slimmer.
@@ -70,20 +70,20 @@ def figure(brush, rng, size, stride):
 
 
 def head(brush, rng, middle, size, skin, label, helmet=None):
-    """A head with hair, a hat or a `helmet` color."""
+    """Draw a head with hair, or with a helmet of the color `helmet`."""
     right, up, forward = middle
     hair = helmet or jitter(rng, pick(rng, HAIR))
     neck = (right, up - 0.17 * size, forward)
     brush.limb(neck, middle, (0.12 * size, 0.12 * size), skin, label)
     brush.disc(middle, (0.105 * size, 0.135 * size), skin, label)
-    # Of a walker who faces away only the hair shows.
+    # From behind, only the hair shows.
     cover = 0.02 if math.cos(brush.heading) > 0.3 else 0.07
     crown = (right, up + cover * size, forward)
     brush.disc(crown, (0.115 * size, 0.1 * size), hair, label)
 
 
 def _wheel(brush, forward, radius, thick, label):
-    """A spoked wheel: what is behind shows through, greyed, in its class."""
+    """Draw a spoked wheel; the color behind it shows through, grayed."""
     turns = [2 * math.pi * i / 14 for i in range(14)]
     rim = [
         (0, radius + radius * math.sin(t), forward + radius * math.cos(t))
@@ -95,13 +95,13 @@ def _wheel(brush, forward, radius, thick, label):
     color = brush.canvas.light.seen(DARK, brush.z)
     width = thick * brush.scale
     brush.canvas.line([*points, points[0]], width, color, label)
-    # Seen from behind the rim is a line; this gives it the tyre's width.
+    # From behind, the rim is a line; this gives it the tire's width.
     ends = (0, 0, forward), (0, 2 * radius, forward)
     brush.limb(*ends, (thick, thick), DARK, label)
 
 
 def bicycle(brush, rng):
-    """A parked bicycle."""
+    """Draw a parked bicycle."""
     frame = jitter(rng, pick(rng, CLOTHES), 30)
     for forward in (-0.52, 0.54):
         _wheel(brush, forward, 0.34, 0.06, "bicycle")
@@ -125,7 +125,7 @@ def bicycle(brush, rng):
 
 
 def motorcycle(brush, rng):
-    """A parked motorcycle or scooter."""
+    """Draw a parked motorcycle or scooter."""
     paint = jitter(rng, pick(rng, CLOTHES), 30)
     for forward in (-0.62, 0.68):
         _wheel(brush, forward, 0.3, 0.15, "motorcycle")
@@ -150,7 +150,7 @@ def motorcycle(brush, rng):
 
 
 def _rider(brush, rng, seat, lean, grip, pedal):
-    """Someone sitting at height `seat`, hands at `grip`, feet at `pedal`."""
+    """Draw a rider: height of the seat, of the hands and of the feet."""
     top, legs, skin = (pick(rng, row) for row in (CLOTHES, CLOTHES, SKIN))
     top, legs = jitter(rng, top, 25), jitter(rng, legs, 20)
     chest = 0.3 + 0.15 * abs(math.cos(brush.heading))
@@ -171,7 +171,7 @@ def _rider(brush, rng, seat, lean, grip, pedal):
 
 
 def cyclist(brush, rng):
-    """A bicycle and who rides it."""
+    """Draw a bicycle and its rider."""
     bicycle(brush, rng)
     middle, skin = _rider(brush, rng, 1.0, between(rng, 0.1, 0.4), 1.05, 0.2)
     helmet = jitter(rng, pick(rng, CLOTHES)) if rng.random() < 0.5 else None
@@ -179,7 +179,7 @@ def cyclist(brush, rng):
 
 
 def motorcyclist(brush, rng):
-    """A motorcycle and who rides it, always with a helmet."""
+    """Draw a motorcycle and its rider, who always wears a helmet."""
     motorcycle(brush, rng)
     middle, _ = _rider(brush, rng, 0.88, between(rng, 0.1, 0.3), 1.1, 0.32)
     helmet = jitter(rng, pick(rng, CLOTHES))

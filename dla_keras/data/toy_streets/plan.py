@@ -43,11 +43,11 @@ class Side:
 
     Args:
         sign: -1 left, 1 right.
-        kerb: distance of the kerb from the street's middle.
-        verge: width of the grass at the kerb, 0 for none.
-        path: width of the pavement.
-        garden: width of the grass before the lots, 0 for none.
-        character: key of `LOTS`.
+        kerb: Distance of the kerb from the street's middle.
+        verge: Width of the grass at the kerb, 0 for none.
+        path: Width of the pavement.
+        garden: Width of the grass before the lots, 0 for none.
+        character: Key of `LOTS`.
     """
 
     sign: int
@@ -59,7 +59,7 @@ class Side:
 
     @property
     def front(self) -> float:
-        """Distance of the lots from the street's middle."""
+        """Return the distance of the lots from the street's middle."""
         return self.kerb + self.verge + self.path + self.garden
 
 
@@ -68,11 +68,11 @@ class Street:
     """The plan of a street.
 
     Args:
-        sides: left and right.
-        lane: half the width of the carriageway without parking, metres.
-        parking: width of the parking strips, metres.
-        end: depth where a crossing street closes it; `FAR` if none does.
-        rails: whether trams run on it.
+        sides: Left and right side.
+        lane: Half the width of the carriageway without parking, metres.
+        parking: Width of the parking strips, metres.
+        end: Depth where a crossing street closes it; `FAR` if none does.
+        rails: Whether trams run on it.
     """
 
     sides: tuple[Side, Side]
@@ -83,7 +83,7 @@ class Street:
 
 
 def plan_street(rng) -> Street:
-    """A random plan."""
+    """Draw a random plan of a street."""
     lane = between(rng, 2.8, 4.2) * pick(rng, (1, 1, 1, 2))
     parking = pick(rng, (0.0, 2.2))
     characters = ("town", "town", "suburb", "suburb", "park", "open")
@@ -104,14 +104,17 @@ def plan_street(rng) -> Street:
 
 
 def plan_camera(rng, street, height, width) -> Camera:
-    """A random camera, mostly on the carriageway; sizes in canvas pixels."""
+    """Draw a random camera, mostly on the carriageway.
+
+    `height` and `width` are those of the canvas, in canvas pixels.
+    """
     reach = street.lane + street.parking
     if rng.random() < 0.25:  # on a pavement
         side = pick(rng, street.sides)
         offset = side.sign * (side.kerb + side.verge + 0.5 * side.path)
     else:
         offset = between(rng, -reach, reach)
-    # From the left one looks right, or little of the street would be seen.
+    # From the left the camera looks right, to see enough of the street.
     look = 0.5 + between(rng, -0.35, 0.35) + 0.2 * offset / reach
     return Camera(
         size=(width, height),
@@ -137,7 +140,7 @@ class Lot:
 
 
 def plan_lots(rng, street) -> list[Lot]:
-    """Lots along both sides, and across the end where a street closes it."""
+    """Plan lots along both sides, and along a street that closes this one."""
     plan = []
     for side in street.sides:
         z = between(rng, -6, 1)
@@ -150,7 +153,7 @@ def plan_lots(rng, street) -> list[Lot]:
             rest = z + length - start
             if rest > 1.5:
                 plan.append(Lot(draw, x, start, 0.0, side.sign, rest))
-            # A passage between two lots, where the next one's gable shows.
+            # A gap between two lots, where the next one's gable shows.
             z += length + (between(rng, 2, 7) if rng.random() < 0.2 else 0)
     if street.end < FAR:
         character = pick(rng, ("town", "suburb", "park"))
@@ -164,7 +167,7 @@ def plan_lots(rng, street) -> list[Lot]:
 
 
 def _weighted(rng, rows):
-    """One of (option, weight) rows."""
+    """Draw the option of one of several (option, weight) rows."""
     return pick(rng, [option for option, weight in rows for _ in range(weight)])
 
 
@@ -173,13 +176,13 @@ class Item:
     """A row of the table of things that fill a street.
 
     Args:
-        draw: `draw(brush, rng)`.
-        zone: part of the street; a key of `ZONES`.
-        chance: share of streets that have any.
-        most: highest number of them in one street.
-        depth: nearest and farthest, metres.
-        foot: half width and half length on the ground, metres.
-        height: metres; how far the shadow reaches.
+        draw: Function `draw(brush, rng)`.
+        zone: Part of the street; a key of `ZONES`.
+        chance: Share of streets that have any.
+        most: Highest number of them in one street.
+        depth: Nearest and farthest depth, metres.
+        foot: Half width and half length on the ground, metres.
+        height: Height, metres, which decides the length of the shadow.
     """
 
     draw: Callable
@@ -191,8 +194,8 @@ class Item:
     height: float
 
 
-# Rare classes come oftener and nearer than in a real street: a small network
-# has to learn them from 600 pictures.
+# Rare classes are more frequent and nearer than in a real street, since a small
+# network has to learn them from 600 images.
 ITEMS = (
     Item(vehicles.tram, "rails", 0.85, 1, (14, 40), (1.3, 8.2), 3.4),
     Item(vehicles.bus, "lane", 0.3, 1, (10, 32), (1.3, 5.7), 3.0),
@@ -244,7 +247,7 @@ def _across(rng, street, z):
 
 
 def _crossing(rng, street, z):
-    """On the street that closes this one; anywhere across where none does."""
+    """Return a place on the street that closes this one, if one does."""
     if street.end == FAR:
         return _across(rng, street, z)
     x = between(rng, -0.6, 0.6) * street.end
@@ -288,9 +291,10 @@ ZONES = {
 
 
 def plan_items(rng, street, camera) -> list[tuple[Item, float, float, float]]:
-    """Places for the rows of `ITEMS`: (item, x, z, heading), none overlapping.
+    """Return places for the rows of `ITEMS`, none of which overlap.
 
-    Rows are served from the top, so rare, large things find room.
+    A place is (item, x, z, heading). The first rows are placed first, so that
+    rare, large things find room.
     """
     placed = []
     for item in ITEMS:
@@ -312,7 +316,7 @@ def plan_items(rng, street, camera) -> list[tuple[Item, float, float, float]]:
 def _is_free(item, x, z, street, camera, placed):
     wide, long = item.foot
     inside = abs(x) + wide < min(s.front for s in street.sides)
-    # Past the end there are no lots to collide with; behind it they begin.
+    # Beyond the street's end there are no lots at its sides to collide with.
     if z < street.end and not inside:
         return False
     if z + long > street.end and item.zone != "crossing":

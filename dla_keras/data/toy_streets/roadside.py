@@ -29,7 +29,7 @@ LEAVES = (
 
 
 def leaves(brush, rng, middle, radii, color):
-    """A clump of foliage round `middle`, lit from above."""
+    """Draw a clump of foliage around `middle`, lit from above."""
     count = int(min(80, 10 + 0.45 * radii[0] * brush.scale))
     turn, out, size, tone = rng.random((4, count))
     turn, out = 2 * np.pi * turn, 0.86 * np.sqrt(out)
@@ -42,7 +42,7 @@ def leaves(brush, rng, middle, radii, color):
 
 
 def tree(brush, rng):
-    """A tree: round, tall as a poplar, or pointed as a fir."""
+    """Draw a tree: round, tall as a poplar, or pointed as a fir."""
     color = jitter(rng, pick(rng, LEAVES), 16)
     bark = jitter(rng, pick(rng, ((74, 62, 50), (98, 90, 80), (56, 50, 44))))
     trunk, wide = between(rng, 1.8, 3.2), between(rng, 1.4, 3.2)
@@ -62,7 +62,7 @@ def tree(brush, rng):
 
 
 def bush(brush, rng):
-    """A shrub."""
+    """Draw a shrub."""
     color = jitter(rng, pick(rng, LEAVES), 16)
     wide, tall = between(rng, 0.5, 1.4), between(rng, 0.4, 1.0)
     leaves(brush, rng, (0, tall * 0.85, 0), (wide, tall), color)
@@ -93,7 +93,7 @@ def _post(brush, rng, height, width=0.13):
 
 
 def lamp_post(brush, rng):
-    """A street lamp, on a bow over the road or upright."""
+    """Draw a street lamp, on a bow over the road or upright."""
     height = between(rng, 4.0, 8.0)
     metal = _post(brush, rng, height, between(rng, 0.14, 0.24))
     if rng.random() < 0.6:
@@ -108,13 +108,13 @@ def lamp_post(brush, rng):
 
 
 def bollard(brush, rng):
-    """A knee-high post at the kerb."""
+    """Draw a knee-high post at the kerb."""
     height = between(rng, 0.8, 1.1)
     _post(brush, rng, height, between(rng, 0.12, 0.2))
 
 
 def traffic_light(brush, rng):
-    """A signal on a post, sometimes a second one on an arm over the road."""
+    """Draw a signal on a post, sometimes a second one on an arm."""
     height = between(rng, 2.5, 3.3)
     arm = rng.random() < 0.4
     metal = _post(brush, rng, height + (2.3 if arm else 0.9), 0.16)
@@ -127,7 +127,7 @@ def traffic_light(brush, rng):
 
 
 def _signal(brush, rng, right, up):
-    """Three lamps in a box; seen from behind, only the box."""
+    """Draw three lamps in a box; from behind, only the box."""
     half, tall = 0.21, 1.08
     shell = pick(rng, (DARK, (50, 56, 50), (66, 66, 62), (150, 130, 40)))
     box = [
@@ -146,7 +146,7 @@ def _signal(brush, rng, right, up):
 
 
 def traffic_sign(brush, rng):
-    """One or two signs on a post, or a board with directions."""
+    """Draw one or two signs on a post, or a board with directions."""
     if rng.random() < 0.25:
         return _board(brush, rng)
     size, up = between(rng, 0.34, 0.5), between(rng, 2.0, 2.7)
@@ -158,7 +158,7 @@ def traffic_sign(brush, rng):
 
 
 def _plate(brush, rng, up, size):
-    """A plate of a random shape with a rim and a mark."""
+    """Draw a plate of a random shape with a rim and a mark."""
     corners, turn = pick(rng, PLATES)
     rim, inside = pick(rng, PLATE_COLORS)
     for share, color in ((1.0, rim), (0.74, jitter(rng, inside))):
@@ -175,7 +175,7 @@ def _plate(brush, rng, up, size):
 
 
 def _board(brush, rng):
-    """A board with lines of text on two posts."""
+    """Draw a board with lines of text on two posts."""
     half, tall, up = between(rng, 0.7, 1.5), between(rng, 0.7, 1.3), 2.0
     for right in (-half * 0.7, half * 0.7):
         _post(brush.moved(right), rng, up + tall * 0.5, 0.1)
@@ -191,7 +191,7 @@ def _board(brush, rng):
 
 
 def bin_box(brush, rng):
-    """A litter bin or switch box: none of the 19 classes, so void."""
+    """Draw a litter bin or switch box: none of the 19 classes, so void."""
     half, tall = between(rng, 0.25, 0.5), between(rng, 0.8, 1.3)
     color = jitter(rng, pick(rng, CLOTHES))
     corners = ((-half, 0, 0), (-half, tall, 0), (half, tall, 0), (half, 0, 0))
@@ -228,7 +228,7 @@ STREETWARD = (-1, 0, 0)
 
 
 def _upright(start, end, low, high, right=0.0):
-    """Corners of a rectangle that stands along the street."""
+    """Return the corners of a rectangle that stands along the street."""
     return (
         (right, low, start),
         (right, high, start),
@@ -238,14 +238,14 @@ def _upright(start, end, low, high, right=0.0):
 
 
 def _ends(brush, length, outline, color, label):
-    """Both ends of a lot, of (right, up) corners; at most one shows."""
+    """Draw both ends of a lot, of (right, up) corners; at most one shows."""
     for forward, normal in ((0, (0, 0, -1)), (length, (0, 0, 1))):
         points = [(right, up, forward) for right, up in outline]
         brush.face(points, color, label, normal)
 
 
 def house(brush, rng, length):
-    """A house: gables, facade, windows, a ground floor, perhaps a roof."""
+    """Draw a house: gables, facade, windows, ground floor, perhaps a roof."""
     storeys = 1 + int(rng.random() ** 1.6 * 6)
     storey = between(rng, 2.8, 3.6)
     ground = between(rng, 3.0, 4.2)
@@ -288,7 +288,7 @@ def _roof(brush, rng, length, height, deep):
 
 
 def _courses(brush, rng, length, height, color):
-    """Rows of brick or panel joints, and the cornice."""
+    """Draw rows of bricks or joints of panels, and the cornice."""
     style = rng.random()
     line = mix(color, (40, 38, 36), between(rng, 0.08, 0.25))
     step = 0.5 if style < 0.3 else 1.5
@@ -301,7 +301,7 @@ def _courses(brush, rng, length, height, color):
 
 
 def _windows(brush, rng, length, ground, storey, rows, color):
-    """A grid of windows; all of a house are alike, lit ones apart."""
+    """Draw a grid of windows, all alike but for those that are lit."""
     bay = between(rng, 1.8, 3.4)
     columns = max(1, int(length / bay))
     bay = length / columns
@@ -330,7 +330,7 @@ def _windows(brush, rng, length, ground, storey, rows, color):
 
 
 def _ground_floor(brush, rng, length, ground, color):
-    """Shop windows under a sign or an awning, or a plinth; always a door."""
+    """Draw a door, and shop windows under a sign or an awning, or a plinth."""
     door_at = between(rng, 0.1, 0.75) * length
     pane = jitter(rng, pick(rng, PANES))
     if rng.random() < 0.5:
@@ -372,7 +372,7 @@ def _ground_floor(brush, rng, length, ground, color):
 
 
 def _garden(brush, rng, length):
-    """What stands behind a wall or fence: trees, and often a house."""
+    """Draw what stands behind a wall or fence: trees, and often a house."""
     if rng.random() < 0.5:
         house(brush.moved(right=between(rng, 4, 8)), rng, length * 0.8)
     for forward in (0.7, 0.25):
@@ -382,7 +382,7 @@ def _garden(brush, rng, length):
 
 
 def wall(brush, rng, length):
-    """A garden wall of stone, brick or concrete, with a coping."""
+    """Draw a garden wall of stone, brick or concrete, with a coping."""
     _garden(brush, rng, length)
     stone = jitter(rng, pick(rng, STONES), 16)
     height = between(rng, 1.4, 3.4)
@@ -409,7 +409,7 @@ def wall(brush, rng, length):
 
 
 def fence(brush, rng, length):
-    """A fence: boards, or bars and mesh that show what is behind."""
+    """Draw a fence: boards, or bars and mesh that show what is behind."""
     _garden(brush, rng, length)
     height = between(rng, 1.0, 2.2)
     color = jitter(rng, pick(rng, RAILINGS))
@@ -423,7 +423,7 @@ def fence(brush, rng, length):
         fill = mix(color, (30, 28, 26), 0.25) if boards else behind
         panel = [brush.at(*p) for p in _upright(start, end, 0.05, height)]
         brush.canvas.polygon(panel, mix(fill, color, 0.2), "fence")
-        # Bars finer than the pixels of a far bay would only make it grey.
+        # Where bars are finer than a pixel, they would only make the bay gray.
         for j in range(int(bay / gap) if brush.scale * gap > 5 else 0):
             bar = start + j * gap
             width = gap * (0.85 if boards else 0.3)
@@ -436,7 +436,7 @@ def fence(brush, rng, length):
 
 
 def hedge(brush, rng, length):
-    """A clipped hedge or a thicket."""
+    """Draw a clipped hedge or a thicket."""
     _garden(brush, rng, length)
     color = jitter(rng, pick(rng, LEAVES), 14)
     height = between(rng, 1.0, 3.0)
@@ -451,7 +451,7 @@ def hedge(brush, rng, length):
 
 
 def lawn(brush, rng, length):
-    """An open lot with a tree or two."""
+    """Draw an open lot with up to two trees."""
     for forward in (0.8, 0.3):
         if rng.random() < 0.6:
             away = between(rng, 1, 6)

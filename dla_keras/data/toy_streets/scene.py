@@ -31,8 +31,8 @@ from dla_keras.data.toy_streets.plan import plan_lots
 from dla_keras.data.toy_streets.plan import plan_street
 from dla_keras.data.toy_streets.vehicles import PAINTS
 
-# Metres by which things outgrow their foot. Crowns do by more, but wider spans
-# would relate things that never meet, in circles.
+# Metres by which things reach beyond their foot. Crowns reach farther, but with
+# wider spans things that never meet would hide each other in circles.
 OVERHANG = 0.3
 
 
@@ -42,9 +42,9 @@ class Stand:
 
     Args:
         foot: (x, z) corners of the ground it takes, metres.
-        draw: `draw(brush, rng, *size)`.
-        brush: at the thing's origin.
-        size: what `draw` needs beyond brush and generator.
+        draw: Function `draw(brush, rng, *size)`.
+        brush: Brush at the thing's origin.
+        size: Further arguments of `draw`.
     """
 
     foot: tuple[tuple[float, float], ...]
@@ -54,20 +54,20 @@ class Stand:
 
     @cached_property
     def depth(self) -> tuple[float, float]:
-        """Nearest and farthest metre."""
+        """Return the nearest and farthest metre."""
         depths = [z for _, z in self.foot]
         return min(depths), max(depths)
 
     @cached_property
     def aside(self) -> float:
-        """Metres between the camera's line of sight and the nearest edge."""
+        """Return the metres from the line of sight to the nearest edge."""
         offset = self.brush.canvas.camera.offset
         across = [x - offset for x, _ in self.foot]
         return max(0.0, min(across), -max(across))
 
     @cached_property
     def span(self) -> tuple[float, float]:
-        """Leftmost and rightmost canvas pixel, overhang included."""
+        """Return the leftmost and rightmost canvas pixel, with overhang."""
         project = self.brush.canvas.camera.project
         across = [
             project(x + reach, 0.0, z)[0]
@@ -77,20 +77,20 @@ class Stand:
         return min(across), max(across)
 
     def is_behind(self, other: "Stand") -> bool:
-        """Whether `other` may hide a part of this."""
+        """Return whether `other` may hide a part of this."""
         if self.span[1] < other.span[0] or other.span[1] < self.span[0]:
             return False
         if self.depth[0] >= other.depth[1]:
             return True
         if other.depth[0] >= self.depth[1]:
             return False
-        # Side by side: a tram hides who waits on its far side, though most of
-        # the tram may be farther away.
+        # Side by side: a tram hides people on its far side, though most of the
+        # tram may be farther away than they are.
         return self.aside > other.aside
 
 
 def back_to_front(stands: list[Stand]) -> list[Stand]:
-    """Orders stands so that each is painted after all that it may hide."""
+    """Order stands so that each is painted after all that it may hide."""
     rest = sorted(stands, key=lambda stand: -stand.depth[1])
     order = []
     while rest:
@@ -99,7 +99,7 @@ def back_to_front(stands: list[Stand]) -> list[Stand]:
             for stand in rest
             if not any(o.is_behind(stand) for o in rest if o is not stand)
         )
-        # Boxes that bend round each other have no order; the farthest goes.
+        # Boxes that hide each other in a circle: the farthest goes first.
         chosen = next(free, rest[0])
         rest.remove(chosen)
         order.append(chosen)
@@ -115,10 +115,10 @@ WEATHERS = (
     ((112, 118, 128), (158, 162, 166), 0.85, 0.2, -0.05),
     ((74, 82, 128), (230, 170, 120), 0.6, 0.35, 0.15),
 )
-# Far shifts of one noise field pass for three independent ones.
+# Far shifts of one noise field stand for three independent fields.
 SHIFTS = (7, 71, 131)
 SKY_GRID = (24, 36)  # rows and columns of the sky before it is enlarged
-# How rough a surface looks: contrast of the grain laid over each class.
+# Contrast of the grain laid over each class: how rough its surface looks.
 GRAIN = {
     "vegetation": 0.1,
     "terrain": 0.09,
@@ -130,12 +130,12 @@ GRAIN = {
 
 
 def draw_street(rng, height: int = 192, width: int = 384):
-    """Draws one street scene; the same generator state, the same pixels.
+    """Draw one street scene; the same generator state gives the same pixels.
 
     Args:
-        rng: a `numpy.random.Generator`; all chance comes from it.
-        height: of the picture, pixels. Defaults to `192`.
-        width: of the picture, pixels. Defaults to `384`.
+        rng: Random generator of NumPy, the only source of randomness.
+        height: Height of the image, pixels. Defaults to `192`.
+        width: Width of the image, pixels. Defaults to `384`.
 
     Returns:
         The RGB image `(H, W, 3)` and the label `(H, W)`, both uint8. Labels
@@ -176,7 +176,7 @@ def _light(rng, weather):
 
 
 def _paint_sky(canvas, rng, weather):
-    """A gradient with clouds: smooth noise cut off at a random level."""
+    """Paint a gradient with clouds: smooth noise cut off at a random level."""
     width, height = canvas.camera.size
     zenith, horizon = (
         np.array(jitter(rng, color, 10), np.float32) for color in weather[:2]
@@ -204,7 +204,7 @@ def _paint_sky(canvas, rng, weather):
 
 
 def _paint_skyline(canvas, rng):
-    """Far roofs and trees, so that no street ends in an empty horizon."""
+    """Paint far roofs and trees, so that no horizon is empty."""
     x = -1.3 * FAR
     trees = rng.random() < 0.5
     while x < 1.3 * FAR:
@@ -222,7 +222,7 @@ def _paint_skyline(canvas, rng):
 
 
 def _paint_things(canvas, rng, street):
-    """Shadows first, then lots and items from the farthest to the nearest."""
+    """Paint shadows, then lots and items from the farthest to the nearest."""
     stands = _stand_lots(canvas, rng, street) + _stand_items(
         canvas, rng, street
     )
@@ -232,7 +232,7 @@ def _paint_things(canvas, rng, street):
 
 
 def _stand_lots(canvas, rng, street):
-    """The lots in sight; marks their shadows."""
+    """Return the lots in sight, and mark their shadows."""
     stands = []
     for lot in plan_lots(rng, street):
         brush = Brush(canvas, lot.x, lot.z, lot.heading, lot.mirror)
@@ -246,7 +246,7 @@ def _stand_lots(canvas, rng, street):
 
 
 def _stand_items(canvas, rng, street):
-    """The items; marks their shadows."""
+    """Return the items, and mark their shadows."""
     stands = []
     for item, x, z, heading in plan_items(rng, street, canvas.camera):
         wide, long = item.foot
@@ -264,7 +264,7 @@ def _stand_items(canvas, rng, street):
 
 
 def _paint_bonnet(canvas, rng):
-    """The own car's bonnet: not a part of the street, so void."""
+    """Paint the own car's hood: not a part of the street, so void."""
     width, height = canvas.camera.size
     middle = width * between(rng, 0.35, 0.65)
     wide, tall = width * between(rng, 0.4, 0.75), between(rng, 0.05, 0.16)
@@ -281,7 +281,7 @@ def _paint_bonnet(canvas, rng):
 
 
 def _expose(rng, image, label, weather):
-    """What surface, lens and sensor add: grain, blur, tint, noise."""
+    """Add the faults of surface, lens and sensor: grain, blur, tint, noise."""
     height, width = label.shape
     picture = image.astype(np.float32)
     grain = np.zeros(256, np.float32)
@@ -334,7 +334,7 @@ PAINT = (226, 226, 222)
 
 
 def _strip(canvas, x0, x1, z0, z1, color, label):
-    """Paints a strip of ground in pieces short enough to bend with it."""
+    """Paint a strip of ground in pieces short enough to bend with it."""
     pieces = max(1, math.ceil(3 * math.log(z1 / z0))) if z1 > 1.5 * z0 else 1
     depths = [z0 * (z1 / z0) ** (i / pieces) for i in range(pieces + 1)]
     project = canvas.camera.project
@@ -349,7 +349,7 @@ def _strip(canvas, x0, x1, z0, z1, color, label):
 
 
 def paint_ground(canvas, rng, street):
-    """Open land, then each side's strips, the carriageway, its markings."""
+    """Paint open land, each side's strips, the carriageway, its markings."""
     tar, slab, grass = (
         jitter(rng, pick(rng, row), 14) for row in (TARS, SLABS, GRASS)
     )
@@ -384,7 +384,7 @@ def paint_ground(canvas, rng, street):
 
 
 def _slab_joints(canvas, rng, side, end, color):
-    """Joints between paving slabs, on some pavements."""
+    """Paint joints between paving slabs, on some pavements."""
     if rng.random() < 0.5:
         return
     inner = side.sign * (side.kerb + side.verge + 0.2)
@@ -398,7 +398,7 @@ def _slab_joints(canvas, rng, side, end, color):
 
 
 def _markings(canvas, rng, street, tar):
-    """Patches and rails, then painted lines: color only, all are road."""
+    """Paint patches, rails and lines; all of them are road."""
 
     def road(x0, x1, z0, z1, color):
         _strip(canvas, x0, x1, z0, z1, color, "road")
@@ -416,7 +416,7 @@ def _markings(canvas, rng, street, tar):
 
 
 def _lines(rng, street, road, paint):
-    """Lane lines, edge lines and a zebra crossing."""
+    """Paint lane lines, edge lines and a zebra crossing."""
     end, lane = street.end, street.lane
     if rng.random() < 0.75:
         dash, gap = between(rng, 1.5, 4), between(rng, 1.5, 5)

@@ -1,7 +1,7 @@
 """Cars, trucks, buses and trams: side outlines, drawn out to their width.
 
 A vehicle is a row of `VEHICLES`; `vehicle(brush, rng, kind)` draws any of
-them from any side. `items.py` says which, where and how many.
+them from any side. `plan.py` decides which, where and how many.
 """
 
 import math
@@ -32,12 +32,12 @@ class Body:
     """One outline of a vehicle.
 
     Args:
-        outline: (forward, up, what the edge to the next corner is made of),
+        outline: Corners (forward, up, material of the edge to the next one),
             metres, from the rear's foot over the roof to the front's foot.
-        width: metres.
-        panes: side windows, each a polygon of (forward, up).
-        belt: height above which the body narrows, metres. Defaults to `9`.
-        coat: what "paint" means here: "paint", "load" or "steel".
+        width: Width, metres.
+        panes: Side windows, each a polygon of (forward, up).
+        belt: Height above which the body narrows, metres. Defaults to `9`.
+        coat: Color of the material "paint": "paint", "load" or "steel".
     """
 
     outline: tuple
@@ -47,7 +47,7 @@ class Body:
     coat: str = "paint"
 
     def half(self, up) -> float:
-        """Half the width at a height: cabins lean inwards."""
+        """Return half of the width at a height: cabins lean inwards."""
         return self.width / 2 - 0.32 * max(0.0, up - self.belt)
 
 
@@ -61,13 +61,13 @@ class Vehicle:
 
     @property
     def ends(self) -> tuple[float, float]:
-        """Rearmost and foremost metre."""
+        """Return the rearmost and foremost metre."""
         forward = [p[0] for body in self.bodies for p in body.outline]
         return min(forward), max(forward)
 
 
 def _panes(starts, length, low, high):
-    """A row of equal rectangular side windows."""
+    """Return a row of equal rectangular side windows."""
     return tuple(
         ((s, low), (s, high), (s + length, high), (s + length, low))
         for s in starts
@@ -153,7 +153,7 @@ VEHICLES = {
 
 
 def vehicle(brush, rng, kind):
-    """Draws the row `kind` of `VEHICLES`."""
+    """Draw the row `kind` of `VEHICLES`."""
     row = VEHICLES[kind]
     paint = jitter(rng, pick(rng, PAINTS), 18)
     load = jitter(rng, pick(rng, PAINTS), 18)
@@ -172,7 +172,7 @@ def vehicle(brush, rng, kind):
 
 
 def _body(brush, body, paint, label, stripe):
-    """Draws one outline: the edges that face the camera, then the side."""
+    """Draw one outline: the edges that face the camera, then the side."""
     edges = list(zip(body.outline, body.outline[1:], strict=False))
     if math.cos(brush.heading) > 0:
         edges.reverse()
@@ -209,7 +209,7 @@ def _body(brush, body, paint, label, stripe):
 
 
 def _tyre_backs(brush, row):
-    """The tyres as seen from ahead or behind, under the bodywork."""
+    """Draw the tires as seen from ahead or behind, under the bodywork."""
     half = row.bodies[0].width / 2 - 0.04
     for forward, radius in row.wheels:
         for side in (-1, 1):
@@ -227,7 +227,7 @@ def _tyre_backs(brush, row):
 
 
 def _wheels(brush, row, side):
-    """The wheels of one side, where that side faces the camera."""
+    """Draw the wheels of one side, if that side faces the camera."""
     across = side * (row.bodies[0].width / 2 + 0.02)
     turns = [2 * math.pi * i / 12 for i in range(12)]
     for forward, radius in row.wheels:
@@ -244,7 +244,7 @@ def _wheels(brush, row, side):
 
 
 def _lamps(brush, row, facing_away):
-    """Lamps and number plate of the end that faces the camera."""
+    """Draw lamps and number plate of the end that faces the camera."""
     rear, front = row.ends
     forward = rear - 0.03 if facing_away else front + 0.03
     normal = (0, 0, -1) if facing_away else (0, 0, 1)
@@ -268,23 +268,23 @@ def _lamps(brush, row, facing_away):
 
 
 def car(brush, rng):
-    """A car of any shape."""
+    """Draw a car of any shape."""
     shapes = ("hatchback", "saloon", "off-roader", "van", "minibus")
     vehicle(brush, rng, pick(rng, shapes))
 
 
 def truck(brush, rng):
-    """A truck with a box or an open tipper."""
+    """Draw a truck with a box or an open tipper."""
     vehicle(brush, rng, pick(rng, ("box truck", "box truck", "tipper")))
 
 
 def bus(brush, rng):
-    """A city bus."""
+    """Draw a city bus."""
     vehicle(brush, rng, "bus")
 
 
 def tram(brush, rng):
-    """A tram: Cityscapes' "train", with its pantograph."""
+    """Draw a tram, Cityscapes' "train", with its pantograph."""
     for start, end in (
         ((0, 3.4, 1.2), (0, 4.1, 0.2)),
         ((0, 4.1, 0.2), (0, 4.8, 1.2)),
