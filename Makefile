@@ -10,7 +10,7 @@ BACKEND ?= jax
 EVERY_BACKEND := layers weights models/test_golden.py models/test_models.py \
   models/test_flattening.py
 
-.PHONY: demo web docs test slow backends test-web lint clean
+.PHONY: demo web docs test slow backends package test-web lint clean
 
 $(BIN)/.installed: setup.py constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -22,21 +22,7 @@ $(BIN)/.installed: setup.py constraints.txt
 	@touch $@
 
 demo: $(BIN)/.installed
-	$(BIN)/python training/train_seg.py --variant dla46_c --steps 600 \
-	  --size 192x384 --batch-size 2 --scale 0.8 1.25 --rotation 0 \
-	  --jitter 0.1 --class-weighting 0.3 --optimizer adamw \
-	  --learning-rate 2e-3 --run-dir $(DEMO) --overwrite
-	for precision in float32 int8; do \
-	  $(BIN)/python export/export_tflite.py --model $(DEMO)/model.keras \
-	    --precision $$precision --output $(DEMO)/$$precision.tflite || exit 1; \
-	done
-	$(BIN)/python training/evaluate.py \
-	  --table $(DEMO)/table.md --model $(DEMO)/model.keras \
-	  $(DEMO)/float32.tflite $(DEMO)/int8.tflite
-	@echo "Report: $(DEMO)/report.html"
-	@echo "Pictures: $(DEMO)/predictions.png (the trained network) and" \
-	  "$(DEMO)/int8.tflite.evaluation/predictions.png (what a phone would show)."
-	@echo "Table: $(DEMO)/table.md"
+	$(BIN)/dla-keras demo --run-dir $(DEMO)
 
 web: $(BIN)/.installed
 	$(BIN)/python web_demo/make_models.py --run-dir $(DEMO)
@@ -59,6 +45,17 @@ backends: $(BIN)/.installed
 # Chromium has to be there; it takes three minutes.
 test-web: $(BIN)/.installed
 	cd web_demo && npm ci --no-audit --no-fund && npm test
+
+# What would go to PyPI, and whether it may. The wheel installs nothing and
+# emulates nothing: that is what tools/ is for.
+package: $(BIN)/.installed
+	rm -rf build dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
+	$(BIN)/pyroma --min 10 .
+	! $(BIN)/python -m zipfile --list dist/*.whl | grep -E ' (tests|tools)/'
+	! unzip -p dist/*.whl 'dla_keras/*.py' | grep -E 'apt-get|qemu|venv'
 
 lint: $(BIN)/.installed
 	$(BIN)/ruff check .

@@ -1,6 +1,7 @@
 """Packaging of dla_keras: a light core, and extras for each stage."""
 
 import pathlib
+import re
 import runpy
 
 from setuptools import find_packages
@@ -8,6 +9,7 @@ from setuptools import setup
 
 ROOT = pathlib.Path(__file__).parent
 VERSION = runpy.run_path(str(ROOT / "dla_keras" / "version.py"))["__version__"]
+REPOSITORY = "https://github.com/dla-keras/dla_keras"
 
 TENSORFLOW = ["tensorflow>=2.20"]
 EXTRAS = {
@@ -30,23 +32,76 @@ EXTRAS = {
         "tf_keras>=2.20",
         "tensorflow-model-optimization>=0.8",
     ],
+    # One node with NVIDIA cards, in addition to `train`: CUDA by pip.
+    "gpu": ["tensorflow[and-cuda]>=2.20"],
     "weights": ["safetensors", "huggingface_hub", "h5py"],
     "docs": ["mkdocs>=1.6", "mkdocs-material", "mkdocstrings[python]"],
     # JAX, since the models' tests run on it too.
     "test": ["pytest", "pytest-xdist", "ruff", "jax"],
+    "package": ["build", "twine", "pyroma", "check-wheel-contents"],
 }
-EXTRAS["all"] = sorted({name for extra in EXTRAS.values() for name in extra})
+# CUDA's libraries are 3 GB that most machines have no use for.
+EXTRAS["all"] = sorted(
+    {name for key in EXTRAS.keys() - {"gpu"} for name in EXTRAS[key]}
+)
+
+
+CLASSIFIERS = [
+    "Development Status :: 4 - Beta",
+    "Environment :: Console",
+    "Environment :: GPU :: NVIDIA CUDA",
+    "Intended Audience :: Developers",
+    "Intended Audience :: Science/Research",
+    "Operating System :: POSIX :: Linux",
+    "Programming Language :: Python :: 3",
+    "Programming Language :: Python :: 3 :: Only",
+    "Programming Language :: Python :: 3.11",
+    "Programming Language :: Python :: 3.12",
+    "Programming Language :: Python :: 3.13",
+    "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    "Topic :: Scientific/Engineering :: Image Recognition",
+    "Typing :: Typed",
+]
+
+
+def long_description() -> str:
+    """Return the README, its links absolute, as a page elsewhere needs them."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    elsewhere = "(?!https?://|#|mailto:)"
+    for link, kind in (
+        (r'(!\[[^\]]*\]\(|\bsrc=")', "raw"),
+        (r'(\]\(|\bhref=")', "blob"),
+    ):
+        absolute = rf"\1{REPOSITORY}/{kind}/v{VERSION}/"
+        text = re.sub(link + elsewhere, absolute, text)
+    return text
+
 
 setup(
     name="dla-keras",
     version=VERSION,
     description="Deep Layer Aggregation for Keras, from training to phones",
-    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description=long_description(),
     long_description_content_type="text/markdown",
+    author="The dla_keras authors",
+    author_email="The dla_keras authors <dla-keras@users.noreply.github.com>",
+    url=REPOSITORY,
+    project_urls={
+        "Documentation": f"{REPOSITORY}/tree/main/docs",
+        "Changelog": f"{REPOSITORY}/blob/main/CHANGELOG.md",
+        "Issues": f"{REPOSITORY}/issues",
+        "Paper": "https://arxiv.org/abs/1707.06484",
+    },
+    keywords="keras tensorflow deep-layer-aggregation dla semantic-"
+    "segmentation boundary-detection image-classification tflite litert "
+    "quantization",
     license="Apache-2.0",
+    license_files=["LICENSE"],
+    classifiers=CLASSIFIERS,
     python_requires=">=3.11",
     packages=find_packages(include=["dla_keras", "dla_keras.*"]),
     package_data={
+        "dla_keras": ["py.typed"],
         "dla_keras.report": ["*.css"],
         "dla_keras.data": ["*.csv.gz"],
     },

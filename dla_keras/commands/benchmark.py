@@ -37,7 +37,7 @@ COLUMNS = FACTS + tuple(
 )
 
 
-def parse_arguments(argv):
+def parse_flags(argv):
     parser = make_parser("benchmark", __doc__)
     add = parser.add_argument
     add("--model", nargs="+", required=True, metavar="TFLITE")
@@ -168,7 +168,7 @@ def table(rows, picture) -> str:
 
 
 def main(argv=None) -> int:
-    args = parse_arguments(argv)
+    args = parse_flags(argv)
     return run_command(lambda: benchmark(args))
 
 

@@ -30,7 +30,7 @@ from dla_keras.files import write_json
 from dla_keras.tables import text_table
 
 
-def parse_arguments(argv=None) -> argparse.Namespace:
+def parse_flags(argv=None) -> argparse.Namespace:
     parser = make_parser("evaluate", __doc__)
     add = parser.add_argument
     add("--task", choices=("segmentation", "boundary"), default="segmentation")
@@ -200,7 +200,7 @@ TASKS = {"segmentation": evaluate_all, "boundary": evaluate_boundaries}
 
 
 def main(argv=None) -> int:
-    args = parse_arguments(argv)
+    args = parse_flags(argv)
     return run_command(lambda: TASKS[args.task](args))
 
 

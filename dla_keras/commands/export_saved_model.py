@@ -23,7 +23,7 @@ from dla_keras.files import new_folder
 from dla_keras.quiet import quiet_stderr
 
 
-def parse_arguments(argv):
+def parse_flags(argv):
     parser = export_parser("export-saved-model", __doc__)
     parser.add_argument("--output", required=True, help="a folder")
     parser.add_argument(
@@ -72,7 +72,7 @@ def export(args) -> None:
 
 
 def main(argv=None) -> int:
-    args = parse_arguments(argv)
+    args = parse_flags(argv)
     return run_command(lambda: export(args))
 
 

@@ -43,7 +43,7 @@ ALL = "all"
 WORST = 10  # layers on the terminal
 
 
-def parse_arguments(argv):
+def parse_flags(argv):
     parser = export_parser("export-tflite", __doc__)
     add = parser.add_argument
     add("--output", required=True, help="a .tflite file; of `all`, a folder")
@@ -234,7 +234,7 @@ def report(args, made) -> dict:
 
 
 def main(argv=None) -> int:
-    args = parse_arguments(argv)
+    args = parse_flags(argv)
     return run_command(lambda: export(args))
 
 

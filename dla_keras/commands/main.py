@@ -13,6 +13,7 @@ from dla_keras.version import __version__
 
 # Command -> its module, imported only when it is chosen, and what it does.
 COMMANDS = {
+    "demo": ("demo", "Train, export and score a small network"),
     "train-seg": ("train_seg", "Train a segmentation network"),
     "train-cls": ("train_cls", "Train a classifier"),
     "train-boundary": ("train_boundary", "Train a boundary detector"),

@@ -33,7 +33,7 @@ from dla_keras.commands.shared import run_command
 from dla_keras.files import write_json
 
 
-def parse_arguments(argv=None) -> argparse.Namespace:
+def parse_flags(argv=None) -> argparse.Namespace:
     parser = make_parser("predict", __doc__)
     add = parser.add_argument
     add("--model", required=True, help=".keras, SavedModel or .tflite")
@@ -155,7 +155,7 @@ def predict_all(args) -> None:
 
 
 def main(argv=None) -> int:
-    args = parse_arguments(argv)
+    args = parse_flags(argv)
     return run_command(lambda: predict_all(args))
 
 

@@ -52,7 +52,7 @@ RUN = {
 RENEWAL_STEPS = 20
 
 
-def parse_arguments(argv):
+def parse_flags(argv):
     parser = export_parser("quantize", __doc__)
     add = parser.add_argument
     add("--method", choices=METHODS, nargs="+", default=["qat"])
@@ -229,7 +229,7 @@ def quantize(args) -> None:
 
 
 def main(argv=None) -> int:
-    args = parse_arguments(argv)
+    args = parse_flags(argv)
     return run_command(lambda: quantize(args))
 
 

@@ -14,7 +14,6 @@ from dla_keras.commands.main import main
 from dla_keras.commands.training_flags import STRATEGIES
 from dla_keras.tasks import recipes
 
-# Commands that are in the table and not there yet.
 MODULES = [module for module, _ in COMMANDS.values()]
 
 MEASURE = """

@@ -1,0 +1,48 @@
+"""The demo: which commands it runs, and that a failure ends it."""
+
+from unittest import mock
+
+from dla_keras.commands import demo
+from dla_keras.commands import evaluate
+from dla_keras.commands import export_tflite
+from dla_keras.commands import train_seg
+
+FILES = ["model.keras", "float32.tflite", "int8.tflite"]
+
+
+def test_every_stage_has_flags_that_its_command_takes(tmp_path):
+    parse = {
+        train_seg: train_seg.parse_flags,
+        export_tflite: export_tflite.parse_flags,
+        evaluate: evaluate.parse_flags,
+    }
+    train, float32, int8, score = [
+        parse[command](arguments)
+        for command, arguments in demo.stages(tmp_path, 7)
+    ]
+    assert (train.steps, train.epochs, train.overwrite) == (7, None, True)
+    assert (train.dataset, train.variant) == ("toy_streets", "dla46_c")
+    assert [float32.precision, int8.precision] == ["float32", "int8"]
+    assert score.model == [f"{tmp_path}/{name}" for name in FILES]
+    assert float32.model == int8.model == score.model[0]
+    assert [float32.output, int8.output] == score.model[1:]
+
+
+def run(tmp_path, codes):
+    """Return the demo's exit code and how often each command ran."""
+    commands = (train_seg, export_tflite, evaluate)
+    mains = [mock.patch.object(c, "main", side_effect=codes) for c in commands]
+    with mains[0] as train, mains[1] as export, mains[2] as score:
+        code = demo.main(["--run-dir", str(tmp_path)])
+    return code, [m.call_count for m in (train, export, score)]
+
+
+def test_it_ends_with_the_next_command(tmp_path, capsys):
+    assert run(tmp_path, (0, 0)) == (0, [1, 2, 1])
+    out = capsys.readouterr().out
+    assert f"{tmp_path}/table.md" in out and "dla-keras train-seg" in out
+
+
+def test_a_failure_ends_it(tmp_path, capsys):
+    assert run(tmp_path, (2,)) == (2, [1, 0, 0])
+    assert "Next" not in capsys.readouterr().out
