@@ -31,6 +31,7 @@ from dla_keras.tasks.boundary import soft_boundaries
 from dla_keras.tasks.losses import boundary_cross_entropy_sums
 from dla_keras.tasks.losses import cross_entropy_sums
 from dla_keras.tasks.losses import joint_sums
+from dla_keras.tasks.segmentation import make_loss
 
 RANDOM = np.random.default_rng(0)
 PICTURES = RANDOM.integers(0, 256, (2, 32, 64, 3), np.uint8)
@@ -366,13 +367,12 @@ def test_evaluate_any_detectors_maps(bsds, tmp_path, capfd):
 
 
 def test_train_seg_learns_boundaries_on_request():
-    script = vars(train_seg)
     for flags, wanted in (("", False), ("--boundary-weight 2", True)):
-        args = script["parse_flags"](f"--variant dla46_c {flags}".split())
-        model = script["make_model"](args, DATASETS["toy_streets"])
+        args = train_seg.parse_flags(f"--variant dla46_c {flags}".split())
+        model = train_seg.make_model(args, DATASETS["toy_streets"])
         assert model.boundary_head == wanted
     labels = RANDOM.integers(0, 3, (1, 32, 64))
-    loss = script["make_loss"](None, 0.0, args.boundary_weight)
+    loss = make_loss(None, 0.0, args.boundary_weight)
     outputs = model(PICTURES[:1], training=False)
     expected = joint_sums(labels, outputs, boundary_weight=2.0)
     assert float(loss(labels, outputs)[0]) == float(expected[0])
