@@ -1,9 +1,17 @@
 """The docs: tables come from CSV files, and what pages show works."""
 
+import csv
+import importlib
 import pathlib
 import re
+import shlex
 
+import numpy as np
 import pytest
+from PIL import Image
+
+import dla_keras
+from dla_keras.commands.main import COMMANDS
 
 ROOT = pathlib.Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -103,3 +111,58 @@ def test_links_of_pages_outside_the_site_lead_somewhere():
         for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
             if not target.startswith("http"):
                 assert (page.parent / target).exists(), f"{name}: {target}"
+
+
+SHELL = re.compile(r"dla-keras +([a-z]+(?:-[a-z]+)*)([^`|#\n]*)")
+SCRIPT = re.compile(r"python (?:training|export)/(\w+)\.py([^`|#\n]*)")
+SCRIPTS = {"quantize_seg": "quantize", "benchmark_tflite": "benchmark"}
+
+
+def shown_commands():
+    """Yield the place, the module and the flags of each command shown."""
+    texts = {
+        str(page.relative_to(ROOT)): page.read_text()
+        for page in [*PAGES, ROOT / "web_demo" / "README.md"]
+    }
+    for path in sorted((ROOT / "benchmarks" / "results").glob("*.csv")):
+        with open(path, newline="") as file:
+            commands = {row["command"] for row in csv.DictReader(file)}
+        texts[path.name] = "\n".join(sorted(commands))
+    for place, text in texts.items():
+        text = re.sub(r"\\\n\s*", "", text)
+        for command, flags in SHELL.findall(text):
+            if command == "demo":
+                continue
+            yield place, COMMANDS[command][0], flags.strip(" '")
+        for script, flags in SCRIPT.findall(text):
+            yield place, SCRIPTS.get(script, script), flags.strip()
+
+
+@pytest.mark.parametrize(("place", "module", "flags"), list(shown_commands()))
+def test_every_command_parses(place, module, flags):
+    command = importlib.import_module(f"dla_keras.commands.{module}")
+    if not flags:
+        return  # named, not shown: it may need flags
+    parse = getattr(command, "parse_flags", None) or command.parse_arguments
+    parse(shlex.split(flags))
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/python.md"])
+def test_python_of_a_page_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(0)
+    street = random.integers(0, 256, (48, 80, 3), np.uint8)
+    Image.fromarray(street).save("street.jpg")
+    names, palette = ("road", "sky", "car"), ((9, 9, 9), (0, 0, 255), (9, 0, 0))
+    model = dla_keras.DLASegmenter(
+        "dla46_c", 3, class_names=names, palette=palette
+    )
+    model.save("mine.keras")
+    text = (ROOT / page).read_text()
+    found = {}
+    for block in re.findall(r"^```python\n(.*?)^```", text, re.S | re.M):
+        exec(block.replace("mine.tflite", "mine.keras"), found)
+    if page == "README.md":
+        assert found["mask"].shape == street.shape[:2]
+        saved = np.asarray(Image.open("mask.png"))
+        assert {tuple(color) for color in saved.reshape(-1, 3)} <= set(palette)
