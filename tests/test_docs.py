@@ -131,8 +131,6 @@ def shown_commands():
     for place, text in texts.items():
         text = re.sub(r"\\\n\s*", "", text)
         for command, flags in SHELL.findall(text):
-            if command == "demo":
-                continue
             yield place, COMMANDS[command][0], flags.strip(" '")
         for script, flags in SCRIPT.findall(text):
             yield place, SCRIPTS.get(script, script), flags.strip()
