@@ -23,11 +23,13 @@ EXTRAS = {
         "psutil",
         "scipy",
         "matplotlib",
+        "jinja2",
     ],
     "export": [
         *TENSORFLOW,
         "ai-edge-litert>=2.1",
         "flatbuffers",
+        "jinja2",
         "pillow",
         "tf_keras>=2.20",
         "tensorflow-model-optimization>=0.8",
@@ -102,7 +104,7 @@ setup(
     packages=find_packages(include=["dla_keras", "dla_keras.*"]),
     package_data={
         "dla_keras": ["py.typed"],
-        "dla_keras.report": ["*.css"],
+        "dla_keras.report": ["*.html"],
         "dla_keras.data": ["*.csv.gz"],
     },
     install_requires=["keras>=3.13", "numpy"],

@@ -80,7 +80,7 @@ def evaluate_model(path, split, args) -> dict:
 
     from dla_keras.report.galleries import segmentation_galleries
     from dla_keras.report.grids import prediction_grid
-    from dla_keras.report.html_report import write_report
+    from dla_keras.report.page import write_report
     from dla_keras.tasks.segmentation import evaluate
 
     predict, _ = open_predictor(path, args)
@@ -160,9 +160,9 @@ def evaluate_boundaries(args) -> None:
     """The benchmark of every detector, and one figure of all."""
     from tqdm import tqdm
 
-    from dla_keras.report.boundary_figures import precision_recall_figure
+    from dla_keras.report.charts import precision_recall_figure
     from dla_keras.report.galleries import boundary_galleries
-    from dla_keras.report.html_report import write_report
+    from dla_keras.report.page import write_report
     from dla_keras.tasks.boundary import evaluate_boundary_split
 
     results = {}

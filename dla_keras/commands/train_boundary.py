@@ -124,10 +124,10 @@ def write_results(run_dir, scores, val) -> None:
     """What a run leaves at its end."""
     from dla_keras.inference.model_files import load_boundary_model
     from dla_keras.inference.predictor import boundary_predictor
-    from dla_keras.report.boundary_figures import precision_recall_figure
+    from dla_keras.report.charts import precision_recall_figure
     from dla_keras.report.galleries import boundary_galleries
     from dla_keras.report.grids import boundary_grid
-    from dla_keras.report.html_report import write_report
+    from dla_keras.report.page import write_report
     from dla_keras.tasks.boundary import soft_boundaries
 
     model = load_boundary_model(run_dir / "model.keras")

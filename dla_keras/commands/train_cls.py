@@ -19,7 +19,6 @@ from dla_keras.commands.shared import run_command
 from dla_keras.commands.training_flags import PRECISIONS
 from dla_keras.commands.training_flags import parse_arguments
 from dla_keras.commands.training_flags import training_parser
-from dla_keras.files import atomic_path
 from dla_keras.files import write_json
 from dla_keras.tables import text_table
 from dla_keras.tasks.recipes import CLASSIFICATION
@@ -110,13 +109,12 @@ def assemble_classification(args, strategy, plan, train, val):
 
 def write_results(run_dir, scores, val) -> None:
     """What a run leaves at its end, and its table on the terminal."""
+    from dla_keras.report.charts import confusion_figure
     from dla_keras.report.galleries import classification_galleries
-    from dla_keras.report.html_report import write_report
-    from dla_keras.tasks.classification import confusion_picture
+    from dla_keras.report.page import write_report
 
-    picture = confusion_picture(scores["confusion"], scores["class_names"])
-    with atomic_path(run_dir / "confusion.png") as temporary:
-        picture.save(temporary)
+    names = scores["class_names"]
+    confusion_figure(scores["confusion"], names, run_dir / "confusion.png")
     galleries = classification_galleries(val, scores.pop("per_picture"))
     write_report(run_dir / "report.html", scores, run_dir, galleries)
     write_json(run_dir / "metrics.json", scores)

@@ -130,7 +130,7 @@ def write_results(run_dir, scores, train, val) -> None:
     from dla_keras.inference.predictor import model_predictor
     from dla_keras.report.galleries import segmentation_galleries
     from dla_keras.report.grids import prediction_grid
-    from dla_keras.report.html_report import write_report
+    from dla_keras.report.page import write_report
     from dla_keras.tasks.segmentation import evaluate
     from dla_keras.tasks.segmentation import majority_baseline
     from dla_keras.tasks.segmentation import row_baseline

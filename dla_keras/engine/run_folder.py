@@ -224,7 +224,7 @@ class History:
         """
         with self.writer.as_default():
             for step, loss in enumerate(losses, start=first):
-                self.steps.write(f"{step},{loss!r}\n")
+                self.steps.write(f"{step},{loss!r},{rate(step - 1):.6g}\n")
                 if step % CURVE_EVERY == 0:
                     tf.summary.scalar("train/loss", loss, step)
                     tf.summary.scalar("train/learning_rate", rate(step), step)
@@ -276,7 +276,7 @@ def _cut_steps(path, step):
     rows = path.read_text().splitlines()[1:] if path.exists() else []
     kept = [row + "\n" for row in rows if int(row.split(",")[0]) <= step]
     with atomic_path(path) as temporary:
-        temporary.write_text("step,loss\n" + "".join(kept))
+        temporary.write_text("step,loss,learning_rate\n" + "".join(kept))
 
 
 def _cut_events(path, step):

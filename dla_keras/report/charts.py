@@ -1,52 +1,76 @@
-"""Charts as SVG text, for pages that open without a network.
+"""Draw the charts: once with matplotlib, as SVG for a page and as PNG files.
 
-Colours and fonts are the page's own: a chart only names CSS classes, so it
-follows the page into the dark.
+A chart names its colors by the page's CSS variables, so it follows the page
+into dark mode. The same figures give the same SVG, byte for byte.
 """
 
-import html
-import math
+import contextlib
+import io
+import re
+import warnings
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
 
 import numpy as np
 
-_WIDTH, _HEIGHT = 380, 240  # of a chart's coordinates; the page scales it
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 10, 38
-MOST_POINTS = 300
+from dla_keras.files import atomic_path
+
+# CSS variable -> color on white paper. The page defines them, light and dark.
+THEME = {
+    "text": "#1c2330",
+    "soft": "#657084",
+    "rule": "#e3e7ee",
+    "strong": "#1f5fd0",
+    "second": "#d9480f",
+    "third": "#2b8a3e",
+    "level": "#5fa85f",
+    "on-strong": "#fffffe",
+}
+LINES = ("strong", "second", "third")  # colors of the first curves of a chart
+MOST_POINTS = 300  # of a curve; more of them are averaged
+MOST_CLASSES = 40  # that a confusion matrix names
+
+_TIP = "tip:"  # marks ids that hold what is shown under the pointer
+_CELL = 26  # side of a cell of a confusion matrix, in points
+_PNG_WIDTH = 800  # pixels of a confusion matrix, at least
 
 
-def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """Round numbers from at most `low` to at least `high`.
+def line_chart(
+    lines: dict[str, tuple[Sequence[float], Sequence[float]]],
+    x_name: str,
+    label: str,
+) -> str:
+    """Return the SVG of lines over a common axis, or "" without a point.
 
     Args:
-        low: of the values.
-        high: of the values.
-        count: of steps, about. Defaults to `5`.
-
-    Example:
-
-    >>> nice_ticks(0, 0.93)
-    [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+        lines: Name of a line -> its x and its y values. Points that are not
+            finite are left out.
+        x_name: Name of the horizontal axis.
+        label: Description for people who cannot see the chart.
     """
-    if high <= low:
-        high = low + (abs(low) or 1.0)
-    rough = (high - low) / count
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(s * power for s in (1, 2, 5, 10) if s * power >= rough * 0.999)
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [round(index * step, 12) for index in range(first, last + 1)]
+    lines = {name: _finite(*line) for name, line in lines.items()}
+    if not any(xs.size for xs, _ in lines.values()):
+        return ""
+    with _style():
+        axes = _plot(380, 240, xlabel=x_name)
+        for color, (name, (xs, ys)) in zip(LINES, lines.items(), strict=False):
+            color = THEME[color]
+            axes.plot(*thinned(xs, ys), color=color, linewidth=1.8)
+            for x, y in zip(xs, ys, strict=True) if len(xs) <= 40 else ():
+                tip = f"{_TIP}{name} {y:.4g} at {x:g}"
+                axes.plot(x, y, "o", color=color, markersize=5, gid=tip)
+        axes.set_xlim(left=0)
+        axes.margins(y=0.08)
+        return _svg(axes.figure, label)
 
 
-def thinned(xs, ys, most: int = MOST_POINTS):
-    """Means of as many neighbours as leave at most `most` points.
+def thinned(xs, ys, most: int = MOST_POINTS) -> tuple[np.ndarray, np.ndarray]:
+    """Return a curve of at most `most` points, each the mean of neighbors.
 
     Args:
-        xs: numbers.
-        ys: as many.
-        most: points of the result. Defaults to `300`.
-
-    Returns:
-        Two arrays of one length.
+        xs: Numbers.
+        ys: As many numbers.
+        most: Largest number of points to return. Defaults to `300`.
     """
     xs, ys = np.asarray(xs, float), np.asarray(ys, float)
     if len(xs) <= most:
@@ -56,128 +80,244 @@ def thinned(xs, ys, most: int = MOST_POINTS):
     return tuple(np.add.reduceat(v, parts[:-1]) / counts for v in (xs, ys))
 
 
-def line_chart(lines: dict[str, tuple], x_name: str, y_name: str) -> str:
-    """Lines over a common axis.
+def precision_recall_chart(scores: dict[str, dict]) -> str:
+    """Return the drawing of `precision_recall_figure` as SVG."""
+    with _style():
+        axes = _plot(400, 400)
+        _draw_precision_recall(axes, scores)
+        return _svg(axes.figure, "precision over recall")
+
+
+def precision_recall_figure(scores: dict[str, dict], path) -> None:
+    """Draw precision over recall into a file, one curve per detector.
+
+    A dot marks the ODS of each detector; green lines join points of equal F.
 
     Args:
-        lines: name -> numbers across, and as many up. What is not finite is
-            left out.
-        x_name: of the axis across.
-        y_name: what is drawn, for who cannot see it.
+        scores: Name of a detector -> the result of `evaluate_boundaries`.
+        path: Path of the figure. Its ending tells the format, for instance
+            `.png` or `.pdf`.
 
-    Returns:
-        SVG; a line is of CSS class `line0`, `line1`, ...
+    Raises:
+        ValueError: If there is no detector.
     """
-    lines = {name: _finite(*line) for name, line in lines.items()}
-    points = [p for line in lines.values() for p in line]
-    if not points:
-        return ""
-    x_ticks = nice_ticks(0, max(x for x, _ in points))
-    heights = [y for _, y in points]
-    y_ticks = nice_ticks(min(heights), max(heights))
-    x_range, y_range = (x_ticks[0], x_ticks[-1]), (y_ticks[0], y_ticks[-1])
+    if not scores:
+        raise ValueError("There is no detector to draw.")
+    with _style(), atomic_path(path) as temporary:
+        axes = _plot(400, 400)
+        _draw_precision_recall(axes, scores)
+        axes.figure.savefig(temporary, dpi=150)
 
-    def place(x, y):
-        right = (x - x_range[0]) / (x_range[1] - x_range[0])
-        up = (y - y_range[0]) / (y_range[1] - y_range[0])
-        return (
-            round(_LEFT + right * (_WIDTH - _LEFT - _RIGHT), 1),
-            round(_HEIGHT - _BOTTOM - up * (_HEIGHT - _TOP - _BOTTOM), 1),
+
+def confusion_chart(shares: np.ndarray, names: Sequence[str]) -> str:
+    """Return a confusion matrix as SVG; a cell shows the share of its row.
+
+    Args:
+        shares: `(n, n)`, 0 to 1, true classes in rows.
+        names: Name of each class.
+    """
+    with _style():
+        return _svg(_confusion(shares, names), "confusion matrix")
+
+
+def confusion_figure(confusion, class_names: Sequence[str], path) -> None:
+    """Draw a confusion matrix into a file; a cell shows the share of its row.
+
+    Args:
+        confusion: Counts, true classes in rows.
+        class_names: Name of each class.
+        path: Path of the figure. Its ending tells the format.
+    """
+    with _style(), atomic_path(path) as temporary:
+        figure = _confusion(row_shares(confusion), class_names)
+        dpi = max(1.5 * 72, _PNG_WIDTH / figure.get_figwidth())
+        figure.savefig(temporary, dpi=dpi)
+
+
+def row_shares(confusion) -> np.ndarray:
+    """Return each count as a share of its row's sum, 0 for an empty row.
+
+    Example:
+
+    >>> row_shares([[3, 1], [0, 0]]).tolist()
+    [[0.75, 0.25], [0.0, 0.0]]
+    """
+    counts = np.asarray(confusion, np.float64)
+    return counts / np.maximum(counts.sum(1, keepdims=True), 1)
+
+
+def _draw_precision_recall(axes, scores):
+    for level in np.arange(1, 10) / 10:  # of F
+        recall = np.linspace(level / (2 - level), 1, 50)
+        precision = level * recall / (2 * recall - level)
+        green = {"color": THEME["level"]}
+        axes.plot(recall, precision, linewidth=0.6, zorder=0, **green)
+        axes.text(
+            1.01, precision[-1], f"{level:.1f}", size=8, va="center", **green
         )
+    ranked = sorted(scores.items(), key=lambda item: -item[1]["ods"]["f"])
+    for index, (name, result) in enumerate(ranked):
+        # Where nothing is found there is no precision: no part of the curve.
+        rows = [row for row in result["thresholds"] if row["f"] > 0]
+        recall, precision = (
+            [row[key] for row in rows] for key in ("recall", "precision")
+        )
+        color = THEME[LINES[index]] if index < len(LINES) else f"C{index}"
+        best = result["ods"]
+        label = f"[F = {best['f']:.3f}] {name}"
+        axes.plot(recall, precision, color=color, linewidth=2, label=label)
+        axes.plot(best["recall"], best["precision"], "o", color=color)
+    axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1))
+    axes.set_aspect("equal")
+    axes.legend(
+        loc="lower left", fontsize=9, frameon=False, labelcolor=THEME["text"]
+    )
 
-    parts = [*_grid(x_ticks, y_ticks, place), _axis_name(x_name)]
-    for index, (name, line) in enumerate(lines.items()):
-        spots = [place(*point) for point in line]
-        joined = " ".join(f"{x},{y}" for x, y in spots)
-        parts.append(f'<polyline class="line{index}" points="{joined}"/>')
-        if len(spots) <= 40:  # few enough to be told apart
-            parts += [
-                f'<circle class="line{index}" cx="{x}" cy="{y}" r="3">'
-                f"<title>{html.escape(name)} {point[1]:.4g} at "
-                f"{point[0]:g}</title></circle>"
-                for (x, y), point in zip(spots, line, strict=True)
-            ]
-    return _svg(parts, _WIDTH, _HEIGHT, y_name)
+
+def _confusion(shares, names):
+    """The figure of a confusion matrix, its cells of one size."""
+    from matplotlib.figure import Figure
+
+    count = len(names)
+    named = count <= MOST_CLASSES
+    names = [_short(name) for name in names]
+    margin = 30 + 7 * max(map(len, names)) if named else 30
+    side = (_CELL if named else max(1, 1000 / count)) * count
+    inches = (margin + side + 4) / 72
+    figure = Figure((inches, inches), dpi=72)
+    part = side / 72 / inches
+    axes = figure.add_axes((margin / 72 / inches, 4 / 72 / inches, part, part))
+    axes.set(xlim=(0, count), ylim=(count, 0), xlabel="found", ylabel="true")
+    axes.xaxis.set_label_position("top")
+    axes.tick_params(length=0, top=False, labeltop=True, labelbottom=False)
+    axes.spines[:].set_color(THEME["rule"])
+    if not named:
+        axes.set(xticks=(), yticks=())
+        axes.imshow(
+            shares, "Blues", vmin=0, vmax=1, extent=(0, count, count, 0)
+        )
+        return figure
+    middles = np.arange(count) + 0.5
+    axes.set_xticks(middles, names, rotation=90)
+    axes.set_yticks(middles, names)
+    for true, found in zip(*np.nonzero(shares >= 0.005), strict=True):
+        _draw_cell(axes, shares[true, found], names, true, found)
+    return figure
+
+
+def _draw_cell(axes, share, names, true, found):
+    from matplotlib.patches import Rectangle
+
+    tip = f"{_TIP}{names[true]}, found as {names[found]}: {share:.1%}"
+    color, alpha = THEME["strong"], 0.04 + 0.96 * share
+    corner = found + 0.02, true + 0.02
+    axes.add_patch(
+        Rectangle(corner, 0.96, 0.96, lw=0, fc=color, alpha=alpha, gid=tip)
+    )
+    axes.text(
+        *(found + 0.5, true + 0.5, f"{100 * share:.0f}"),
+        color=THEME["on-strong" if share > 0.6 else "text"],
+        size=9,
+        ha="center",
+        va="center_baseline",
+    )
+
+
+def _short(name):
+    """A name that XML may hold and a margin has room for."""
+    name = "".join(c if c.isprintable() else " " for c in name)
+    return name if len(name) <= 24 else name[:23] + "…"
+
+
+def _plot(width, height, **names):
+    """Axes of a figure of so many points, with a quiet grid."""
+    from matplotlib.figure import Figure  # only those who draw need it
+
+    size = width / 72, height / 72
+    figure = Figure(size, dpi=72, layout="constrained")
+    axes = figure.add_subplot(**names)
+    axes.spines[:].set_visible(False)
+    axes.grid(color=THEME["rule"], linewidth=1)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0)
+    axes.locator_params(nbins=6)
+    short = lambda value, _: (
+        f"{value / 1000:g}k" if value >= 10_000 else f"{value:g}"
+    )
+    axes.xaxis.set_major_formatter(short)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    return axes
+
+
+@contextlib.contextmanager
+def _style():
+    """Settings under which a figure is made and saved."""
+    import matplotlib
+
+    settings = {
+        "axes.labelcolor": THEME["soft"],
+        "font.size": 12,
+        "svg.fonttype": "none",  # text stays text, in the page's font
+        "svg.hashsalt": "dla_keras",
+        "text.parse_math": False,  # a class may be called "$"
+        "xtick.labelcolor": THEME["soft"],
+        "ytick.labelcolor": THEME["soft"],
+    }
+    with matplotlib.rc_context(settings), warnings.catch_warnings():
+        # In SVG the page's font has the letters that matplotlib's lacks.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        yield
+
+
+def _svg(figure, label):
+    """The figure for a page, in its font and colors, and small."""
+    file = io.StringIO()
+    figure.savefig(file, format="svg", transparent=True)
+    root = ElementTree.fromstring(file.getvalue())
+    content = [part for child in root for part in _tidied(child, label)]
+    width, height = (f"{72 * size:.0f}" for size in figure.get_size_inches())
+    head = {"viewBox": f"0 0 {width} {height}", "width": width, "role": "img"}
+    root = ElementTree.Element("svg", head | {"aria-label": label})
+    root.extend(content)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _tidied(element, label) -> list[ElementTree.Element]:
+    """What is seen of an element: no namespaces, no groups for nothing.
+
+    An id that others refer to begins with the chart's label, for a page holds
+    several charts; one that is a tip becomes a title.
+    """
+    tag = element.tag.rpartition("}")[2]
+    invisible = tag == "path" and element.get("style") == "fill: none"
+    if tag in ("style", "metadata") or invisible:
+        return []
+    parts = [part for child in element for part in _tidied(child, label)]
+    if tag == "defs" and not parts:
+        return []
+    name = element.attrib.pop("id", "")
+    prefix = label.replace(" ", "-")
+    if name.startswith(_TIP):
+        parts.insert(0, ElementTree.Element("title"))
+        parts[0].text = name.removeprefix(_TIP)
+    elif tag == "g" and not element.attrib:
+        return parts
+    elif tag in ("path", "clipPath") and name:
+        element.set("id", f"{prefix}-{name}")
+    new = ElementTree.Element(tag)
+    for key, value in element.attrib.items():
+        for variable, color in THEME.items():
+            value = value.replace(color, f"var(--{variable})")
+        value = re.sub(r"\d+\.\d+", lambda m: f"{float(m[0]):.5g}", value)
+        value = re.sub(r"#(?=[mp][0-9a-f]{10})", f"#{prefix}-", value)
+        value = re.sub(r"font-family: [^;]*; ?|rotate\(-0 [^)]*\)", "", value)
+        if value:
+            new.set(key.rpartition("}")[2], " ".join(value.split()))
+    new.text = element.text and element.text.strip()
+    new.extend(parts)
+    return [new]
 
 
 def _finite(xs, ys):
-    pairs = zip(map(float, xs), map(float, ys), strict=True)
-    return [pair for pair in pairs if all(map(math.isfinite, pair))]
-
-
-def _grid(x_ticks, y_ticks, place):
-    for tick in y_ticks:
-        (left, y), (right, _) = (
-            place(x_ticks[0], tick),
-            place(x_ticks[-1], tick),
-        )
-        yield f'<line class="grid" x1="{left}" x2="{right}" y1="{y}" y2="{y}"/>'
-        yield f'<text x="{left - 8}" y="{y + 4}" class="end">{tick:g}</text>'
-    for tick in x_ticks:
-        x, y = place(tick, y_ticks[0])
-        yield f'<text x="{x}" y="{y + 17}" class="middle">{_short(tick)}</text>'
-
-
-def _short(number):
-    """`12000` as `12k`.
-
-    >>> _short(12000), _short(2.5)
-    ('12k', '2.5')
-    """
-    if number >= 10_000:
-        return f"{number / 1000:g}k"
-    return f"{number:g}"
-
-
-def _axis_name(name):
-    x = (_LEFT + _WIDTH - _RIGHT) / 2
-    return (
-        f'<text x="{x}" y="{_HEIGHT - 4}" class="middle">'
-        f"{html.escape(name)}</text>"
-    )
-
-
-def matrix_chart(shares, names: Sequence[str]) -> str:
-    """A square matrix, each cell as strong as its share.
-
-    Args:
-        shares: `(n, n)`, 0 to 1; rows are named down, columns across.
-        names: `n` of them.
-
-    Returns:
-        SVG; a cell is of CSS class `cell`, with its share as opacity.
-    """
-    cell, letter = 26, 7
-    margin = 14 + letter * max(map(len, names))
-    side = cell * len(names)
-    parts = []
-    for row, name in enumerate(names):
-        y = margin + cell * row
-        spoken = html.escape(name)
-        parts.append(
-            f'<text x="{margin - 6}" y="{y + 17}" class="end">{spoken}</text>'
-            f'<text transform="translate({y + 17} {margin - 6}) rotate(-90)">'
-            f"{spoken}</text>"
-        )
-        for column, share in enumerate(shares[row]):
-            x = margin + cell * column
-            found = html.escape(names[column])
-            parts.append(
-                f'<rect class="cell" x="{x}" y="{y}" width="{cell - 1}" '
-                f'height="{cell - 1}" fill-opacity="{0.04 + 0.96 * share:.3f}">'
-                f"<title>{spoken}, found as {found}: {share:.1%}</title></rect>"
-            )
-            if share >= 0.005:
-                strong = "strong" if share > 0.6 else "weak"
-                parts.append(
-                    f'<text class="middle {strong}" x="{x + 12.5}" '
-                    f'y="{y + 16.5}">{100 * share:.0f}</text>'
-                )
-    return _svg(parts, margin + side, margin + side, "confusion matrix")
-
-
-def _svg(parts, width, height, label):
-    return (
-        f'<svg viewBox="0 0 {width} {height}" width="{width}" role="img" '
-        f'aria-label="{html.escape(label, quote=True)}">{"".join(parts)}</svg>'
-    )
+    points = np.array([xs, ys], np.float64)
+    return points[:, np.isfinite(points).all(0)]

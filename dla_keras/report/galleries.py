@@ -1,25 +1,42 @@
-"""The best and the worst pictures of an evaluation, for `html_report.py`."""
+"""Choose and draw the pictures of a page: the best, the worst, the errors."""
 
 from collections.abc import Callable
+from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
+from dla_keras.data.datasets import IGNORE_LABEL
 from dla_keras.inference.prediction_files import colorize
+from dla_keras.report.grids import colored_mask
 from dla_keras.report.grids import dark_on_white
+from dla_keras.report.grids import resized
+
+RED, GREEN, BLUE = (214, 0, 50), (0, 150, 60), (60, 110, 230)
+# Kind of a pixel -> its color over the grey picture.
+ERRORS = {"wrong": RED, "not labelled": BLUE}
+BOUNDARY_ERRORS = {"found": GREEN, "false": RED, "missed": BLUE}
+DIFFERENCES = {
+    "only Keras is right": RED,
+    "only the file is right": GREEN,
+    "both are wrong": (235, 150, 0),
+    "not labelled": BLUE,
+}
+GREYS = 16  # few, and pale: they are for orientation
+REACH = 0.0075  # of the diagonal: how far from the truth a boundary is found
 
 
 @dataclass(frozen=True)
 class ShownPicture:
-    """A picture with what belongs beside it.
+    """A picture with the views that belong beside it.
 
     Args:
-        name: file or key it came from.
-        caption: what to say about it.
-        views: title -> a PIL image; pictures are of mode `"RGB"`, masks in
-            colours of mode `"P"`.
+        name: File or key that it came from.
+        caption: Text about it.
+        views: Title of a view -> PIL image; photographs of mode `"RGB"`, few
+            colors of mode `"P"`.
     """
 
     name: str
@@ -32,9 +49,9 @@ class Gallery:
     """Pictures under one heading.
 
     Args:
-        title: the heading.
-        pictures: what it shows.
-        colors: class name -> RGB colour, the legend. Defaults to none.
+        title: Heading.
+        pictures: Pictures in their order.
+        colors: Legend: pairs of a name and an RGB color. Defaults to none.
     """
 
     title: str
@@ -43,23 +60,39 @@ class Gallery:
 
 
 def extremes(values: Sequence[float | None], count: int) -> tuple[list, list]:
-    """Indices of the lowest and of the highest values, no index in both.
+    """Return indices of the lowest and of the highest values, none in both.
+
+    Neighbors are often frames of one video: indices keep a distance while
+    there are enough values to choose from.
 
     Args:
-        values: by index; `None` is neither.
-        count: of each, at most.
+        values: Value by index; `None` is neither low nor high.
+        count: Number of indices of each kind, at most.
 
     Example:
 
     >>> extremes([0.5, None, 0.1, 0.9], 1)
     ([2], [3])
+    >>> extremes([0.1, 0.11, 0.12, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8], 2)
+    ([0, 2], [8, 6])
     """
-    order = sorted(
-        (index for index, value in enumerate(values) if value is not None),
-        key=values.__getitem__,
-    )
-    best = order[::-1][: min(count, len(order) // 2)]
-    return [index for index in order[:count] if index not in best], best
+    known = [index for index, value in enumerate(values) if value is not None]
+    order = sorted(known, key=values.__getitem__)
+    half = len(order) // 2
+    lower, upper = order[: len(order) - half], order[::-1][:half]
+    return tuple(_apart(part, count, len(values)) for part in (lower, upper))
+
+
+def _apart(order, count, total):
+    """The first indices that keep a distance; then the first of the rest."""
+    distance = total // (2 * count) if count else 0
+    chosen = []
+    for least in (distance, 1):
+        for index in order:
+            far = all(abs(index - other) >= least for other in chosen)
+            if far and len(chosen) < count:
+                chosen.append(index)
+    return sorted(chosen, key=order.index)
 
 
 def segmentation_galleries(
@@ -69,44 +102,38 @@ def segmentation_galleries(
     count: int = 3,
     width: int = 480,
 ) -> tuple[Gallery, Gallery]:
-    """The worst and the best pictures by their own mIoU.
+    """Return the worst and the best pictures by their own mIoU.
 
     Args:
-        predict: uint8 picture -> mask.
-        split: a sequence of `Example` with `info`.
-        per_picture: what `evaluate` gives by that name, for the same split.
-        count: pictures of each. Defaults to `3`.
-        width: that they are shrunk to, in pixels. Defaults to `480`.
+        predict: Function from a uint8 picture to its mask.
+        split: Sequence of `Example` with `info`.
+        per_picture: `per_picture` of the scores of the same split.
+        count: Number of pictures of each. Defaults to `3`.
+        width: Width that pictures are shrunk to, in pixels. Defaults to
+            `480`.
+
+    Raises:
+        ValueError: If the rows are not as many as the pictures.
     """
-    if len(per_picture) != len(split):
-        raise ValueError(
-            "Expected a row per picture of the split. Received: "
-            f"{len(per_picture)} rows for {len(split)} pictures."
-        )
     palette = split.info.palette
 
-    def show(index):
-        example, row = split[index], per_picture[index]
+    def show(example, row):
+        image, label = example.image, example.label
+        mask = np.asarray(predict(image))
+        kinds = (mask != label) & (label != IGNORE_LABEL), label == IGNORE_LABEL
         views = {
-            "picture": shrunk(Image.fromarray(example.image), width),
-            "truth": shrunk(colored_mask(example.label, palette), width),
-            "prediction": shrunk(
-                colored_mask(predict(example.image), palette), width
-            ),
+            "picture": Image.fromarray(image),
+            "truth": overlaid(image, label, palette),
+            "prediction": overlaid(image, mask, palette),
+            "errors": marked(image, kinds, ERRORS.values()),
         }
-        caption = (
-            f"mIoU {row['miou']:.3f}, pixel accuracy "
-            f"{row['pixel_accuracy']:.3f}"
-        )
-        return ShownPicture(example.name, caption, views)
+        accuracy = row["pixel_accuracy"]
+        caption = f"mIoU {row['miou']:.3f}, pixel accuracy {accuracy:.3f}"
+        return caption, views
 
     named = zip(split.info.class_names, palette, strict=True)
-    colors = (*named, ("ignored", (0, 0, 0)))
-    worst, best = extremes([row["miou"] for row in per_picture], count)
-    return (
-        Gallery("Worst pictures", tuple(map(show, worst)), colors),
-        Gallery("Best pictures", tuple(map(show, best)), colors),
-    )
+    colors = (*named, *ERRORS.items())
+    return _galleries(split, per_picture, "miou", show, count, width, colors)
 
 
 def boundary_galleries(
@@ -116,79 +143,208 @@ def boundary_galleries(
     count: int = 3,
     width: int = 480,
 ) -> tuple[Gallery, Gallery]:
-    """The worst and the best pictures by their own best F.
+    """Return the worst and the best pictures by their own best F.
 
     Args:
-        find: example -> boundary map, 0 to 1.
-        split: a sequence of `BoundaryExample`.
-        per_picture: `pictures` of what `evaluate_boundary_split` gives.
-        count: pictures of each. Defaults to `3`.
-        width: that they are shrunk to, in pixels. Defaults to `480`.
+        find: Function from an example to its boundary map, 0 to 1.
+        split: Sequence of `BoundaryExample`.
+        per_picture: `pictures` of the scores of the same split.
+        count: Number of pictures of each. Defaults to `3`.
+        width: Width that pictures are shrunk to, in pixels. Defaults to
+            `480`.
+
+    Raises:
+        ValueError: If the rows are not as many as the pictures.
     """
 
-    def show(index):
-        example, row = split[index], per_picture[index]
+    def show(example, row):
+        found = find(example)
         views = {
             "truth": dark_on_white(np.mean(example.annotations, axis=0)),
-            "found": dark_on_white(find(example)),
+            "found": dark_on_white(found),
         }
         if example.image is not None:
+            truth = np.any(example.annotations, axis=0)
+            kinds = _boundary_kinds(truth, found >= row["threshold"], width)
+            views["errors"] = marked(
+                example.image, kinds, BOUNDARY_ERRORS.values()
+            )
             views = {"picture": Image.fromarray(example.image), **views}
-        views = {name: shrunk(view, width) for name, view in views.items()}
         caption = (
             f"F {row['f']:.3f} at {row['threshold']:.2f}: recall "
             f"{row['recall']:.3f}, precision {row['precision']:.3f}"
         )
-        return ShownPicture(example.name, caption, views)
+        return caption, views
 
-    worst, best = extremes([row["f"] for row in per_picture], count)
-    return (
-        Gallery("Worst pictures", tuple(map(show, worst))),
-        Gallery("Best pictures", tuple(map(show, best))),
-    )
+    colors = tuple(BOUNDARY_ERRORS.items())
+    return _galleries(split, per_picture, "f", show, count, width, colors)
+
+
+def _boundary_kinds(truth, found, width):
+    """Masks of boundaries that are found, false and missed."""
+    from scipy import ndimage
+
+    def near(lines):
+        if not lines.any():
+            return lines
+        distance = ndimage.distance_transform_edt(~lines)
+        return distance <= REACH * np.hypot(*lines.shape)
+
+    kinds = found & near(truth), found & ~near(truth), truth & ~near(found)
+    # Lines of a pixel would not survive the shrinking.
+    size = -(-truth.shape[1] // width)
+    return [ndimage.maximum_filter(kind, size) for kind in kinds]
 
 
 def classification_galleries(
     split, per_picture: Sequence[dict], count: int = 8, width: int = 200
 ) -> tuple[Gallery, Gallery]:
-    """The pictures whose true class was found least and most likely.
+    """Return the pictures whose true class was least and most likely.
 
     Args:
-        split: a sequence of `LabelledPicture` with `info`.
-        per_picture: for each of its pictures `probability`, of the true
-            class, and `prediction`, the likeliest class' id.
-        count: pictures of each. Defaults to `8`.
-        width: that they are shrunk to, in pixels. Defaults to `200`.
+        split: Sequence of `LabelledPicture` with `info`.
+        per_picture: For each of its pictures `probability`, that of the true
+            class, and `prediction`, the id of the likeliest class.
+        count: Number of pictures of each. Defaults to `8`.
+        width: Width that pictures are shrunk to, in pixels. Defaults to
+            `200`.
+
+    Raises:
+        ValueError: If the rows are not as many as the pictures.
     """
     names = split.info.class_names
 
-    def show(index):
-        picture, row = split[index], per_picture[index]
+    def show(picture, row):
         caption = (
             f"{names[picture.label]}: {row['probability']:.1%}; found: "
             f"{names[row['prediction']]}"
         )
-        view = shrunk(Image.fromarray(picture.image), width)
-        return ShownPicture(picture.name, caption, {"": view})
+        return caption, {"": Image.fromarray(picture.image)}
 
-    worst, best = extremes([row["probability"] for row in per_picture], count)
+    return _galleries(split, per_picture, "probability", show, count, width)
+
+
+def _galleries(split, per_picture, key, show, count, width, colors=()):
+    """The worst and the best by a score, drawn by `show`."""
+    if len(per_picture) != len(split):
+        raise ValueError(
+            "Expected a row per picture of the split. Received: "
+            f"{len(per_picture)} rows for {len(split)} pictures."
+        )
+
+    def picture(index):
+        example = split[index]
+        caption, views = show(example, per_picture[index])
+        return _shown(example.name, caption, views, width)
+
+    worst, best = extremes([row[key] for row in per_picture], count)
     return (
-        Gallery("Worst pictures", tuple(map(show, worst))),
-        Gallery("Best pictures", tuple(map(show, best))),
+        Gallery("Worst pictures", tuple(map(picture, worst)), colors),
+        Gallery("Best pictures", tuple(map(picture, best)), colors),
     )
 
 
-def colored_mask(mask, palette):
-    """A mask of mode `"P"`, ignored pixels in black."""
-    image = Image.fromarray(np.asarray(mask, np.uint8))
-    image.putpalette(colorize(np.arange(256), palette).tobytes())
-    return image
+def difference_gallery(
+    name: str,
+    split,
+    expected: Mapping[int, np.ndarray],
+    found: Mapping[int, np.ndarray],
+    width: int = 480,
+) -> Gallery:
+    """Return pictures with two masks and their differences, the worst first.
+
+    Args:
+        name: Name of the file.
+        split: Sequence of `Example` with `info`.
+        expected: Masks of Keras by index of a picture.
+        found: Masks of the file by index of a picture.
+        width: Width that pictures are shrunk to, in pixels. Defaults to
+            `480`.
+    """
+    info = split.info
+    share = {
+        index: float((mask != expected[index]).mean())
+        for index, mask in found.items()
+    }
+
+    def show(index):
+        example = split[index]
+        masks = expected[index], found[index]
+        views = {
+            "picture": Image.fromarray(example.image),
+            "Keras": colored_mask(masks[0], info.palette),
+            "the file": colored_mask(masks[1], info.palette),
+            "difference": mark_differences(
+                example.image, example.label, *masks
+            ),
+        }
+        caption = f"{share[index]:.2%} of pixels differ"
+        return _shown(example.name, caption, views, width)
+
+    named = zip(info.class_names, info.palette, strict=True)
+    return Gallery(
+        f"{name}: where it differs most",
+        tuple(map(show, sorted(share, key=share.get, reverse=True))),
+        (*named, *DIFFERENCES.items()),
+    )
 
 
-def shrunk(image, width):
-    """A picture no wider than `width`, of the same mode."""
-    if image.width <= width:
-        return image
-    size = width, max(1, round(width * image.height / image.width))
-    nearest = image.mode == "P"
-    return image.resize(size, Image.NEAREST if nearest else Image.BILINEAR)
+def mark_differences(image, label, expected, found) -> Image.Image:
+    """Return the picture in pale grey, differing pixels by who is right.
+
+    Args:
+        image: uint8 `(h, w, 3)`.
+        label: uint8 `(h, w)`, class ids or `IGNORE_LABEL`.
+        expected: uint8 `(h, w)`, the mask of Keras.
+        found: uint8 `(h, w)`, the mask of the file.
+    """
+    known, right = label != IGNORE_LABEL, expected == label
+    kinds = (right, found == label, known, ~known)
+    kinds = [(expected != found) & kind for kind in kinds]
+    return marked(image, kinds, DIFFERENCES.values())
+
+
+def marked(image, kinds, colors) -> Image.Image:
+    """Return the picture in pale grey with pixels of each kind in its color.
+
+    Args:
+        image: uint8 `(h, w, 3)`.
+        kinds: Boolean masks `(h, w)`; where several hold, the first counts.
+        colors: RGB color of each kind.
+
+    Returns:
+        An image of mode `"P"`: a JPEG would smear single pixels.
+    """
+    values = np.uint8(np.round(image.mean(-1) / 255 * (GREYS - 1)))  # (h, w)
+    for index, kind in reversed([*enumerate(kinds)]):
+        values[kind] = GREYS + index
+    picture = Image.fromarray(values)
+    pale = np.linspace(150, 255, GREYS).astype(np.uint8)
+    table = [*np.repeat(pale[:, None], 3, 1).tolist(), *colors]
+    picture.putpalette(np.uint8(table).tobytes())
+    return picture
+
+
+def overlaid(image, mask, palette, share: float = 0.7) -> Image.Image:
+    """Return the picture in grey under the colors of its mask.
+
+    Pixels without a label stay grey.
+
+    Args:
+        image: uint8 `(h, w, 3)`.
+        mask: `(h, w)`, class ids or `IGNORE_LABEL`.
+        palette: RGB color per class.
+        share: Share of the mask's colors. Defaults to `0.7`.
+    """
+    grey = np.asarray(Image.fromarray(image).convert("L"))[..., None]
+    known = (np.asarray(mask) != IGNORE_LABEL)[..., None] * share  # (h, w, 1)
+    mixed = known * colorize(mask, palette) + (1 - known) * grey
+    return Image.fromarray(np.uint8(np.round(mixed)))
+
+
+def _shown(name, caption, views, width):
+    small = {
+        title: resized(view, min(width, view.width))
+        for title, view in views.items()
+    }
+    return ShownPicture(name, caption, small)

@@ -1,4 +1,4 @@
-"""What people look at: pictures of predictions."""
+"""Draw predictions beside the truth: the pictures of `predictions.png`."""
 
 import numpy as np
 from PIL import Image
@@ -13,14 +13,14 @@ _FONT = ImageFont.load_default(size=13)
 
 
 def prediction_grid(predict, split, count: int = 6, width: int = 384):
-    """Picture, truth and prediction side by side, with a legend.
+    """Return picture, truth and prediction side by side, with a legend.
 
     Args:
-        predict: uint8 picture -> mask.
-        split: a sequence of `Example` with `info`.
-        count: number of pictures, taken evenly from the split. Defaults to
+        predict: Function from a uint8 picture to its mask.
+        split: Sequence of `Example` with `info`.
+        count: Number of pictures, taken evenly from the split. Defaults to
             `6`.
-        width: of each picture, in pixels. Defaults to `384`.
+        width: Width of each picture in pixels. Defaults to `384`.
 
     Returns:
         A PIL image.
@@ -29,8 +29,8 @@ def prediction_grid(predict, split, count: int = 6, width: int = 384):
     rows = [
         (
             Image.fromarray(example.image),
-            _masked(example.label, palette),
-            _masked(predict(example.image), palette),
+            colored_mask(example.label, palette),
+            colored_mask(predict(example.image), palette),
         )
         for example in _spread(split, count)
     ]
@@ -39,13 +39,14 @@ def prediction_grid(predict, split, count: int = 6, width: int = 384):
 
 
 def boundary_grid(find, split, count: int = 6, width: int = 384):
-    """Picture, annotators' boundaries and those found, side by side.
+    """Return picture, annotated and found boundaries side by side.
 
     Args:
-        find: example -> boundary map, 0 to 1.
-        split: a sequence of `BoundaryExample`.
-        count: as for `prediction_grid`. Defaults to `6`.
-        width: likewise. Defaults to `384`.
+        find: Function from an example to its boundary map, 0 to 1.
+        split: Sequence of `BoundaryExample`.
+        count: Number of pictures, taken evenly from the split. Defaults to
+            `6`.
+        width: Width of each picture in pixels. Defaults to `384`.
 
     Returns:
         A PIL image.
@@ -62,12 +63,36 @@ def boundary_grid(find, split, count: int = 6, width: int = 384):
 
 
 def dark_on_white(soft_map) -> Image.Image:
-    """A boundary map as papers print it.
+    """Return a boundary map as papers print it.
 
     Args:
         soft_map: `(height, width)`, 0 to 1.
     """
     return Image.fromarray(np.uint8(np.round(255 * (1 - soft_map))))
+
+
+def colored_mask(mask, palette) -> Image.Image:
+    """Return a mask as an image of mode `"P"`, ignored pixels in black.
+
+    Args:
+        mask: `(height, width)`, class ids or `IGNORE_LABEL`.
+        palette: RGB color per class.
+    """
+    image = Image.fromarray(np.asarray(mask, np.uint8))
+    image.putpalette(colorize(np.arange(256), palette).tobytes())
+    return image
+
+
+def resized(image: Image.Image, width: int) -> Image.Image:
+    """Return an image of a width; the colors of a mask are not mixed.
+
+    Args:
+        image: Picture, or mask of mode `"P"`.
+        width: New width in pixels.
+    """
+    size = width, max(1, round(width * image.height / image.width))
+    nearest = image.mode == "P"
+    return image.resize(size, Image.NEAREST if nearest else Image.BILINEAR)
 
 
 def _spread(split, count):
@@ -76,18 +101,12 @@ def _spread(split, count):
     return [split[int(index)] for index in chosen]
 
 
-def _masked(mask, palette):
-    """Classes in colours, which a resizing must not mix."""
-    image = Image.fromarray(colorize(mask, palette))
-    image.info["nearest"] = True
-    return image
-
-
 def _grid(rows, titles, width, make_legend=None):
     """Rows of pictures, each of `width`, under their titles."""
+    rows = [[resized(tile, width) for tile in row] for row in rows]
     step = width + _MARGIN
     full_width = len(titles) * step + _MARGIN
-    heights = [round(width * row[0].height / row[0].width) for row in rows]
+    heights = [row[0].height for row in rows]
     top = _LINE + _MARGIN
     bottom = top + sum(heights) + len(heights) * _MARGIN
     legend = make_legend(full_width) if make_legend else None
@@ -96,12 +115,10 @@ def _grid(rows, titles, width, make_legend=None):
     draw = ImageDraw.Draw(grid)
     for column, title in enumerate(titles):
         draw.text((_MARGIN + column * step, 6), title, "black", _FONT)
-    for pictures, height in zip(rows, heights, strict=True):
-        for column, tile in enumerate(pictures):
-            nearest = tile.info.get("nearest")
-            how = Image.NEAREST if nearest else Image.BILINEAR
-            tile = tile.resize((width, height), how)
-            grid.paste(tile, (_MARGIN + column * step, top))
+    for row, height in zip(rows, heights, strict=True):
+        for column, tile in enumerate(row):
+            left = _MARGIN + column * step
+            grid.paste(tile.convert("RGB"), (left, top))
         top += height + _MARGIN
     if legend:
         grid.paste(legend, (0, bottom))
@@ -109,7 +126,7 @@ def _grid(rows, titles, width, make_legend=None):
 
 
 def _legend(info, width):
-    """The colours' meanings, flowing over as many lines as they need."""
+    """The meaning of the colors, over as many lines as they need."""
     entries = [*zip(info.class_names, info.palette, strict=True)]
     entries.append(("ignored", (0, 0, 0)))
     cell = 24 + max(int(_FONT.getlength(name)) for name, _ in entries)

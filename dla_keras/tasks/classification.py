@@ -3,9 +3,6 @@
 from collections.abc import Callable
 
 import numpy as np
-from PIL import Image
-from PIL import ImageDraw
-from PIL import ImageFont
 
 from dla_keras.data.augmentation import central_crop
 from dla_keras.inference.predictor import softmax
@@ -70,58 +67,3 @@ def evaluate_classifier(
         "pictures": len(split),
         "per_picture": rows,
     }
-
-
-def confusion_picture(confusion, class_names, side: int = 720):
-    """The confusion matrix as a picture: true classes down, found across.
-
-    Args:
-        confusion: counts, true classes in rows.
-        class_names: one per row.
-        side: of the matrix, in pixels; more where classes are many. Defaults
-            to `720`.
-
-    Returns:
-        A PIL image; a cell is as dark as its share of its row.
-
-    Example:
-
-    >>> confusion_picture([[3, 1], [0, 4]], ("cat", "dog"), side=100).mode
-    'RGB'
-    """
-    counts = np.asarray(confusion, np.float64)
-    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    cell = max(1, side // len(counts))
-    light, dark = np.array([255.0, 255, 255]), np.array([8.0, 48, 107])
-    colors = light + shares[..., None] * (dark - light)
-    matrix = Image.fromarray(colors.round().astype(np.uint8))
-    matrix = matrix.resize((cell * len(counts),) * 2, Image.NEAREST)
-    font = ImageFont.load_default(size=min(14, max(6, cell - 2)))
-    margin = 30
-    if cell >= 8:  # room for names
-        margin = 16 + int(max(font.getlength(name) for name in class_names))
-    picture = Image.new("RGB", (matrix.width + margin + 8, matrix.height + 30))
-    picture.paste("white", (0, 0, *picture.size))
-    picture.paste(matrix, (margin, 24))
-    draw = ImageDraw.Draw(picture)
-    draw.text((margin, 4), "found (across), true (down)", "black", font)
-    for index, name in enumerate(class_names):
-        y = 24 + cell * index
-        if cell >= 8:
-            draw.text((6, y + (cell - font.size) // 2 - 1), name, "black", font)
-        if cell >= 24:
-            _write_counts(draw, counts[index], shares[index], margin, y, cell)
-    return picture
-
-
-def _write_counts(draw, counts, shares, left, top, cell):
-    font = ImageFont.load_default(size=min(13, cell // 2))
-    for index, (count, share) in enumerate(zip(counts, shares, strict=True)):
-        if count:
-            draw.text(
-                (left + cell * (index + 0.5), top + cell / 2),
-                str(int(count)),
-                "white" if share > 0.5 else "black",
-                font,
-                anchor="mm",
-            )

@@ -18,7 +18,7 @@ from dla_keras.bsds.thinning import suppress_non_maxima
 from dla_keras.bsds.thinning import thin
 from dla_keras.data.boundaries import read_bsds_annotations
 from dla_keras.data.boundaries import read_soft_map
-from dla_keras.report.boundary_figures import precision_recall_figure
+from dla_keras.report.charts import precision_recall_figure
 
 BENCH = SHARED / "bsds_bench"
 MAPS = GOLDEN / "boundary_2018.npz"

@@ -190,7 +190,8 @@ def test_history_goes_on_without_a_double_row(tmp_path):
     history.add_losses(13, [0.25] * 10, rate)
     history.sync()
     lines = (tmp_path / "steps.csv").read_text().splitlines()
-    assert lines[12:14] == [f"12,{1 / 3!r}", "13,0.25"] and len(lines) == 23
+    assert lines[12:14] == [f"12,{1 / 3!r},0.1", "13,0.25,0.1"]
+    assert len(lines) == 23
     assert not (tmp_path / "history.csv").exists()
     steps = [
         tf.compat.v1.Event.FromString(record.numpy()).step

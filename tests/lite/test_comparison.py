@@ -29,18 +29,18 @@ from dla_keras.lite.measure.comparison import KerasMasks
 from dla_keras.lite.measure.comparison import Row
 from dla_keras.lite.measure.comparison import file_row
 from dla_keras.lite.measure.comparison import scored
-from dla_keras.lite.measure.comparison_report import Comparison
-from dla_keras.lite.measure.comparison_report import class_table
-from dla_keras.lite.measure.comparison_report import comparison_page
-from dla_keras.lite.measure.comparison_report import main_table
 from dla_keras.lite.measure.cost import Cost
 from dla_keras.lite.measure.cost import measure_cost
 from dla_keras.lite.measure.cost_process import count_nodes
 from dla_keras.lite.measure.cost_process import time_runs
-from dla_keras.lite.measure.difference_pictures import MARKS
-from dla_keras.lite.measure.difference_pictures import mark_differences
 from dla_keras.lite.measure.verification import Agreement
 from dla_keras.lite.measure.verification import VerificationError
+from dla_keras.report.comparison import Comparison
+from dla_keras.report.comparison import class_table
+from dla_keras.report.comparison import comparison_page
+from dla_keras.report.comparison import main_table
+from dla_keras.report.galleries import DIFFERENCES
+from dla_keras.report.galleries import mark_differences
 from dla_keras.tasks.segmentation import evaluate
 
 EXPORTED = [f"{name}.tflite" for name in PRECISIONS]
@@ -320,7 +320,7 @@ def test_differences_are_marked_by_who_is_right():
     )
     marked = mark_differences(image, label, expected, found)
     colors = np.asarray(marked.convert("RGB"))[0].tolist()
-    red, green, orange, blue = map(list, MARKS.values())
+    red, green, orange, blue = map(list, DIFFERENCES.values())
     white = [255] * 3
     assert colors == [white, red, green, orange, white, blue]
     assert isinstance(marked, Image.Image) and marked.mode == "P"

@@ -17,19 +17,21 @@ from dla_keras.lite.measure.comparison import file_row
 from dla_keras.lite.measure.comparison import keras_row
 from dla_keras.lite.measure.comparison import measured
 from dla_keras.lite.measure.comparison import scored
-from dla_keras.lite.measure.comparison_report import Comparison
-from dla_keras.lite.measure.comparison_report import as_json
-from dla_keras.lite.measure.comparison_report import comparison_markdown
-from dla_keras.lite.measure.comparison_report import comparison_page
-from dla_keras.lite.measure.comparison_report import main_table
+from dla_keras.lite.measure.cost import RUNS
+from dla_keras.lite.measure.cost import WARM_UP
 from dla_keras.lite.measure.cost import runtime_version
-from dla_keras.lite.measure.difference_pictures import difference_gallery
 from dla_keras.lite.measure.verification import VerificationError
 from dla_keras.provenance import command_line
 from dla_keras.provenance import git_commit
 from dla_keras.provenance import local_time
 from dla_keras.provenance import machine
 from dla_keras.quiet import quiet_stderr
+from dla_keras.report.comparison import Comparison
+from dla_keras.report.comparison import as_json
+from dla_keras.report.comparison import comparison_markdown
+from dla_keras.report.comparison import comparison_page
+from dla_keras.report.comparison import main_table
+from dla_keras.report.galleries import difference_gallery
 from dla_keras.tables import text_table
 
 
@@ -62,11 +64,14 @@ def export_every_precision(
             row = measured(row, threads)
         if row.path is not None and masks is not None:
             row, shown = scored(row, masks)
-            galleries.append(difference_gallery(row.name, shown, masks))
+            galleries.append(
+                difference_gallery(row.name, masks.split, masks, shown)
+            )
         _tell(row)
         rows.append(row)
     title = _title(exporter, source, masks)
-    comparison = Comparison(title, tuple(rows), threads, _facts())
+    timing = f"the median of up to {RUNS} runs after {WARM_UP} of warm-up"
+    comparison = Comparison(title, tuple(rows), threads, _facts(), timing)
     write_comparison(comparison, galleries, folder)
     print(text_table(*main_table(comparison)))
     print(f"Written to {folder}: table.md, comparison.json, report.html")

@@ -1,36 +1,28 @@
-"""The table of `comparison.py` in Markdown, on a page, and as JSON."""
+"""Write the comparison of exported files: Markdown, a page, and JSON."""
 
 import dataclasses
 import os
 from collections.abc import Sequence
 
-from dla_keras.lite.measure.comparison import Row
-from dla_keras.lite.measure.cost import RUNS
-from dla_keras.lite.measure.cost import WARM_UP
 from dla_keras.report.galleries import Gallery
-from dla_keras.report.html_page import bar_list
-from dla_keras.report.html_page import facts_list
-from dla_keras.report.html_page import gallery
-from dla_keras.report.html_page import page
-from dla_keras.report.html_page import paragraph
-from dla_keras.report.html_page import table
+from dla_keras.report.page import bars
+from dla_keras.report.page import gallery_blocks
+from dla_keras.report.page import render
 from dla_keras.tables import text_table
 
-# How a column's header begins -> what its figures are.
+# Beginning of a column's header -> meaning of its figures.
 NOTES = {
-    "MB": "MB are 10**6 bytes; gzip, as a download would be.",
-    "mIoU": "mIoU is of the pictures at their own size, from one confusion "
-    "matrix. Its loss is what Keras has more, in points (hundredths), on the "
-    "same pictures.",
-    "agreement": "Agreement is the share of pixels with Keras' class, or "
-    "nearly its probability, on the pictures of the verification, as "
-    "export_tflite.py has it.",
-    "ms": f"ms is the median of up to {RUNS} runs after {WARM_UP} of warm-up, "
-    "from picture in to outputs out, in a process of its own; that of Keras, "
-    "on all cores, has padding and argmax in it.",
-    "memory": "Memory is the most that a process on one thread held, less "
-    "what it held with numpy and the runtime imported, before it opened the "
-    "file.",
+    "MB": "MB are 10**6 bytes; gzip is the size of a download.",
+    "mIoU": "mIoU is computed from one confusion matrix, with the pictures at "
+    "their own size. The loss is the mIoU of Keras on the same pictures less "
+    "that of the file, in points (hundredths).",
+    "agreement": "Agreement is the share of pixels with the same class as "
+    "Keras, or nearly the same probability, on the pictures of the "
+    "verification.",
+    "ms": "ms is {timing}, from picture in to outputs out, in a process of "
+    "its own; the time of Keras, on all cores, includes padding and argmax.",
+    "memory": "Memory is the peak of a process on one thread, less what it "
+    "held with numpy and the runtime imported, before it opened the file.",
     "XNNPACK": "XNNPACK is the share of the file's operations that its "
     "kernels take.",
 }
@@ -38,23 +30,25 @@ NOTES = {
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """The table and what it is of.
+    """Files beside the Keras model that they came from.
 
     Args:
-        title: what was scored, for instance `"camvid, 101 pictures"`.
-        rows: Keras first.
-        threads: numbers of them that latency was measured on.
-        facts: what made the figures: name -> text.
+        title: Model and data, for instance `"dla34 on camvid, 101 pictures"`.
+        rows: A `Row` of `lite.measure` for each file, Keras first.
+        threads: Numbers of threads that latency was measured on.
+        facts: Name -> text: the machine, the command and the like.
+        timing: Meaning of a latency, for the notes.
     """
 
     title: str
-    rows: tuple[Row, ...]
+    rows: tuple
     threads: tuple[int, ...]
     facts: dict[str, str]
+    timing: str = "the median of several runs"
 
 
 def main_table(comparison: Comparison) -> tuple[tuple, list[tuple]]:
-    """Header and rows; a column that nothing is known for is left out."""
+    """Return header and rows, without the columns that would be empty."""
     columns = {"": _name, **_columns(comparison.threads)}
     cells = {
         name: [write(row) for row in comparison.rows]
@@ -67,7 +61,7 @@ def main_table(comparison: Comparison) -> tuple[tuple, list[tuple]]:
 
 
 def class_table(comparison: Comparison) -> tuple[tuple, list[tuple]]:
-    """IoU by class, and in brackets its loss in points; files across."""
+    """Return header and rows: IoU by class (loss in points), files across."""
     rows = [row for row in comparison.rows if row.scores]
     names = rows[0].scores["per_class_iou"] if rows else ()
     header = ("IoU (loss)", *(row.name for row in rows))
@@ -77,17 +71,17 @@ def class_table(comparison: Comparison) -> tuple[tuple, list[tuple]]:
 
 
 def notes(comparison: Comparison) -> list[str]:
-    """What the columns that are there mean."""
+    """Return the meaning of the columns that the table has."""
     header, _ = main_table(comparison)
     return [
-        note
+        note.format(timing=comparison.timing)
         for name, note in NOTES.items()
         if any(column.startswith(name) for column in header)
     ]
 
 
 def comparison_markdown(comparison: Comparison) -> str:
-    """The tables as a Markdown page."""
+    """Return the tables as a Markdown page."""
     header, rows = main_table(comparison)
     parts = [f"# {comparison.title}", text_table(header, rows)]
     header, rows = class_table(comparison)
@@ -105,33 +99,37 @@ def comparison_markdown(comparison: Comparison) -> str:
 def comparison_page(
     comparison: Comparison, galleries: Sequence[Gallery] = ()
 ) -> str:
-    """The same as HTML, with bars and pictures."""
-    _, by_class = class_table(comparison)
+    """Return the tables as an HTML page, with bars and pictures.
+
+    Args:
+        comparison: Figures of all files.
+        galleries: Pictures for the page. Defaults to none.
+    """
+    header, by_class = class_table(comparison)
     files = [row for row in comparison.rows if row.costs]
     sections = [
-        ("Files", table(*main_table(comparison))),
+        ("Files", [("table", *main_table(comparison))]),
         ("Size, MB", _bars({r.name: r.megabytes for r in comparison.rows})),
         *(
             (f"Latency on {_spoken(n)}, ms", _bars(_latency(files, n)))
             for n in comparison.threads
         ),
         ("Memory, MB", _bars(_memory(files))),
-        (
-            "Classes",
-            table(*class_table(comparison)) if by_class else "",
-        ),
-        *((g.title, gallery(g)) for g in galleries if g.pictures),
+        ("Classes", [("table", header, by_class)] if by_class else []),
+        *((shown.title, gallery_blocks(shown)) for shown in galleries),
         (
             "How it was measured",
-            "".join(map(paragraph, notes(comparison)))
-            + facts_list(comparison.facts.items()),
+            [
+                *(("text", note) for note in notes(comparison)),
+                ("facts", [*comparison.facts.items()]),
+            ],
         ),
     ]
-    return page(comparison.title, "Files beside Keras", sections)
+    return render(comparison.title, "Files beside Keras", sections)
 
 
 def as_json(comparison: Comparison) -> dict:
-    """All figures, unrounded."""
+    """Return all figures, unrounded."""
     rows = [
         dataclasses.asdict(row)
         | {"loss_points": row.loss, "class_loss_points": row.class_loss}
@@ -145,7 +143,7 @@ def as_json(comparison: Comparison) -> dict:
 
 
 def _columns(threads):
-    """Header -> what writes a row's cell."""
+    """Header of each column -> function that writes a row's cell."""
     return {
         "MB": lambda row: f"{row.megabytes:.2f}",
         "MB gzip": lambda row: f"{row.gzipped:.2f}",
@@ -213,9 +211,7 @@ def _memory(files):
 
 
 def _bars(values):
-    if not values:
-        return ""
-    return bar_list(values, max(values.values()), ".1f")
+    return bars(values, ".1f")
 
 
 def _spoken(threads):

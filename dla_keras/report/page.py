@@ -1,0 +1,435 @@
+"""Write `report.html`: a run on one page that opens without a network.
+
+Everything becomes HTML in the template `page.html`, which escapes what it is
+given, so no file name or class name can break a page.
+"""
+
+import base64
+import csv
+import functools
+import io
+import json
+import pathlib
+import shlex
+from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import dataclass
+from dataclasses import field
+
+import numpy as np
+
+from dla_keras.files import atomic_path
+from dla_keras.report import charts
+from dla_keras.report.galleries import Gallery
+
+CONFUSIONS = 12  # rows of the table of what is confused most
+
+# Scores that there may be -> their name on the page.
+SCORES = {
+    "miou": "mIoU",
+    "pixel_accuracy": "pixel accuracy",
+    "top1": "top-1",
+    "top5": "top-5",
+    "ods_f": "ODS F",
+    "ois_f": "OIS F",
+    "ap": "AP",
+}
+# A task's decisive score -> how the page calls the task, and its flag.
+TASKS = {
+    "miou": ("Segmentation", ""),
+    "top1": ("Classification", " --task classification"),
+    "ods_f": ("Boundary detection", " --task boundary"),
+}
+_POINT = ("precision", "recall", "f", "threshold")  # of the curve
+
+_PREDICT = (
+    "dla-keras predict --model {model}{task} --input pictures/ "
+    "--output predictions/"
+)
+_EXPORT = (
+    "dla-keras export-tflite --model {model} --precision int8 "
+    "--output {exported}"
+)
+_EVALUATE = "dla-keras evaluate --model {model} {exported}{task}"
+_BENCHMARK = "dla-keras benchmark --model {model}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything that the page is made from.
+
+    Args:
+        scores: Scores of a task, perhaps with `baselines`.
+        config: Content of `config.json`; empty where there is none.
+        history: Rows of `history.csv`, one per validation.
+        steps: Rows of `steps.csv`, one per step.
+        colors: Class name -> RGB color. Defaults to none.
+        model: Path of the model file. Defaults to `None`.
+    """
+
+    scores: dict
+    config: dict
+    history: list[dict]
+    steps: list[dict]
+    colors: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    model: str | None = None
+
+
+def write_report(
+    path, scores: dict, run_dir, galleries: Sequence[Gallery] = ()
+) -> None:
+    """Write the page of a run.
+
+    Args:
+        path: Path of the page, for instance `run_dir / "report.html"`.
+        scores: Scores of a task, perhaps with `baselines` (name -> scores)
+            and the path of the scored `model`.
+        run_dir: Folder of the training; what it lacks is left out.
+        galleries: Best and worst pictures, whose legends give the classes
+            their colors. Defaults to none.
+    """
+    run_dir = pathlib.Path(run_dir)
+    trained = run_dir / "model.keras"
+    model = scores.get("model") or (str(trained) if trained.exists() else None)
+    run = Run(
+        scores,
+        _read_json(run_dir / "config.json"),
+        _read_csv(run_dir / "history.csv"),
+        _read_csv(run_dir / "steps.csv"),
+        {name: color for shown in galleries for name, color in shown.colors},
+        model,
+    )
+    folder = pathlib.Path(path).absolute().parent.name
+    write_page(path, report_page(run, galleries, folder))
+
+
+def write_page(path, page: str) -> None:
+    """Write a page; a file name that is no UTF-8 does not stop it."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(page, encoding="utf-8", errors="replace")
+
+
+def report_page(
+    run: Run, galleries: Sequence[Gallery] = (), title: str = "A model"
+) -> str:
+    """Return the HTML of a run's page.
+
+    Args:
+        run: Everything but the pictures.
+        galleries: Best and worst pictures. Defaults to none.
+        title: Title where neither data nor model are known. Defaults to
+            `"A model"`.
+    """
+    data = run.config.get("dataset") or run.scores.get("dataset")
+    model = run.config.get("variant") or run.model
+    names = [pathlib.Path(name).name for name in (data, model) if name]
+    sections = (
+        ("Result", _result(run)),
+        ("Curves", _curves(run)),
+        ("Precision and recall", _precision_recall(run)),
+        ("Classes", _classes(run)),
+        ("Confusion", _confusion(run)),
+        *((shown.title, gallery_blocks(shown)) for shown in galleries),
+        ("Run", _facts(run)),
+        ("Next", _next(run)),
+    )
+    title = " · ".join(names) or title
+    return render(title, _subtitle(run), sections)
+
+
+def render(title: str, subtitle: str, sections: Iterable[tuple]) -> str:
+    """Return a whole page.
+
+    Args:
+        title: Heading of the page.
+        subtitle: Line below it.
+        sections: Pairs of a heading and blocks. A block is the name of a
+            macro of `page.html` and its arguments; a section without blocks
+            is left out.
+    """
+    return _template().render(
+        title=title, subtitle=subtitle, sections=sections, theme=charts.THEME
+    )
+
+
+@functools.cache
+def _template():
+    import jinja2  # only those who write a page need it
+
+    folder = pathlib.Path(__file__).parent
+    environment = jinja2.Environment(
+        autoescape=True,
+        loader=jinja2.FileSystemLoader(folder),
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters |= {"data_uri": _data_uri, "rgb": rgb}
+    return environment.get_template("page.html")
+
+
+def bars(values: dict[str, float], form: str) -> list:
+    """Return a block with a bar for each value, in their order.
+
+    Args:
+        values: Name -> number, not below 0.
+        form: Format of the numbers, for instance `".1f"`.
+    """
+    full = max(values.values(), default=0) or 1
+    rows = [
+        (name, 85 * value / full, format(value, form), None, None)
+        for name, value in values.items()
+    ]
+    return [("bars", rows)] if rows else []
+
+
+def gallery_blocks(shown: Gallery) -> list:
+    """Return the block of a gallery, none for one without pictures."""
+    return [("gallery", shown)] if shown.pictures else []
+
+
+def rgb(color) -> str:
+    """Return a color as CSS.
+
+    Example:
+
+    >>> rgb((0, 128, 255))
+    'rgb(0,128,255)'
+    """
+    return "rgb({:d},{:d},{:d})".format(*map(int, color))
+
+
+def _subtitle(run):
+    pictures = run.scores["pictures"]
+    count = pictures if isinstance(pictures, int) else len(pictures)
+    tasks = [name for key, (name, _) in TASKS.items() if key in run.scores]
+    parts = [" and ".join(tasks), f"{count} pictures"]
+    if run.history:
+        parts.insert(1, f"{run.history[-1]['step']} steps")
+        parts.append(f"trained in {duration(run.history[-1]['seconds'])}")
+    if run.config.get("starts"):
+        parts.append(run.config["starts"][-1]["time"][:10])
+    return ", ".join(parts)
+
+
+def _result(run):
+    """The scores large, and beside those of the baselines."""
+    names = [key for key in SCORES if key in run.scores]
+    values = [(SCORES[key], f"{run.scores[key]:.3f}") for key in names]
+    blocks = [("tiles", values)]
+    rows = [
+        (name, *(f"{row[key]:.3f}" for key in names))
+        for name, row in (
+            *run.scores.get("baselines", {}).items(),
+            ("this model", run.scores),
+        )
+    ]
+    if len(rows) > 1:
+        blocks.append(("table", ("", *(SCORES[key] for key in names)), rows))
+    return blocks
+
+
+def _curves(run):
+    """Loss, scores and learning rate by step."""
+    validation = {f"val_{key}": name for key, name in SCORES.items()}
+    rate = {"learning_rate": "learning rate"}
+    # Older runs noted the rate at their validations only.
+    rates = _columns(run.steps, rate) or _columns(run.history, rate)
+    drawn = [
+        ("training loss", _columns(run.steps, {"loss": "loss"})),
+        ("scores on validation", _columns(run.history, validation)),
+        ("learning rate", rates),
+    ]
+    shown = [
+        (
+            caption,
+            lines if len(lines) > 1 else (),
+            charts.line_chart(lines, "step", caption),
+        )
+        for caption, lines in drawn
+        if lines
+    ]
+    return [("charts", shown)] if shown else []
+
+
+def _columns(rows, names):
+    """Name -> steps and values of the columns that the rows have."""
+    columns = {}
+    for key, name in names.items():
+        known = [row for row in rows if row.get(key)]
+        if known:
+            columns[name] = tuple(
+                [float(row[column]) for row in known]
+                for column in ("step", key)
+            )
+    return columns
+
+
+def _classes(run):
+    """IoU by class, or the share of a class that is found; the best first."""
+    if "confusion" not in run.scores:
+        return []
+    counts = np.asarray(run.scores["confusion"], np.float64)
+    names, total = run.scores["class_names"], counts.sum()
+    present = counts.sum(1)
+    values, what = (
+        run.scores.get("per_class_iou"),
+        "Share of the pixels, and IoU.",
+    )
+    if values is None:
+        found = np.diag(charts.row_shares(counts))
+        values = {
+            name: float(share) if count else None
+            for name, share, count in zip(names, found, present, strict=True)
+        }
+        what = "Share of the pictures, and how many of them are found."
+    shares = dict(zip(names, present / max(total, 1), strict=True))
+    known = {name: v for name, v in values.items() if v is not None}
+    rows = [
+        (
+            name,
+            85 * known[name],
+            f"{known[name]:.3f}",
+            rgb(run.colors[name]) if name in run.colors else None,
+            f"{shares[name]:.1%}",
+        )
+        for name in sorted(known, key=known.get, reverse=True)
+    ]
+    blocks = [("text", what), ("bars", rows)]
+    if absent := [name for name in values if name not in known]:
+        blocks.append(
+            ("text", f"Neither there nor found: {', '.join(absent)}.")
+        )
+    return blocks
+
+
+def _precision_recall(run):
+    """Precision over recall of a boundary detector, and its best points."""
+    if not any(row["f"] > 0 for row in run.scores.get("thresholds", ())):
+        return []
+    svg = charts.precision_recall_chart({"this model": run.scores})
+    rows = [
+        (name, *(_three(run.scores[key].get(k)) for k in _POINT))
+        for key, name in (("ods", "ODS"), ("ois", "OIS"))
+    ]
+    chart = ("charts", [("Green lines join points of equal F.", (), svg)])
+    header = ("", "precision", "recall", "F", "threshold")
+    return [("columns", ([chart], [("table", header, rows)]))]
+
+
+def _three(value):
+    return "" if value is None else f"{value:.3f}"
+
+
+def _confusion(run):
+    """The matrix, where classes are few, and what is confused most."""
+    if "confusion" not in run.scores:
+        return []
+    names = run.scores["class_names"]
+    shares = charts.row_shares(run.scores["confusion"])
+    parts = []
+    if len(names) <= charts.MOST_CLASSES:
+        words = "Percent of each true class (rows) found as (columns)."
+        svg = charts.confusion_chart(shares, names)
+        parts.append([("text", words), ("matrix", svg)])
+    wrong = shares - np.diag(np.diag(shares))
+    order = np.argsort(-wrong, axis=None, kind="stable")[:CONFUSIONS]
+    pairs = zip(*np.unravel_index(order, wrong.shape), strict=True)
+    rows = [
+        (names[true], names[found], f"{wrong[true, found]:.1%}")
+        for true, found in pairs
+        if wrong[true, found]
+    ]
+    header = ("most confused: true", "found as", "share")
+    if rows:
+        parts.append([("table", header, rows)])
+    return [("columns", parts)]
+
+
+def _facts(run):
+    """Command, versions, hardware, time; every setting behind a fold."""
+    config = run.config
+    if not config:
+        return []
+    hardware = config.get("hardware") or {}
+    devices = [*(hardware.get("gpus") or ()), hardware.get("cpu")]
+    versions = config.get("versions") or {}
+    rows = [
+        ("command", shlex.join(config.get("command") or ())),
+        ("versions", ", ".join(f"{k} {v}" for k, v in versions.items())),
+        ("commit", config.get("git")),
+        ("hardware", ", ".join(filter(None, devices))),
+        ("cores", hardware.get("cores")),
+        ("replicas", config.get("replicas")),
+        *_times(run),
+    ]
+    settings = json.dumps(config, indent=1)
+    return [("facts", rows), ("fold", "config.json", settings)]
+
+
+def _times(run):
+    starts = run.config.get("starts") or ()
+    times = [f"{s['time']} at step {s['step']}" for s in starts]
+    yield "started", ", ".join(times)
+    if run.history:
+        last = run.history[-1]
+        seconds, steps = float(last["seconds"]), int(last["step"])
+        each = f"{1000 * seconds / max(steps, 1):.0f} ms a step"
+        yield "training", f"{duration(seconds)}, {each}"
+    if "milliseconds" in run.scores:
+        yield "prediction", f"{run.scores['milliseconds']:.1f} ms a picture"
+
+
+def _next(run):
+    """The commands that a reader may want to type now."""
+    if run.model is None:
+        return []
+    model = pathlib.Path(run.model)
+    exported = model.with_name("int8.tflite")
+    lines = [("On pictures of your own:", _PREDICT)]
+    if model.suffix == ".tflite":
+        lines.append(("Its speed on this machine:", _BENCHMARK))
+    else:
+        lines.append(("A small file for phones and browsers:", _EXPORT))
+        lines.append(("Both, scored side by side:", _EVALUATE))
+    (flag,) = {flag for key, (_, flag) in TASKS.items() if key in run.scores}
+    words = {
+        "model": shlex.quote(str(model)),
+        "exported": shlex.quote(str(exported)),
+        "task": flag,
+    }
+    commands = [(why, line.format(**words)) for why, line in lines]
+    return [("commands", commands)]
+
+
+def duration(seconds) -> str:
+    """Return a time in the two largest units that it has.
+
+    Example:
+
+    >>> duration(5400), duration("75"), duration(9.4)
+    ('1 h 30 min', '1 min 15 s', '9 s')
+    """
+    minutes, rest = divmod(round(float(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _data_uri(image):
+    """Few colors as PNG, which keeps their edges; photographs as JPEG."""
+    kind = "png" if image.mode == "P" else "jpeg"
+    buffer = io.BytesIO()
+    image.save(buffer, kind, optimize=True)
+    encoded = base64.b64encode(buffer.getvalue()).decode()
+    return f"data:image/{kind};base64,{encoded}"
+
+
+def _read_json(path):
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def _read_csv(path):
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
