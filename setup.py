@@ -8,40 +8,11 @@ from setuptools import find_packages
 from setuptools import setup
 
 ROOT = pathlib.Path(__file__).parent
-VERSION = runpy.run_path(str(ROOT / "dla_keras" / "version.py"))["__version__"]
+FACTS = runpy.run_path(str(ROOT / "dla_keras" / "version.py"))
+VERSION = FACTS["__version__"]
 REPOSITORY = "https://github.com/dla-keras/dla_keras"
 
-TENSORFLOW = ["tensorflow>=2.20"]
-EXTRAS = {
-    "train": [
-        *TENSORFLOW,
-        "tensorflow-datasets>=4.9.8",
-        "importlib_resources",  # tensorflow-datasets 4.9.10 forgets it
-        "tensorboard",
-        "pillow",
-        "tqdm",
-        "psutil",
-        "scipy",
-        "matplotlib",
-        "jinja2",
-    ],
-    "export": [
-        *TENSORFLOW,
-        "ai-edge-litert>=2.1",
-        "flatbuffers",
-        "jinja2",
-        "pillow",
-        "tf_keras>=2.20",
-        "tensorflow-model-optimization>=0.8",
-    ],
-    # One node with NVIDIA cards, in addition to `train`: CUDA by pip.
-    "gpu": ["tensorflow[and-cuda]>=2.20"],
-    "weights": ["safetensors", "huggingface_hub", "h5py"],
-    "docs": ["mkdocs>=1.6", "mkdocs-material", "mkdocstrings[python]"],
-    # JAX, since the models' tests run on it too.
-    "test": ["pytest", "pytest-xdist", "ruff", "jax"],
-    "package": ["build", "twine", "pyroma", "check-wheel-contents"],
-}
+EXTRAS = dict(FACTS["EXTRAS"])
 # CUDA's libraries are 3 GB that most machines have no use for.
 EXTRAS["all"] = sorted(
     {name for key in EXTRAS.keys() - {"gpu"} for name in EXTRAS[key]}

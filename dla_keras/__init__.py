@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from dla_keras.quiet import import_quietly
 from dla_keras.version import __version__
+from dla_keras.version import missing_extra
 
 if TYPE_CHECKING:
     from dla_keras.applications import DLA as DLA
@@ -88,13 +89,23 @@ _ROOMS = (
 __all__ = [*_HOMES, "__version__"]
 
 
+def _import(module):
+    try:
+        return importlib.import_module(f"{__name__}.{module}")
+    except ImportError as error:
+        cure = missing_extra(error.name)
+        if cure is None:
+            raise
+        raise ImportError(cure, name=error.name) from error
+
+
 def __getattr__(name):
     if name in _HOMES:
-        home = importlib.import_module(f"{__name__}.{_HOMES[name]}")
+        home = _import(_HOMES[name])
         value = globals()[name] = getattr(home, name)
         return value
     if name in _ROOMS:
-        return importlib.import_module(f"{__name__}.{name}")
+        return _import(name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -9,6 +9,8 @@ import sys
 import tempfile
 import warnings
 
+from dla_keras.version import missing_extra
+
 
 @contextlib.contextmanager
 def quiet_stderr():
@@ -55,6 +57,21 @@ def _look_for_devices():
 _AFTER = {"keras": _register_models, "tensorflow": _look_for_devices}
 
 
+@contextlib.contextmanager
+def _backend_needed():
+    # The core installs Keras alone, which runs on a backend.
+    try:
+        yield
+    except ImportError as error:
+        cure = missing_extra(error.name)
+        if cure is None:
+            raise
+        raise ImportError(
+            f"{cure}, or set KERAS_BACKEND to a backend that is.",
+            name=error.name,
+        ) from error
+
+
 class _QuietImports(importlib.abc.MetaPathFinder):
     """Has packages of `_AFTER` imported quietly.
 
@@ -78,7 +95,7 @@ class _QuietImports(importlib.abc.MetaPathFinder):
             execute = spec.loader.exec_module
 
             def execute_quietly(module):
-                with quiet_stderr():
+                with quiet_stderr(), _backend_needed():
                     execute(module)
                     _AFTER[name]()
 

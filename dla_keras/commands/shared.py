@@ -8,6 +8,8 @@ import re
 import sys
 from collections.abc import Callable
 
+from dla_keras.version import missing_extra
+
 BAD_INPUT = 2  # exit code
 
 
@@ -146,6 +148,9 @@ def plain_message(error: Exception) -> str:
     >>> plain_message(error)
     'a.png is empty'
     """
+    cure = isinstance(error, ImportError) and missing_extra(error.name)
+    if cure:
+        return cure
     inner = re.search(r"(?:Value|OS|FileNotFound)Error: (.*)", str(error))
     return inner[1] if inner else str(error)
 
