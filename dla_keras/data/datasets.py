@@ -5,6 +5,9 @@ files carry them on, so no stage types them again.
 """
 
 import colorsys
+import itertools
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dla_keras.normalization import IMAGENET_MEAN
@@ -102,25 +105,58 @@ class DatasetInfo:
         return len(self.class_names)
 
 
-def distinct_palette(count: int) -> tuple[tuple[int, int, int], ...]:
-    """Return colors for a dataset that names none: hues a golden angle apart.
+def distinct_palette(
+    count: int, class_names: Sequence[str] = ()
+) -> tuple[tuple[int, int, int], ...]:
+    """Return colors for classes that have none.
+
+    What streets hold has the colors of Cityscapes, which people know; the rest
+    has hues a golden angle apart that are far from those.
 
     Args:
         count: Number of colors.
+        class_names: Names of the first classes. Defaults to none.
 
     Returns:
         A tuple of `count` RGB triples, 0 to 255.
 
     Example:
 
-    >>> distinct_palette(2)
-    ((230, 57, 57), (57, 230, 108))
+    >>> distinct_palette(3, ("Sky", "lamp", "person"))
+    ((70, 130, 180), (57, 230, 108), (220, 20, 60))
     """
-    hues = ((0.381966 * index) % 1.0 for index in range(count))
-    return tuple(
+    known = {}  # color -> the first class of it
+    for index, name in enumerate(class_names[:count]):
+        color = CITYSCAPES_CLASSES.get(_street_name(name))
+        if color:
+            known.setdefault(color, index)
+    palette = {index: color for color, index in known.items()}
+    hues = ((0.381966 * step) % 1.0 for step in itertools.count())
+    colors = (
         tuple(round(255 * c) for c in colorsys.hsv_to_rgb(hue, 0.75, 0.9))
         for hue in hues
     )
+    others = (
+        color
+        for color in colors
+        if all(math.dist(color, other) > 64 for other in known)
+    )
+    return tuple(palette.get(i) or next(others) for i in range(count))
+
+
+def _street_name(name):
+    """What Cityscapes calls a class, or the name itself.
+
+    >>> _street_name("Traffic_Lights"), _street_name("pavement")
+    ('traffic light', 'sidewalk')
+    """
+    name = name.strip().lower().replace("_", " ").replace("-", " ")
+    aliases = {a: c for c, others in STREET_NAMES.items() for a in others}
+    for word in (name, name.removesuffix("s")):
+        word = aliases.get(word, word)
+        if word in CITYSCAPES_CLASSES:
+            return word
+    return name
 
 
 # Cityscapes' 19 training classes in the order of their train ids, with the
@@ -145,6 +181,24 @@ CITYSCAPES_CLASSES = {
     "train": (0, 80, 100),
     "motorcycle": (0, 0, 230),
     "bicycle": (119, 11, 32),
+}
+
+# What other datasets call these classes, in the singular.
+STREET_NAMES = {
+    "road": ("street", "roadway", "drivable"),
+    "sidewalk": ("pavement", "footpath", "footway"),
+    "building": ("house",),
+    "pole": ("column pole", "post"),
+    "traffic light": ("traffic signal",),
+    "traffic sign": ("sign", "sign symbol", "signsymbol", "road sign"),
+    "vegetation": ("tree", "bush", "plant"),
+    "terrain": ("grass",),
+    "person": ("pedestrian", "people", "human"),
+    "car": ("vehicle",),
+    "truck": ("lorry",),
+    "train": ("tram",),
+    "motorcycle": ("motorbike",),
+    "bicycle": ("bike", "bicyclist", "cyclist"),
 }
 
 # The 11 classes that CamVid is reported on (Brostow et al. 2008, grouped as in

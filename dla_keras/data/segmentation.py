@@ -97,7 +97,7 @@ def folder_info(folder, known: DatasetInfo | None) -> DatasetInfo:
             f"list) or 'classes' (their number) in {path}."
         )
     if known is None or len(known.class_names) != len(class_names):
-        palette = distinct_palette(len(class_names))
+        palette = distinct_palette(len(class_names), class_names)
         known = DatasetInfo(folder.name, tuple(class_names), palette)
     # The labels of list files hold class ids, as those of the DLA authors'
     # Cityscapes do, even where the dataset's own archives hold other ids.

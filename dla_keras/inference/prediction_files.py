@@ -171,7 +171,8 @@ def find_classes(model_path, opened: ModelFile) -> Classes:
         info = _trained_on(config)
         names = names or (info and info.class_names)
         palette = palette or (info and info.palette)
-    return Classes(names, palette or distinct_palette(IGNORE_LABEL))
+    palette = palette or distinct_palette(IGNORE_LABEL, names or ())
+    return Classes(names, palette)
 
 
 def _trained_on(config):

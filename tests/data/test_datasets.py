@@ -11,8 +11,11 @@ from PIL import Image
 
 from dla_keras.commands.shared import run_command
 from dla_keras.data.classification import open_classification_split
+from dla_keras.data.datasets import CITYSCAPES_CLASSES
 from dla_keras.data.datasets import DATASETS
 from dla_keras.data.datasets import DatasetInfo
+from dla_keras.data.datasets import distinct_palette
+from dla_keras.data.segmentation import folder_info
 from dla_keras.data.segmentation import open_split
 
 
@@ -228,3 +231,34 @@ def test_manual_downloads_are_explained(
     assert archive in message and f"{folder}/downloads/manual" in message
     if open_it is open_split:
         assert message.strip().endswith(DATASETS[name].how_to_get)
+
+
+def test_street_names_have_the_colors_of_cityscapes():
+    others = DATASETS["camvid"].class_names
+    palette = dict(zip(others, distinct_palette(11, others), strict=True))
+    same = {
+        **{name: name for name in ("sky", "building", "pole", "road", "fence")},
+        **{"pavement": "sidewalk", "tree": "vegetation", "car": "car"},
+        **{"sign_symbol": "traffic sign", "pedestrian": "person"},
+        "bicyclist": "bicycle",
+    }
+    assert palette == {name: CITYSCAPES_CLASSES[same[name]] for name in others}
+
+
+def test_other_classes_are_far_from_those_colors():
+    names = ("person", "Car", "vehicle", "Tree s", "trees", *map(str, range(9)))
+    palette = np.array(distinct_palette(20, names))
+    assert [tuple(palette[i]) for i in (0, 1, 4)] == [
+        CITYSCAPES_CLASSES[name] for name in ("person", "car", "vegetation")
+    ]
+    distances = np.linalg.norm(palette[:, None] - palette, axis=-1)
+    distances += 999 * np.eye(20)
+    assert distances[[0, 1, 4]].min() > 64 and distances.min() > 20
+    # Without names: hues alone, as before; the first of a class has its color.
+    assert distinct_palette(2) == ((230, 57, 57), (57, 230, 108))
+
+
+def test_a_folder_of_street_names_has_known_colors(tmp_path):
+    (tmp_path / "info.json").write_text('{"class_names": ["road", "lamp"]}')
+    road, lamp = folder_info(tmp_path, None).palette
+    assert road == CITYSCAPES_CLASSES["road"] and lamp == (230, 57, 57)

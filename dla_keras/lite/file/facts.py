@@ -169,7 +169,7 @@ def _classes(model):
     count = model.num_classes
     # Ids stand for the names that nobody gave.
     names = model.class_names or map(str, range(count))
-    palette = model.palette or distinct_palette(count)
+    palette = model.palette or distinct_palette(count, model.class_names or ())
     return [
         {"name": name, "color": list(map(int, color))}
         for name, color in zip(names, palette, strict=True)
