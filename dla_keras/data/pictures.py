@@ -38,6 +38,7 @@ def open_picture(file, name=None) -> Image.Image:
     try:
         image.load()
     except (OSError, SyntaxError, ValueError) as error:
+        image.close()
         raise ValueError(
             f"{name or file} cannot be decoded: {error}."
         ) from error

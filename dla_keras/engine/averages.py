@@ -1,4 +1,4 @@
-"""The weights that are evaluated and exported, beside those that train."""
+"""The weights that are evaluated and exported: averages and snapshots."""
 
 import keras
 import tensorflow as tf
@@ -7,18 +7,19 @@ from dla_keras.engine.strategies import batch_norms
 
 
 class WeightAverage:
-    """Exponential moving average of all weights, running statistics too.
+    """Exponential moving average of all weights and running statistics.
 
-    Keras' own `use_ema` leaves out batch norms' statistics, which then belong
-    to other weights than those they are used with.
+    Keras' own `use_ema` leaves out batch norms' statistics, which then do not
+    belong to the averaged weights.
 
     Args:
-        model: whose weights to average, in whose strategy's scope.
-        momentum: share of the old average that a step keeps; less at the
-            start, when it would still be of random weights.
+        model: Model whose weights are averaged. Call it in the scope of the
+            model's strategy.
+        momentum: Share of the old average that a step keeps. It is less at
+            the start, when the average would still hold random weights.
 
     Raises:
-        ValueError: for a momentum outside 0 to 1.
+        ValueError: If the momentum is not between 0 and 1.
     """
 
     def __init__(self, model, momentum: float):
@@ -28,7 +29,7 @@ class WeightAverage:
                 f"0.999. Received: {momentum}."
             )
         self.momentum = momentum
-        # The states of random generators are integers, and stay their own.
+        # The states of random generators are integers; they are not averaged.
         self.sources = [
             v for v in model.variables if keras.backend.is_float_dtype(v.dtype)
         ]
@@ -38,7 +39,7 @@ class WeightAverage:
         ]
 
     def update(self, step) -> None:
-        """Takes in the weights after step number `step`, from 1."""
+        """Add the weights after step number `step`, counted from 1."""
         step = tf.cast(step, "float32")
         momentum = tf.minimum(self.momentum, (1 + step) / (10 + step))
         for average, v in zip(self.variables, self.sources, strict=True):
@@ -49,15 +50,15 @@ class WeightAverage:
 class Snapshot:
     """The model as it is evaluated and exported.
 
-    A copy in float32 on one device, so what is scored is what is saved, and
-    the weights that train are never touched.
+    It is a copy in float32 on one device. So the model that is scored is the
+    one that is saved, and the weights that train are never changed.
 
     Args:
-        model: the one that trains.
-        average: a `WeightAverage` to take the weights from. Defaults to
-            `None`: the model's own.
-        batches: an iterable of `(images, labels)` to renew the batch norms'
-            statistics with. Defaults to `None`: as they are.
+        model: Model that trains.
+        average: `WeightAverage` to take the weights from. Defaults to `None`:
+            the model's own weights.
+        batches: Iterable of `(images, labels)` to renew the batch norms'
+            statistics with. Defaults to `None`: the running statistics.
     """
 
     def __init__(self, model, average=None, batches=None):
@@ -80,7 +81,7 @@ class Snapshot:
         ]
 
     def take(self) -> None:
-        """Brings the copy up to date."""
+        """Bring the copy up to date."""
         for copy, v in self.pairs:
             copy.assign(v.numpy())
         if self.renew is not None:
@@ -88,15 +89,15 @@ class Snapshot:
 
 
 class BatchNormRenewal:
-    """Sets batch norms' statistics to those of the weights as they are now.
+    """Sets batch norms' statistics to those of the current weights.
 
-    The running ones follow the last dozens of steps only, noisily where
-    batches are small; these are exact over all of `batches` (precise batch
-    norm, arXiv:2105.07576).
+    Running statistics follow the last dozens of steps only, and are noisy
+    where batches are small. These are exact over all of `batches` (precise
+    batch norm, arXiv:2105.07576).
 
     Args:
-        model: its batch norms are changed.
-        batches: an iterable of `(images, labels)`, all of one size.
+        model: Model whose batch norms are changed.
+        batches: Iterable of `(images, labels)`, all of one size.
     """
 
     def __init__(self, model, batches):
@@ -108,7 +109,7 @@ class BatchNormRenewal:
         momenta = [layer.momentum for layer in self.layers]
         try:
             for layer in self.layers:
-                layer.momentum = 0.0  # a batch then leaves its own statistics
+                layer.momentum = 0.0  # so that a batch sets its statistics
             means, squares, count = self._sums()
         finally:
             for layer, momentum in zip(self.layers, momenta, strict=True):

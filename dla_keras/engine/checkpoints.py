@@ -1,7 +1,7 @@
-"""Checkpoints: whole or not there, checked when read, the last few kept.
+"""Checkpoints: written whole, checked when read, the last few kept.
 
-A checkpoint is one `.npz`: the variables as arrays, and facts as JSON. A zip
-file's checksums find every damage to them.
+A checkpoint is one `.npz`: the variables as arrays, and facts as JSON. The zip
+file's checksums find every damage.
 """
 
 import json
@@ -20,12 +20,12 @@ FACTS = "facts.json"  # beside the arrays
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What one file holds.
+    """Content of one checkpoint file.
 
     Args:
-        path: of the file.
-        arrays: by name.
-        facts: what JSON can hold.
+        path: Path of the file.
+        arrays: Arrays by name.
+        facts: Facts by name, of types that JSON knows.
     """
 
     path: pathlib.Path
@@ -34,7 +34,7 @@ class Checkpoint:
 
 
 def write_checkpoint(path, arrays: dict, facts: dict) -> None:
-    """Writes a checkpoint: on the disk, complete, before it has its name."""
+    """Write a checkpoint; it gets its name once it is complete on the disk."""
     text = np.frombuffer(json.dumps(facts).encode(), np.uint8)
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez(file, **arrays, **{FACTS: text})
@@ -44,11 +44,11 @@ def write_checkpoint(path, arrays: dict, facts: dict) -> None:
 
 
 def read_checkpoint(path) -> Checkpoint:
-    """Reads a checkpoint and checks every byte of it.
+    """Read a checkpoint and check every byte of it.
 
     Raises:
-        FileNotFoundError: if nothing is there.
-        ValueError: for a file that is no checkpoint, or a damaged one.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the file is no checkpoint, or a damaged one.
     """
     path = pathlib.Path(path)
     if not path.is_file():
@@ -69,8 +69,8 @@ class Checkpoints:
     """A run's checkpoints: `step-00000120.npz`, ..., and `best.npz`.
 
     Args:
-        folder: where they are.
-        keep: how many of the last to keep. Defaults to `3`.
+        folder: Folder of the checkpoints.
+        keep: Number of the last checkpoints to keep. Defaults to `3`.
     """
 
     def __init__(self, folder, keep: int = 3):
@@ -78,27 +78,28 @@ class Checkpoints:
         self.keep = keep
 
     def paths(self) -> list[pathlib.Path]:
-        """The checkpoints by step, oldest first."""
+        """Return the paths of the checkpoints by step, oldest first."""
         return sorted(self.folder.glob("step-*.npz"))
 
     def save(
         self, step: int, arrays: dict, facts: dict, best: bool = False
     ) -> pathlib.Path:
-        """Writes the checkpoint of a step, then removes the oldest.
+        """Write the checkpoint of a step, then remove the oldest.
 
         Args:
-            step: steps taken so far.
-            arrays: by name.
-            facts: what JSON can hold.
-            best: whether to keep it as `best.npz` too, whatever becomes of
-                it. Defaults to `False`.
+            step: Steps taken so far.
+            arrays: Arrays by name.
+            facts: Facts by name, of types that JSON knows.
+            best: Whether to write it as `best.npz` too, which is kept until
+                the next best. Defaults to `False`.
 
         Raises:
-            OSError: if it cannot be written; the others are as before.
+            OSError: If it cannot be written; the others are as before.
         """
         path = self.folder / f"step-{step:08d}.npz"
         try:
-            # The best first: were it missing, nothing would write it again.
+            # The best first: if it were missing after a kill in between, no
+            # later step would write it again.
             for target in ("best.npz",) * best + (path.name,):
                 write_checkpoint(self.folder / target, arrays, facts)
         except OSError as error:
@@ -113,12 +114,12 @@ class Checkpoints:
         return path
 
     def newest(self) -> Checkpoint | None:
-        """The newest one that is whole; `None` without any.
+        """Return the newest checkpoint that is not damaged, if there is any.
 
-        Warns of a damaged one, and names the one used instead.
+        A damaged checkpoint is reported, and the previous one is used.
 
         Raises:
-            ValueError: if there are some, and all are damaged.
+            ValueError: If there are some, and all are damaged.
         """
         damaged = []
         for path in reversed(self.paths()):
@@ -142,10 +143,10 @@ class Checkpoints:
         return None
 
     def set_aside(self, step: int) -> None:
-        """Renames what lies beyond the step that a run goes on from.
+        """Rename the checkpoints beyond the step that a run goes on from.
 
-        It is damaged, or of a course that the run no longer takes. What a
-        killed process left half-written goes.
+        They are damaged, or the run takes another course from here on. Files
+        that a killed process left half-written are removed.
         """
         for path in self.paths():
             if int(path.stem.removeprefix("step-")) > step:
@@ -155,7 +156,7 @@ class Checkpoints:
 
 
 def _sync_folder(folder) -> None:
-    """Puts names on the disk too, which syncing a file does not."""
+    """Write a folder's names to the disk, which syncing a file does not."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,9 +1,10 @@
-"""The training loop: steps, validations, checkpoints, and ends of all kinds.
+"""The training loop: steps, validations, checkpoints, and ways to end.
 
-Every decision follows from the step and from what the checkpoint holds, so a
-run that was killed takes the same course as one that was not.
+Every decision follows from the step and the checkpoint, so a run that was
+killed takes the same course as one that was not.
 """
 
+import contextlib
 import dataclasses
 import math
 import pathlib
@@ -24,7 +25,7 @@ from dla_keras.engine.task import Progress
 from dla_keras.engine.task import Task
 from dla_keras.files import atomic_path
 
-EXIT_CODE = 128  # and the signal's number: what a shell reports too
+EXIT_CODE = 128  # plus the signal's number, as a shell reports it
 
 
 class Stopped(Exception):
@@ -32,9 +33,9 @@ class Stopped(Exception):
 
 
 class StopSignals:
-    """Notes SIGTERM and the first SIGINT for as long as the block runs.
+    """Notes the first SIGTERM or SIGINT while the block runs.
 
-    A second one acts as ever, for whoever cannot wait.
+    A second signal acts as usual, for those who cannot wait.
 
     Example:
 
@@ -65,10 +66,10 @@ class StopSignals:
         print(f"\n{name}: saving, then stopping.", file=sys.stderr)
 
     def watch(self, items):
-        """The items, one by one, until there is a signal.
+        """Yield the items one by one until there is a signal.
 
         Raises:
-            Stopped: once there is one.
+            Stopped: If there is a signal.
         """
         for item in items:
             if self.number:
@@ -76,16 +77,16 @@ class StopSignals:
             yield item
 
 
-LOSS_EVERY = 10  # steps between looks at the loss, which wait for the device
+LOSS_EVERY = 10  # steps between looks at the loss, each a wait for the device
 
 
 class Run:
-    """A task's way from its last checkpoint to its end.
+    """Trains a task from its last checkpoint to its end.
 
     Args:
-        task: what to train.
-        plan: when to do what.
-        run_dir: the run's folder; several machines share it.
+        task: Task to train.
+        plan: Steps at which to validate, save and end.
+        run_dir: Folder of the run; several machines share it.
     """
 
     def __init__(self, task: Task, plan: Plan, run_dir):
@@ -100,10 +101,10 @@ class Run:
         self.pending = []  # losses not looked at yet
 
     def restore(self, checkpoint) -> None:
-        """Goes to where a checkpoint was written.
+        """Set variables and progress to those of a checkpoint.
 
         Raises:
-            ValueError: if it is of another network or optimizer.
+            ValueError: If it belongs to another network or optimizer.
         """
         variables = self.task.variables()
         ours = {(name, tuple(v.shape)) for name, v in variables.items()}
@@ -119,23 +120,28 @@ class Run:
         self.progress = Progress(**checkpoint.facts)
 
     def run(self, batches) -> dict | None:
-        """Trains to the end.
+        """Train to the end.
 
         Args:
-            batches: global batches, from where the run stands.
+            batches: Global batches, beginning at the step of the run.
 
         Returns:
-            What the validation at the end gave; `None` where another process
-            is the chief.
+            Scores of the validation at the end; `None` if another process is
+            the chief.
 
         Raises:
-            ValueError: once the loss is not finite.
-            SystemExit: after a signal, with everything saved.
+            ValueError: If the loss is not finite.
+            SystemExit: If there was a signal; everything is saved.
         """
         self._check_agreement()
-        with StopSignals() as self.signals, self._make_bar() as self.bar:
+        with (
+            StopSignals() as self.signals,
+            self._make_bar() as self.bar,
+            contextlib.ExitStack() as files,
+        ):
             if self.chief:
                 self._open_files()
+                files.callback(self.history.close)
             self.saved = self.clock = time.perf_counter()
             batches = iter(batches)
             while True:
@@ -145,7 +151,7 @@ class Run:
                 self._advance(batches)
 
     def _check_agreement(self):
-        """Several machines go on from the same step."""
+        """Raise `ValueError` if machines would go on from different steps."""
         step = self.progress.step
         workers, total = self.agree(1, step)
         if total != workers * step:
@@ -172,7 +178,7 @@ class Run:
         )
 
     def _advance(self, batches):
-        """Takes steps up to the next event, then does what is due."""
+        """Take steps up to the next event, then do what is due."""
         progress, plan = self.progress, self.plan
         stop = plan.next_stop(progress.step)
         count = stop - progress.step
@@ -184,7 +190,7 @@ class Run:
             waiting >= LOSS_EVERY
             or plan.saves(stop)
             or plan.validates(stop)
-            # Several processes have to agree on a stop at a look.
+            # Several processes agree on a stop only when they look.
             or (self.signals.number and not self.shared)
         ):
             self._look()
@@ -193,7 +199,7 @@ class Run:
             self._settle(late or plan.saves(stop) or stop == plan.steps)
 
     def _look(self):
-        """Waits for the losses so far; a bad one ends the run."""
+        """Wait for the losses so far; one that is not finite ends the run."""
         progress, task = self.progress, self.task
         losses = np.concatenate(self.pending).tolist()
         self.pending = []
@@ -218,7 +224,7 @@ class Run:
         )
 
     def _settle(self, save):
-        """Saves, or saves and stops, if any process has reason to."""
+        """Save, or save and stop, if any process has a reason to."""
         wishes = [self.signals.number == s for s in StopSignals.SIGNALS]
         save, *stops = self.agree(save and self.chief, *wishes)
         if save or any(stops):
@@ -230,7 +236,7 @@ class Run:
                 self._leave(number)
 
     def _save(self, best=False):
-        """Writes a checkpoint; the chief does."""
+        """Write a checkpoint, if this process is the chief."""
         now = time.perf_counter()
         self.progress.seconds += now - self.clock
         self.saved = self.clock = now
@@ -239,7 +245,7 @@ class Run:
         arrays = {n: v.numpy() for n, v in self.task.variables().items()}
         step = self.progress.step
         for name, array in arrays.items():
-            # The last loss may be fine, and the step behind it not.
+            # The last loss may be finite, and the weights after its step not.
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 raise ValueError(
                     self._diverged(step, f"{name} is not finite after")
@@ -260,7 +266,7 @@ class Run:
         raise SystemExit(EXIT_CODE + number)
 
     def _validate(self):
-        """Validates if it is due and was not done before a restart."""
+        """Validate if it is due and was not done before a restart."""
         progress, plan = self.progress, self.plan
         at_end = progress.step == plan.steps
         done = progress.rows and progress.rows[-1]["step"] == progress.step
@@ -271,12 +277,12 @@ class Run:
             try:
                 scores = self._score()
             except Stopped:
-                pass  # settled below, by all processes together
+                pass  # all processes settle together, below
         self._settle(at_end)
         return scores
 
     def _score(self):
-        """Scores a snapshot, notes it, and keeps it if it is the best."""
+        """Score a snapshot, note the scores, and keep it if it is the best."""
         progress, task = self.progress, self.task
         task.snapshot.take()
         scores = task.validate(self.signals.watch)
@@ -297,7 +303,7 @@ class Run:
             self.task.snapshot.model.save(temporary)
 
     def _note(self, scores):
-        """Adds a row to the history."""
+        """Add a row to the history."""
         progress, task = self.progress, self.task
         seconds = progress.seconds + time.perf_counter() - self.clock
         self.history.add(

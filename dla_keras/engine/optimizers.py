@@ -1,7 +1,7 @@
 """Optimizers and learning rates, by name.
 
-Keras' own optimizers, with two things that PyTorch's recipes rely on: a
-weight decay that means what it means there, and a rate per variable.
+Keras' own optimizers, with two things that PyTorch's recipes rely on: weight
+decay with the same meaning as there, and a rate per variable.
 """
 
 import math
@@ -9,16 +9,19 @@ import math
 import keras
 from keras import ops
 
+from dla_keras.choices import choose
+
 
 class SGD(keras.optimizers.SGD):
-    """SGD with momentum 0.9; the decay goes through the momentum.
+    """SGD with momentum 0.9, whose gradient includes the weight decay.
 
-    Keras would decay the weights beside the momentum.
+    So the decay goes through the momentum, as in PyTorch; Keras would decay the
+    weights apart from it.
 
     Args:
-        learning_rate: a number or a schedule.
-        decay: factor of the L2 penalty.
-        rates: factor of the learning rate, for each trainable variable.
+        learning_rate: Number or schedule.
+        decay: Factor of the L2 penalty.
+        rates: Factor of the learning rate, for each trainable variable.
     """
 
     def __init__(self, learning_rate, decay, rates):
@@ -33,12 +36,12 @@ class SGD(keras.optimizers.SGD):
 
 
 class AdamW(keras.optimizers.Adam):
-    """Adam with decoupled decay, each variable's at its own rate.
+    """Adam with decoupled decay, at each variable's own learning rate.
 
     Args:
-        learning_rate: a number or a schedule.
-        decay: a step takes this times the rate off each weight.
-        rates: factor of the learning rate, for each trainable variable.
+        learning_rate: Number or schedule.
+        decay: Share of each weight, times the rate, that a step takes off.
+        rates: Factor of the learning rate, for each trainable variable.
     """
 
     def __init__(self, learning_rate, decay, rates):
@@ -77,14 +80,15 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     """The learning rate of a run, by step.
 
     Args:
-        rate: at the start, or after the warm-up.
-        steps: of the whole run.
-        name: of `SCHEDULES`. Defaults to `"poly"`.
-        milestones: for `"step"`, in shares of the run. Defaults to none.
-        warmup: steps over which the rate rises to `rate`. Defaults to `0`.
+        rate: Learning rate at the start, or after the warm-up.
+        steps: Steps of the whole run.
+        name: Name of a row of `SCHEDULES`. Defaults to `"poly"`.
+        milestones: Shares of the run at which `"step"` drops. Defaults to
+            none.
+        warmup: Steps over which the rate rises to `rate`. Defaults to `0`.
 
     Raises:
-        ValueError: for an unknown name, or milestones outside the run.
+        ValueError: If the name is unknown, or a milestone outside the run.
 
     Example:
 
@@ -94,11 +98,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     """
 
     def __init__(self, rate, steps, name="poly", milestones=(), warmup=0):
-        if name not in SCHEDULES:
-            raise ValueError(
-                f"Expected a schedule of {', '.join(SCHEDULES)}. Received: "
-                f"{name!r}."
-            )
+        self.factor = choose("name", name, SCHEDULES)
         if name == "step" and not milestones:
             raise ValueError(
                 "The schedule 'step' drops at milestones. Received none; pass "
@@ -118,7 +118,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     def __call__(self, step):
         step = ops.cast(step, "float32")
         progress = ops.minimum(step / self.steps, 1.0)
-        factor = SCHEDULES[self.name](progress, self.milestones)
+        factor = self.factor(progress, self.milestones)
         if self.warmup:
             factor = factor * ops.minimum((step + 1.0) / self.warmup, 1.0)
         return self.rate * factor
@@ -134,20 +134,20 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def make_optimizer(name, rate, decay, model, slow=None, slow_rate=1.0):
-    """The optimizer called `name`, built on a model's weights.
+    """Return the optimizer called `name`, built on a model's weights.
 
     Args:
-        name: of `OPTIMIZERS`.
-        rate: a number or a `Schedule`.
-        decay: weight decay.
-        model: whose trainable variables it shall move.
-        slow: part of the model that learns at `slow_rate` times the rate,
+        name: Name of a row of `OPTIMIZERS`.
+        rate: Number or `Schedule`.
+        decay: Weight decay.
+        model: Model whose trainable variables are updated.
+        slow: Part of the model that learns at `slow_rate` times the rate,
             for instance a pretrained backbone. Defaults to `None`.
-        slow_rate: Defaults to `1.0`.
+        slow_rate: Factor of the rate for `slow`. Defaults to `1.0`.
 
     Returns:
-        A Keras optimizer; for a model that computes in float16, one that
-        scales the loss and skips the steps which overflow.
+        A Keras optimizer. For a model that computes in float16 it scales the
+        loss and skips steps that overflow.
     """
     slowed = {id(v) for v in slow.trainable_variables} if slow else ()
     rates = [

@@ -1,9 +1,9 @@
-"""The run's folder: whose it is, where to go on from, and what is written.
+"""The run's folder: which run it holds, where to go on, what is written.
 
 config.json   what ran: settings, command, versions, hardware, git
 checkpoints/  step-00000120.npz, ..., best.npz
 history.csv  steps.csv  events.out.tfevents.*    while it runs
-model.keras  best.keras  metrics.json ...        what it is for
+model.keras  best.keras  metrics.json ...        results
 """
 
 import csv
@@ -33,7 +33,7 @@ CONFIG = "config.json"
 FINISHED = "metrics.json"  # written last
 CURVE_EVERY = 10  # steps between points of TensorBoard's loss curve
 
-# Settings that do not change what is learned, or where it is kept.
+# Settings that change neither what is learned nor its results.
 FREE = {
     "checkpoint_minutes",
     "checkpoint_steps",
@@ -59,10 +59,10 @@ OURS = (
 
 
 def choose_run_dir(args) -> pathlib.Path:
-    """Where a run goes: as asked, where `--resume PATH` is from, or new.
+    """Return a run's folder: `--run-dir`, that of `--resume`, or a new one.
 
     Raises:
-        ValueError: for several machines that could not agree on a new one.
+        ValueError: If several machines would each choose a new one.
     """
     if args.run_dir:
         return pathlib.Path(args.run_dir)
@@ -80,22 +80,21 @@ def choose_run_dir(args) -> pathlib.Path:
 def find_start(
     run_dir, settings: dict, resume: str = "auto", overwrite: bool = False
 ) -> Checkpoint | None:
-    """The checkpoint that a run goes on from, `None` for a fresh start.
+    """Return the checkpoint that a run goes on from, `None` for a fresh start.
 
-    Nothing is changed yet.
+    Nothing is written.
 
     Args:
-        run_dir: the run's folder.
-        settings: of the run, by flag.
-        resume: `"auto"` (the newest of the folder's, if any), `"never"`, or
-            the path of a checkpoint. Defaults to `"auto"`.
-        overwrite: whether what is in the folder counts for nothing. Defaults
-            to `False`.
+        run_dir: Folder of the run.
+        settings: Settings of the run, by flag.
+        resume: `"auto"` (the folder's newest checkpoint, if any), `"never"`,
+            or the path of a checkpoint. Defaults to `"auto"`.
+        overwrite: Whether to ignore the folder's content. Defaults to `False`.
 
     Raises:
-        ValueError: if the folder holds a run of other settings, or one that
-            is not to be gone on with.
-        SystemExit: if that run is finished; the exit code is 0.
+        ValueError: If the folder holds a run of other settings, or `resume`
+            is `"never"` and it holds any run.
+        SystemExit: If that run is finished; the exit code is 0.
     """
     run_dir = pathlib.Path(run_dir)
     if (run_dir / CONFIG).exists() and not overwrite:
@@ -127,7 +126,8 @@ def _check_settings(run_dir, settings):
             "--run-dir, or pass --overwrite to lose that run."
         ) from error
     ours = json.loads(json.dumps(settings))
-    # A flag of a later version than began the run is no difference when off.
+    # The run may have begun with an earlier version that lacks some flags. They
+    # make no difference when they are off.
     ours = {n: v for n, v in ours.items() if n in theirs or v}
     differing = [
         f"--{name.replace('_', '-')} {ours[name]} (there: {theirs.get(name)})"
@@ -143,14 +143,14 @@ def _check_settings(run_dir, settings):
 
 
 def claim(run_dir, settings: dict, strategy, step: int, overwrite: bool):
-    """Makes the folder the run's own, and writes what runs to `config.json`.
+    """Take the folder for a run, and write its facts to `config.json`.
 
     Args:
-        run_dir: the run's folder.
-        settings: of the run, by flag.
-        strategy: that it runs on.
-        step: that it goes on from; `0` for a fresh start.
-        overwrite: whether to remove what an earlier run left.
+        run_dir: Folder of the run.
+        settings: Settings of the run, by flag.
+        strategy: Strategy it runs on.
+        step: Step it goes on from; `0` for a fresh start.
+        overwrite: Whether to remove the files of an earlier run.
     """
     run_dir = pathlib.Path(run_dir)
     path = run_dir / CONFIG
@@ -180,7 +180,7 @@ def claim(run_dir, settings: dict, strategy, step: int, overwrite: bool):
 
 
 def _hardware(strategy) -> dict:
-    """The devices that train, and the processor."""
+    """Return the devices that train, and the processor."""
     gpus = [
         tf.config.experimental.get_device_details(gpu).get("device_name")
         for gpu in tf.config.list_physical_devices("GPU")
@@ -194,14 +194,16 @@ def _hardware(strategy) -> dict:
 
 
 class History:
-    """Figures by step. A resumed run goes on as if it had never stopped.
+    """Figures by step: `history.csv`, `steps.csv` and TensorBoard's curves.
+
+    A resumed run continues them as if it had never stopped.
 
     Args:
-        run_dir: the run's folder. `tensorboard --logdir` on it shows the
+        run_dir: Folder of the run. `tensorboard --logdir` on it shows the
             curves.
-        step: what lies beyond it is removed: the run takes these steps again.
-            Defaults to `0`.
-        rows: of `history.csv` up to there. Defaults to none.
+        step: Step the run goes on from; figures beyond it are removed, since
+            the run takes those steps again. Defaults to `0`.
+        rows: Rows of `history.csv` up to there. Defaults to none.
     """
 
     def __init__(self, run_dir, step: int = 0, rows=()):
@@ -215,12 +217,12 @@ class History:
         self.steps = (self.run_dir / "steps.csv").open("a", newline="")
 
     def add_losses(self, first: int, losses, rate) -> None:
-        """Adds the losses of consecutive steps.
+        """Add the losses of consecutive steps.
 
         Args:
-            first: number of the first step, from 1.
-            losses: of this step and those behind it.
-            rate: step -> its learning rate.
+            first: Number of the first step, from 1.
+            losses: Losses of this and the following steps.
+            rate: Function of a step that returns its learning rate.
         """
         with self.writer.as_default():
             for step, loss in enumerate(losses, start=first):
@@ -231,13 +233,11 @@ class History:
         self.steps.flush()
 
     def add(self, row: dict, picture=None) -> None:
-        """Adds figures by name; `"step"` is one of them.
-
-        A row of the same step is replaced.
+        """Add a row of figures; it replaces a row of the same step.
 
         Args:
-            row: name -> figure.
-            picture: a PIL image of predictions, for TensorBoard. Defaults to
+            row: Figures by name; `"step"` is one of them.
+            picture: PIL image of predictions, for TensorBoard. Defaults to
                 `None`.
         """
         self.rows = [r for r in self.rows if r["step"] != row["step"]]
@@ -252,10 +252,15 @@ class History:
         self.writer.flush()
 
     def sync(self) -> None:
-        """Puts all of it on the disk, before a checkpoint counts on it."""
+        """Write all of it to the disk, before a checkpoint relies on it."""
         self.writer.flush()
         self.steps.flush()
         os.fsync(self.steps.fileno())
+
+    def close(self) -> None:
+        """Close the files."""
+        self.writer.close()
+        self.steps.close()
 
     def _write_rows(self):
         path = self.run_dir / "history.csv"
@@ -272,7 +277,7 @@ class History:
 
 
 def _cut_steps(path, step):
-    """Keeps the rows up to `step`."""
+    """Keep the rows up to `step`."""
     rows = path.read_text().splitlines()[1:] if path.exists() else []
     kept = [row + "\n" for row in rows if int(row.split(",")[0]) <= step]
     with atomic_path(path) as temporary:
@@ -280,7 +285,7 @@ def _cut_steps(path, step):
 
 
 def _cut_events(path, step):
-    """Keeps TensorBoard's events up to `step`."""
+    """Keep TensorBoard's events up to `step`."""
     with atomic_path(path) as temporary:
         with tf.io.TFRecordWriter(str(temporary)) as writer:
             try:
@@ -289,4 +294,4 @@ def _cut_events(path, step):
                     if event.step <= step:
                         writer.write(record.numpy())
             except tf.errors.DataLossError:
-                pass  # the last one, half-written by a killed process
+                pass  # the last event, which a killed process left half-written

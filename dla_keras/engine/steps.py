@@ -1,7 +1,7 @@
-"""The compiled training step: several replicas' sum is one device's step.
+"""The compiled training step, the same on one device and on many replicas.
 
-Written out, since Keras' `fit` normalises ignored pixels, clips gradients and
-looks for overflow per replica.
+Keras' `fit` counts ignored pixels, clips gradients and detects overflow for
+each replica on its own; here it is done for all of them together.
 """
 
 import keras
@@ -20,29 +20,30 @@ def make_train_steps(
     clip_norm: float | None = None,
     jit: bool = False,
 ):
-    """Compiles training: global batches in, their losses out.
+    """Compile training: global batches in, their losses out.
 
-    Whatever the number of replicas and microbatches, the gradient is that of
-    the mean loss over everything valid in the global batch.
+    For any number of replicas and microbatches, the gradient is that of the
+    mean loss over everything valid in the global batch.
 
     Args:
-        strategy: where `model` and `optimizer` were made.
-        model: gives logits.
-        optimizer: built on the model's weights.
-        loss_sums: `(labels, logits)` -> loss sum and the weight it stands on.
-        average: a `WeightAverage` to keep up to date. Defaults to `None`.
-        accumulate: microbatches that each replica's batch is cut into, one
+        strategy: Strategy in whose scope `model` and `optimizer` were made.
+        model: Model that returns logits.
+        optimizer: Optimizer, built on the model's weights.
+        loss_sums: Function `(labels, logits)` -> sum of the losses, and of
+            their weights.
+        average: `WeightAverage` to keep up to date. Defaults to `None`.
+        accumulate: Microbatches that each replica's batch is cut into, one
             after the other, to save memory. Defaults to `1`.
-        clip_norm: largest norm of the gradient of all replicas together.
-            Defaults to `None`: any.
-        jit: compile the network with XLA. Defaults to `False`.
+        clip_norm: Largest norm of the gradient of all replicas together.
+            Defaults to `None`: no limit.
+        jit: Whether to compile the network with XLA. Defaults to `False`.
 
     Returns:
-        A function of an iterator of global batches and a number of steps to
-        take; it gives the loss before each of them, `(steps,)`.
+        A function of an iterator of global batches and a number of steps. It
+        takes the steps and returns the loss before each of them, `(steps,)`.
 
     Raises:
-        ValueError: for XLA on several replicas.
+        ValueError: If XLA is to be used on several replicas.
     """
     replicas = strategy.num_replicas_in_sync
     variables = model.trainable_variables
@@ -53,14 +54,14 @@ def make_train_steps(
     def replica_step(images, labels):
         context = tf.distribute.get_replica_context()
         # The true divisor is known only after the last microbatch. This one
-        # keeps what float16 holds meanwhile at the size of a mean.
+        # keeps the values at the size of a mean until then, for float16.
         count = tf.cast(tf.size(labels), dtype)
         scale = optimizer.dynamic_scale.value if scales else 1.0
         gradients, loss, weight = _accumulated(
             differentiate, images, labels, scale / count, accumulate
         )
         weight = context.all_reduce(SUM, weight)
-        # A batch without a valid pixel has nothing to divide by.
+        # In a batch without a valid pixel the weight is 0.
         mean = 1 / tf.maximum(weight, 1e-6)
         gradients = [g * (mean * count) for g in gradients]
         if clip_norm or scales:
@@ -84,10 +85,10 @@ def make_train_steps(
 
 
 def _share(gradients, replicas, clip_norm, scale):
-    """A replica's share of the whole gradient, clipped.
+    """Return a replica's share of the whole gradient, clipped.
 
-    The optimizer sums over replicas once more. But a norm, and an overflow of
-    float16, are of all replicas together.
+    The optimizer sums over replicas again, but the norm and an overflow of
+    float16 must be those of all replicas together.
     """
     gradients = [g / replicas for g in gradients]
     if not clip_norm:
@@ -97,7 +98,7 @@ def _share(gradients, replicas, clip_norm, scale):
 
 
 def _make_differentiation(model, loss_sums, replicas, jit):
-    """What gives gradients of a scaled loss sum, that sum, and its weight."""
+    """Return a function that gives gradients, loss sum and sum of weights."""
     if jit and replicas > 1:
         raise ValueError(
             "XLA cannot compile a network whose batch norms wait for other "
@@ -112,24 +113,24 @@ def _make_differentiation(model, loss_sums, replicas, jit):
             scaled = loss * scale
         return tape.gradient(scaled, weights), loss, weight
 
-    # Not compiled apart without need: replicas could not meet inside it.
+    # Compiled on its own only for XLA: replicas could not reduce inside it.
     return (
         tf.function(differentiate, jit_compile=True) if jit else differentiate
     )
 
 
 def _accumulated(differentiate, images, labels, scale, parts):
-    """Gradients, loss and weight summed over microbatches, one at a time."""
+    """Return gradients, loss and weight, summed over microbatches in turn."""
     total = None
     for index in range(parts):
-        # Every so many-th picture: batch norm then sees the same pictures
-        # together on any number of replicas.
+        # Strided, so that batch norm sees the same images together on any
+        # number of replicas.
         part, part_labels = images[index::parts], labels[index::parts]
         if total is None:
             total = differentiate(part, part_labels, scale)
             continue
-        # TensorFlow would run the parts side by side, in as much memory as
-        # the whole.
+        # Otherwise TensorFlow runs the parts at the same time, in as much
+        # memory as the whole batch.
         with tf.control_dependencies(tf.nest.flatten(total)):
             part = tf.identity(part)
         sums = differentiate(part, part_labels, scale)

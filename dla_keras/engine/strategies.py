@@ -9,6 +9,8 @@ import os
 import keras
 import tensorflow as tf
 
+from dla_keras.choices import choose
+
 
 def _one_device(devices):
     return tf.distribute.OneDeviceStrategy(devices[0])
@@ -28,7 +30,7 @@ def _multi_worker(devices):
     return tf.distribute.MultiWorkerMirroredStrategy()
 
 
-# name -> how to make it from this process' devices
+# Name -> function that makes the strategy from this process' devices.
 STRATEGIES = {
     "one_device": _one_device,
     "mirrored": _mirrored,
@@ -37,10 +39,10 @@ STRATEGIES = {
 
 
 def machines() -> int:
-    """How many workers `TF_CONFIG` names; `0` without it.
+    """Return the number of workers in `TF_CONFIG`; `0` without it.
 
     Raises:
-        ValueError: for a `TF_CONFIG` that is no JSON.
+        ValueError: If `TF_CONFIG` is no JSON.
     """
     text = os.environ.get("TF_CONFIG") or "{}"
     try:
@@ -53,26 +55,23 @@ def machines() -> int:
 
 
 def make_strategy(name: str = "auto") -> tf.distribute.Strategy:
-    """The strategy called `name`.
+    """Return the strategy called `name`.
 
     With several machines, call it before any other TensorFlow operation runs.
 
     Args:
-        name: a name of `STRATEGIES`, or `"auto"`: `"multi_worker"` if
+        name: Name of a row of `STRATEGIES`, or `"auto"`: `"multi_worker"` if
             `TF_CONFIG` names several machines, `"mirrored"` if there are
-            several GPUs (without any: logical CPUs), else `"one_device"`.
-            Defaults to `"auto"`.
+            several GPUs (without any GPU: several logical CPUs), else
+            `"one_device"`. Defaults to `"auto"`.
 
     Raises:
-        ValueError: for an unknown name, or `"multi_worker"` without machines.
+        ValueError: If the name is unknown, or `"multi_worker"` has no
+            machines.
     """
-    if name not in ("auto", *STRATEGIES):
-        raise ValueError(
-            f"Expected a strategy of auto, {', '.join(STRATEGIES)}. "
-            f"Received: {name!r}."
-        )
+    choose("name", name, {"auto": None, **STRATEGIES})
     if name == "multi_worker" or (name == "auto" and machines() > 1):
-        return _multi_worker(())  # must come before devices are looked for
+        return _multi_worker(())  # before TensorFlow looks for devices
     kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
     devices = [device.name for device in tf.config.list_logical_devices(kind)]
     if name == "auto":
@@ -81,12 +80,12 @@ def make_strategy(name: str = "auto") -> tf.distribute.Strategy:
 
 
 def is_shared(strategy) -> bool:
-    """Whether other processes take part."""
+    """Return whether other processes take part."""
     return strategy.cluster_resolver is not None
 
 
 def is_chief(strategy) -> bool:
-    """Whether this process writes files, validates and talks."""
+    """Return whether this process writes files, validates and prints."""
     resolver = strategy.cluster_resolver
     if resolver is None or resolver.task_type == "chief":
         return True
@@ -96,13 +95,13 @@ def is_chief(strategy) -> bool:
 
 
 def make_agreement(strategy):
-    """A function that tells all processes what each of them wishes.
+    """Return a function that sums numbers over all processes.
 
-    A signal or a clock is local; what follows from it must happen everywhere
-    or nowhere. Every process must call it at the same steps.
+    A signal or a clock is local, but what follows from it must happen in all
+    processes or in none. Every process must call it at the same steps.
 
     Returns:
-        A function of any number of wishes, as numbers; for each it gives the
+        A function of any number of wishes, as numbers. For each it returns the
         sum over all processes.
 
     Example:
@@ -113,7 +112,7 @@ def make_agreement(strategy):
     """
     if not is_shared(strategy):
         return lambda *wishes: list(wishes)
-    # Every replica of a process brings the process' wish.
+    # Every replica of a process brings its process' wish.
     mine = strategy.num_replicas_in_sync // machines()
 
     def replica(wishes):
@@ -132,12 +131,12 @@ def make_agreement(strategy):
 
 
 def distribute(strategy, make_dataset) -> tf.data.Dataset:
-    """What the replicas get, a global batch at a time.
+    """Return the dataset that gives the replicas one global batch at a time.
 
     Args:
-        strategy: the strategy that trains.
-        make_dataset: `(replicas, (pipeline, pipelines))` -> a
-            `tf.data.Dataset` of the batches for each of this process'
+        strategy: Strategy that trains.
+        make_dataset: Function `(replicas, (pipeline, pipelines))` that returns
+            a `tf.data.Dataset` of the batches for each of this process'
             replicas in turn.
     """
     return strategy.distribute_datasets_from_function(
@@ -149,7 +148,7 @@ def distribute(strategy, make_dataset) -> tf.data.Dataset:
 
 
 def batch_norms(model) -> list[keras.layers.BatchNormalization]:
-    """All batch normalisations of a model, in order."""
+    """Return all batch normalizations of a model, in order."""
     return [
         layer
         for layer in model._flatten_layers()
@@ -158,10 +157,10 @@ def batch_norms(model) -> list[keras.layers.BatchNormalization]:
 
 
 def join_replicas(strategy, model) -> None:
-    """Makes a model's layers act as one network on several replicas.
+    """Make a model's layers act as one network on several replicas.
 
-    Batch norms take their statistics over all replicas, and each replica
-    draws dropout masks of its own, where Keras would draw the same.
+    Batch norms take their statistics over all replicas, and each replica draws
+    its own dropout masks; Keras would draw the same on all of them.
     """
     if strategy.num_replicas_in_sync == 1:
         return  # nothing to wait for
@@ -180,7 +179,7 @@ def _next_of_replica(generator):
         seed = draw(ordered)
         context = tf.distribute.get_replica_context()
         replica = context.replica_id_in_sync_group if context else 0
-        # The second number counts draws; the first is free to differ.
+        # The second number counts draws; the first may differ.
         return seed + tf.cast([replica, 0], seed.dtype)
 
     return next_seed

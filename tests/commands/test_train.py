@@ -46,10 +46,11 @@ def test_train_and_evaluate_a_folder(tmp_path, capfd):
     config = json.loads((run / "config.json").read_text())
     assert config["steps"] == 6 and config["dataset"] == str(folder)
     assert config["recipe"] == "toy_streets" and config["ema"] == 0.9
-    rows = list(csv.DictReader((run / "history.csv").open()))
+    rows = list(csv.DictReader((run / "history.csv").read_text().splitlines()))
     assert [row["step"] for row in rows] == ["2", "4", "6"]
     assert float(rows[-1]["val_miou"]) == metrics["miou"]
-    assert Image.open(run / "predictions.png").width > 3 * 384
+    with Image.open(run / "predictions.png") as picture:
+        assert picture.width > 3 * 384
     assert list(run.glob("events.out.tfevents.*"))
     for name in ("model", "best"):
         model = keras.models.load_model(run / f"{name}.keras")
@@ -86,7 +87,8 @@ def test_train_a_classifier(tmp_path, capfd):
     assert confusion.sum() == metrics["pictures"] == 360
     assert metrics["top1"] == np.trace(confusion) / 360
     assert metrics["top1"] <= metrics["top5"] <= 1
-    assert Image.open(run / "confusion.png").width > 700
+    with Image.open(run / "confusion.png") as picture:
+        assert picture.width > 700
     model = keras.models.load_model(run / "model.keras")
     assert model.class_names == tuple("0123456789")
 

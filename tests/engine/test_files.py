@@ -181,6 +181,7 @@ def test_history_goes_on_without_a_double_row(tmp_path):
     history.add_losses(1, [1 / 3] * 25, rate)
     history.add({"step": 20, "val_miou": 0.5})
     history.sync()
+    history.steps.close()
     event = next(tmp_path.glob("events*"))
     event.write_bytes(event.read_bytes()[:-3])  # killed while writing
     with (tmp_path / "steps.csv").open("a") as file:
@@ -188,7 +189,7 @@ def test_history_goes_on_without_a_double_row(tmp_path):
 
     history = History(tmp_path, step=12, rows=[])
     history.add_losses(13, [0.25] * 10, rate)
-    history.sync()
+    history.close()
     lines = (tmp_path / "steps.csv").read_text().splitlines()
     assert lines[12:14] == [f"12,{1 / 3!r},0.1", "13,0.25,0.1"]
     assert len(lines) == 23

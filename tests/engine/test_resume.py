@@ -77,7 +77,9 @@ def curve(run_dir):
 
 def history(run_dir):
     """The rows of `history.csv`, less the time they took."""
-    table = list(csv.DictReader((run_dir / "history.csv").open()))
+    table = list(
+        csv.DictReader((run_dir / "history.csv").read_text().splitlines())
+    )
     return [{k: v for k, v in r.items() if k != "seconds"} for r in table]
 
 

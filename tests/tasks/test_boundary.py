@@ -303,7 +303,8 @@ def test_train_and_evaluate_a_detector(bsds, tmp_path, capfd):
     assert len(metrics["pictures"]) == 2
     page = (run / "report.html").read_text()
     assert "ODS F" in page and "Worst pictures" in page
-    assert Image.open(run / "precision_recall.png").width > 100
+    with Image.open(run / "precision_recall.png") as picture:
+        assert picture.width > 100
 
     # What evaluate.py finds of the model is what training wrote.
     evaluate = command("evaluate")
