@@ -1,4 +1,4 @@
-"""Files and folders that are either whole or not there."""
+"""Writes files and folders that are either complete or not there."""
 
 import contextlib
 import csv
@@ -14,10 +14,10 @@ from collections.abc import Sequence
 
 @contextlib.contextmanager
 def atomic_path(path):
-    """A temporary path that becomes `path` once the block has ended well.
+    """Yield a temporary path, which is renamed to `path` if the block succeeds.
 
     Args:
-        path: where the file shall be; its folder is made.
+        path: Path of the file; its folder is made if needed.
 
     Example:
 
@@ -33,7 +33,7 @@ def atomic_path(path):
     with tempfile.TemporaryDirectory(
         dir=path.parent, prefix=f".{path.name}."
     ) as folder:
-        # The name is kept: some writers choose the format by its ending.
+        # The name is kept, since some writers choose the format by its ending.
         temporary = pathlib.Path(folder) / path.name
         with _full_disks_named(path):
             yield temporary
@@ -42,18 +42,18 @@ def atomic_path(path):
 
 @contextlib.contextmanager
 def new_folder(path, marker: str):
-    """Fills a folder beside its place, and moves it there when complete.
+    """Yield a temporary folder, which is moved to `path` if the block succeeds.
 
     Args:
-        path: where it goes; an older one there is replaced.
-        marker: name of a file that such a folder holds: a folder without it
-            is somebody else's.
+        path: Path of the folder; an older one is replaced.
+        marker: Name of a file that such a folder holds. A folder without it is
+            somebody else's, and is not replaced.
 
     Yields:
         The folder to fill. If the block raises, nothing is left behind.
 
     Raises:
-        FileExistsError: if `path` holds something else.
+        FileExistsError: If `path` holds something else.
     """
     path = pathlib.Path(path)
     ours = not path.exists() or (path / marker).exists()
@@ -76,17 +76,17 @@ def new_folder(path, marker: str):
 
 
 def write_json(path, content) -> None:
-    """Writes `content` as indented JSON, atomically."""
+    """Write `content` as indented JSON, atomically."""
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n")
 
 
 def check_csv(path, columns: Sequence[str]) -> None:
-    """Raises `ValueError` unless rows of these columns fit into a file.
+    """Raise `ValueError` if a CSV file has other columns.
 
     Args:
-        path: of a CSV file, which need not be there.
-        columns: their names.
+        path: Path of the file, which may be missing.
+        columns: Names of the columns.
     """
     path = pathlib.Path(path)
     if not path.exists():
@@ -102,14 +102,14 @@ def check_csv(path, columns: Sequence[str]) -> None:
 
 
 def append_csv(path, rows: Sequence[dict]) -> None:
-    """Adds rows at the end of a CSV file, or begins one, atomically.
+    """Append rows to a CSV file, which is made if it is missing, atomically.
 
     Args:
-        path: of the file.
-        rows: column -> value; all of the same columns.
+        path: Path of the file.
+        rows: Values by column; all rows have the same columns.
 
     Raises:
-        ValueError: if the file has other columns.
+        ValueError: If the file has other columns.
     """
     path, columns = pathlib.Path(path), list(rows[0])
     check_csv(path, columns)
@@ -126,9 +126,9 @@ def append_csv(path, rows: Sequence[dict]) -> None:
 
 @contextlib.contextmanager
 def _full_disks_named(path):
-    """Says whose disk is full, which a failed write does not.
+    """Name the path in the error of a full disk.
 
-    Libraries wrap it in errors of their own.
+    Libraries wrap that error in their own, without the path.
     """
     full = os.strerror(errno.ENOSPC)
     try:

@@ -1,4 +1,4 @@
-"""What made a figure: the machine, the code, the command, the moment."""
+"""Facts about the origin of a figure: machine, code, command and time."""
 
 import datetime
 import os
@@ -11,7 +11,7 @@ import sys
 
 
 def processor() -> str:
-    """Name of the processor, or of the board where it has none."""
+    """Return the name of the processor, or of the board if it has none."""
     cpuinfo = pathlib.Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else ()
     for line in lines:
@@ -25,12 +25,12 @@ def processor() -> str:
 
 
 def machine() -> str:
-    """Processor and cores, for people."""
+    """Return the processor and its number of cores as text."""
     return f"{processor()}, {os.cpu_count()} cores"
 
 
 def machine_slug() -> str:
-    """The same for names of files.
+    """Return the processor and its number of cores for names of files.
 
     Example:
 
@@ -43,18 +43,18 @@ def machine_slug() -> str:
 
 
 def command_line() -> str:
-    """The command that runs, as one would type it."""
+    """Return the running command as one would type it."""
     return shlex.join(["python", *sys.argv])
 
 
 def local_time() -> str:
-    """Date and time here, to the second."""
+    """Return the local date and time, to the second."""
     time = datetime.datetime.now().astimezone()
     return time.isoformat(timespec="seconds")
 
 
 def git_commit() -> str | None:
-    """The commit of the code that runs, with `+` if it was changed since."""
+    """Return the commit of the code, with `+` if the code was changed since."""
     folder = pathlib.Path(__file__).parent
     git = lambda *words: subprocess.run(
         ["git", "-C", folder, *words], capture_output=True, text=True

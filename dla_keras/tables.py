@@ -1,12 +1,12 @@
-"""Figures as text: what a terminal and a Markdown page both show well."""
+"""Tables as text, for a terminal and for Markdown."""
 
 
 def text_table(header, rows) -> str:
-    """A table in Markdown, its columns aligned, numbers to the right.
+    """Return a Markdown table with aligned columns, numbers to the right.
 
     Args:
-        header: names of the columns.
-        rows: one sequence of cells per row; the first column is text.
+        header: Names of the columns.
+        rows: One sequence of cells per row; the first column is text.
 
     Example:
 

@@ -1,8 +1,8 @@
 """The BSDS500 boundary benchmark: precision, recall, ODS, OIS and AP.
 
-From soft boundary maps and the annotators' boundaries to the figures that
-papers report (Arbelaez et al., PAMI 2011). They agree with what the authors'
-MATLAB computes to 0.002.
+It turns soft boundary maps and the annotators' boundaries into the figures that
+papers report (Arbelaez et al., PAMI 2011). They agree with the authors' MATLAB
+code to 0.002.
 """
 
 import collections
@@ -20,11 +20,11 @@ from dla_keras.bsds.thinning import thin as thinned
 # Columns of a table of counts, one row per threshold.
 COUNTS = ("found_truth", "truth", "hits", "predicted")
 
-_BETWEEN = 100  # points per gap of thresholds where the best F is looked for
+_BETWEEN = 100  # points between two thresholds at which the best F is sought
 
 
 def spread_thresholds(thresholds: int | Sequence[float]) -> np.ndarray:
-    """The thresholds themselves, or so many, evenly inside 0 to 1.
+    """Return thresholds, evenly spread between 0 and 1 if given a number.
 
     Example:
 
@@ -32,8 +32,8 @@ def spread_thresholds(thresholds: int | Sequence[float]) -> np.ndarray:
     array([0.2, 0.4, 0.6, 0.8])
     """
     if isinstance(thresholds, int):
-        # In the authors' way, rounding included: theirs of 1/3 is just above
-        # 85 / 255, and an 8-bit map's many pixels of 85 are not boundary.
+        # With the authors' formula, rounding included: their 1/3 is just above
+        # 85 / 255, so the many pixels of 85 in an 8-bit map are no boundary.
         count = max(thresholds, 0)
         ends = 1 / (count + 1), 1 - 1 / (count + 1)
         values = np.linspace(*ends, count)
@@ -55,16 +55,16 @@ def boundary_counts(
     max_distance: float = 0.0075,
     thin: bool = True,
 ) -> np.ndarray:
-    """What one picture adds to the benchmark, for each threshold.
+    """Return the counts of one image for the benchmark, for each threshold.
 
     Args:
         soft_map: `(height, width)`, from 0 (no boundary) to 1.
-        annotations: a boolean `(height, width)` per annotator.
-        thresholds: how many, evenly spread, or the values. A pixel at the
-            threshold counts as boundary. Defaults to `99`.
-        max_distance: of a pixel from its partner, as a share of the
-            diagonal. Defaults to `0.0075`.
-        thin: whether each thresholded map is thinned to lines. Defaults to
+        annotations: Boolean `(height, width)` per annotator.
+        thresholds: Number of thresholds, evenly spread, or their values. A
+            pixel at the threshold counts as boundary. Defaults to `99`.
+        max_distance: Largest distance of a pixel from its partner, as a share
+            of the diagonal. Defaults to `0.0075`.
+        thin: Whether each thresholded map is thinned to lines. Defaults to
             `True`.
 
     Returns:
@@ -73,7 +73,7 @@ def boundary_counts(
         that match any annotator, and all of them.
 
     Raises:
-        ValueError: for maps of different sizes or a value out of range.
+        ValueError: If the maps differ in size, or a value is out of range.
 
     Example:
 
@@ -100,8 +100,8 @@ def boundary_counts(
     previous = None
     for row, threshold in zip(counts, thresholds, strict=True):
         mask = soft_map >= threshold
-        # Masks are nested, so equal in size is equal: hard maps, and empty
-        # ones, are matched once.
+        # Masks are nested, so masks of equal size are equal: hard maps, and
+        # empty ones, are matched once.
         if previous is not None and mask.sum() == previous[0]:
             row[:] = previous[1]
         else:
@@ -115,7 +115,7 @@ def _count(prediction, matchers):
     found = truth = 0
     for matcher in matchers:
         matched, found_here = matcher(prediction)
-        hits |= matched  # a pixel may match any of the annotators
+        hits |= matched  # a pixel may match any annotator
         found += found_here.sum()
         truth += matcher.truth.sum()
     return found, truth, hits.sum(), prediction.sum()
@@ -126,21 +126,22 @@ def boundary_scores(
     counts: Sequence[np.ndarray],
     thresholds: int | Sequence[float] = 99,
 ) -> dict:
-    """The benchmark's summaries of all pictures' counts.
+    """Return the benchmark's summaries of the counts of all images.
 
-    ODS: the best F with one threshold for all pictures, looked for between
-    the thresholds too. OIS: each picture at its own best threshold. AP: the
+    ODS is the best F with one threshold for all images, sought between the
+    thresholds too. OIS takes each image at its own best threshold. AP is the
     area under precision over recall, where there is a curve.
 
-    Neither does the best F of each picture make the best F of their sum, nor
-    does the benchmark look between the thresholds for OIS, so its formula can
-    fall below ODS. One threshold for all is a choice of each picture's, too:
-    where it is the better one, it counts as OIS.
+    By the benchmark's formula OIS can fall below ODS: the images' best F do not
+    make the best F of their sum, and it does not look between the thresholds.
+    But one threshold for all is also a choice for each image, so OIS is at
+    least ODS here.
 
     Args:
-        names: of the pictures.
-        counts: what `boundary_counts` gives for each of them.
-        thresholds: as passed there. Defaults to `99`.
+        names: Names of the images.
+        counts: Counts of each image, from `boundary_counts`.
+        thresholds: Thresholds of the counts, or their number. Defaults to
+            `99`.
 
     Returns:
         `ods` (`threshold`, `recall`, `precision`, `f`), `ois` (`recall`,
@@ -194,21 +195,23 @@ def evaluate_boundaries(
     processes: int | None = None,
     progress=iter,
 ) -> dict:
-    """Runs the benchmark over pictures that come one by one.
+    """Run the benchmark over images that come one by one.
 
-    Only a few pictures are in memory at a time.
+    Only a few images are in memory at a time.
 
     Args:
-        pairs: `(name, soft map, annotations)` per picture.
-        thresholds: as in `boundary_counts`. Defaults to `99`.
-        max_distance: as in `boundary_counts`. Defaults to `0.0075`.
-        thin: as in `boundary_counts`. Defaults to `True`.
-        processes: that count pictures side by side. Defaults to `None`: as
-            many as there are processors; `1` stays in this process.
-        progress: wraps the pictures, for instance `tqdm`. Defaults to none.
+        pairs: `(name, soft map, annotations)` per image.
+        thresholds: Number of thresholds, or their values. Defaults to `99`.
+        max_distance: Largest distance of a pixel from its partner, as a share
+            of the diagonal. Defaults to `0.0075`.
+        thin: Whether each thresholded map is thinned to lines. Defaults to
+            `True`.
+        processes: Number of processes to count with; `1` stays in this one.
+            Defaults to `None`: one per processor.
+        progress: Wrapper of the images, for instance `tqdm`. Defaults to none.
 
     Returns:
-        What `boundary_scores` does.
+        The summaries of `boundary_scores`.
 
     Example:
 
@@ -239,9 +242,9 @@ def _named_counts(name, *arguments):
 
 
 def _in_processes(jobs, processes):
-    """Yields names and counts in the jobs' order, reading little ahead."""
+    """Yield names and counts in the jobs' order, reading little ahead."""
     waiting = collections.deque()
-    # A fork of a process in which TensorFlow has run may never wake.
+    # A fork of a process in which TensorFlow has run may hang.
     spawn = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(processes, spawn) as executor:
         for job in jobs:
@@ -253,7 +256,7 @@ def _in_processes(jobs, processes):
 
 
 def _recall_precision(counts):
-    """Recall and precision of counts `(..., 4)`; 0 where nothing is."""
+    """Return recall and precision of counts `(..., 4)`; 0 for none of any."""
     found, truth, hits, predicted = np.moveaxis(counts, -1, 0)
     return found / np.maximum(truth, 1), hits / np.maximum(predicted, 1)
 
@@ -272,7 +275,7 @@ def _row(recall, precision):
 
 
 def _best_row(thresholds, recall, precision):
-    """The best F on the straight lines between neighbouring thresholds."""
+    """Return the best F on the straight lines between thresholds."""
     steps = np.arange(len(thresholds))
     fine = np.linspace(0, 1, _BETWEEN) + steps[:-1, None]
     places = np.concatenate([steps[:1], fine.ravel()])
@@ -286,7 +289,10 @@ def _best_row(thresholds, recall, precision):
 
 
 def _average_precision(recall, precision):
-    """Mean precision at recall 0, 0.01, ... 1; none beyond the curve's ends."""
+    """Return the mean precision at recall 0, 0.01, ... 1.
+
+    Beyond the ends of the curve it counts as 0.
+    """
     recall, first = np.unique(recall, return_index=True)
     if len(recall) == 1:
         return 0.0

@@ -1,8 +1,8 @@
 """One-to-one matching of boundary pixels: what the benchmark counts.
 
-The benchmark (`correspondPixels`) looks for an assignment of as many pairs
-as there can be, and among those of the least summed distance. It solves that
-on a graph thinned out at random; here it is solved exactly.
+The benchmark (`correspondPixels`) looks for the assignment with the most pairs
+and, among those, the least summed distance. It solves that on a graph thinned
+out at random; here it is solved exactly.
 """
 
 import numpy as np
@@ -10,26 +10,26 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
-# As the benchmark: distances are counted in whole hundredths of a pixel, and
+# As in the benchmark, distances are counted in whole hundredths of a pixel, and
 # a pixel without a partner costs as much as 100 of the longest pairs.
 _HUNDREDTHS = 100
 _UNMATCHED = 100
 
-# SciPy's solver takes time in proportion to rows times columns, however few
-# the pairs, so parts that do not touch are solved apart, in blocks of so many
-# pairs: smaller ones would be spent on calls.
+# SciPy's solver takes time in proportion to rows times columns, however few the
+# pairs. So parts that are not connected are solved apart, in blocks of about so
+# many pairs: with smaller ones, calls would take most of the time.
 _BLOCK = 2000
 
 
 class BoundaryMatcher:
-    """Matches predicted boundaries with one annotator's.
+    """Matches predicted boundaries with those of one annotator.
 
-    What depends on the annotation alone is computed once, so one matcher
-    serves all thresholds.
+    Everything that depends on the annotation alone is computed once, so one
+    matcher serves all thresholds.
 
     Args:
-        truth: boolean `(height, width)`, the annotator's boundary pixels.
-        max_distance: largest distance of a pair, as a share of the picture's
+        truth: Boolean `(height, width)`, the annotator's boundary pixels.
+        max_distance: Largest distance of a pair, as a share of the image's
             diagonal. Defaults to `0.0075`, BSDS500's.
 
     Example:
@@ -59,20 +59,20 @@ class BoundaryMatcher:
         near = rows**2 + columns**2 <= reach**2
         shifts = (rows * self._stride + columns)[near]
         self._neighbours = self._places(self.truth)[:, None] + shifts
-        # One more, since SciPy takes a zero for no pair.
+        # Plus one, since SciPy takes a zero for no pair.
         self._costs = 1 + np.rint(_HUNDREDTHS * distances[near])
         self._unmatched = np.rint(_HUNDREDTHS * _UNMATCHED * reach) + 1
 
     def _places(self, mask):
-        """Indices of a map's pixels in a flat map with a margin around it."""
+        """Return indices of a map's pixels in a flat map with a margin."""
         rows, columns = np.nonzero(mask)
         return (rows + self._margin) * self._stride + columns + self._margin
 
     def __call__(self, prediction) -> tuple[np.ndarray, np.ndarray]:
-        """Pixels of the prediction, and of the truth, that have a partner.
+        """Return the pixels of prediction and truth that have a partner.
 
         Args:
-            prediction: boolean `(height, width)`.
+            prediction: Boolean `(height, width)`.
 
         Returns:
             Two boolean maps with equally many pixels.
@@ -105,15 +105,16 @@ class BoundaryMatcher:
 def match_boundaries(
     prediction, truth, max_distance: float = 0.0075
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Boundary pixels of two maps that have a partner in the other.
+    """Return the boundary pixels of two maps that have a partner in the other.
 
-    Each pixel has at most one partner, no farther than `max_distance`; as
-    many pairs as possible, the closest ones of those.
+    Each pixel has at most one partner, no farther than `max_distance`. There
+    are as many pairs as possible, with the least summed distance.
 
     Args:
-        prediction: boolean `(height, width)`.
-        truth: boolean `(height, width)`.
-        max_distance: as a share of the diagonal. Defaults to `0.0075`.
+        prediction: Boolean `(height, width)`.
+        truth: Boolean `(height, width)`.
+        max_distance: Largest distance of a pair, as a share of the diagonal.
+            Defaults to `0.0075`.
 
     Returns:
         Two boolean maps: the prediction's and the truth's matched pixels.
@@ -130,14 +131,14 @@ def match_boundaries(
 
 
 def least_cost_pairs(left, right, costs, unmatched: float):
-    """The assignment of least cost among candidate pairs.
+    """Return the assignment of least cost among candidate pairs.
 
     Args:
-        left: one end of each candidate pair, as a number from 0.
-        right: the other end, numbered for itself.
-        costs: of each pair, above 0.
-        unmatched: cost of an end without partner, on the side that has
-            fewer. Well above `costs`, there are as many pairs as can be.
+        left: Left end of each candidate pair, as a number from 0.
+        right: Right end of each candidate pair, as a number from 0.
+        costs: Cost of each pair, above 0.
+        unmatched: Cost of an end without partner, on the side with fewer ends.
+            If it is well above `costs`, there are as many pairs as possible.
 
     Returns:
         The left and the right ends of the chosen pairs.
@@ -167,7 +168,7 @@ def least_cost_pairs(left, right, costs, unmatched: float):
 
 
 def _connected_parts(left, right):
-    """For each pair, the number of the part of the graph that it is in."""
+    """Return the number of the connected part of the graph for each pair."""
     lefts = left.max() + 1
     size = lefts + right.max() + 1
     ones = np.ones(len(left), np.int8)
@@ -176,10 +177,10 @@ def _connected_parts(left, right):
 
 
 def _assigned(left, right, costs, unmatched):
-    """`least_cost_pairs` of one block.
+    """Return the least cost pairs of one block.
 
-    The side with fewer pixels is the rows. A column for each row stands for
-    having no partner, so that there always is a full assignment.
+    The side with fewer pixels is the rows. Each row has a column that stands
+    for no partner, so that there always is a full assignment.
     """
     lefts, row = np.unique(left, return_inverse=True)
     rights, column = np.unique(right, return_inverse=True)

@@ -18,7 +18,7 @@ _AROUND = (
 
 
 def _removable(turn: int) -> np.ndarray:
-    """Whether a pixel goes, for each of the 256 neighbourhoods.
+    """Return whether a pixel goes, for each of the 256 neighborhoods.
 
     The conditions G1, G2 and G3 (in even turns) or G3' (in odd ones) that
     MATLAB's `bwmorph` documents for "thin".
@@ -37,13 +37,13 @@ _REMOVABLE = (_removable(0), _removable(1))
 
 
 def thin(mask: np.ndarray) -> np.ndarray:
-    """Lines one pixel wide, as MATLAB's `bwmorph(mask, "thin", Inf)`.
+    """Thin lines to one pixel, as MATLAB's `bwmorph(mask, "thin", Inf)` does.
 
-    An own version, equal to scikit-image's `thin` and several times as fast:
-    a pixel is looked at again only after a neighbour has gone.
+    The result equals that of scikit-image's `thin`, several times as fast: a
+    pixel is looked at again only after a neighbor has gone.
 
     Args:
-        mask: boolean `(height, width)`.
+        mask: Boolean `(height, width)`.
 
     Returns:
         A boolean map of the same shape, a subset of `mask`.
@@ -64,7 +64,7 @@ def thin(mask: np.ndarray) -> np.ndarray:
     flat = padded.reshape(-1).view(np.uint8)
     shifts = [row * padded.shape[1] + column for row, column in _AROUND]
     pixels = np.flatnonzero(flat)
-    gone = [pixels, pixels]  # in the last two turns; at first, all is new
+    gone = [pixels, pixels]  # in the last two turns; all of them at first
     turn = 0
     while gone[0].size or gone[1].size:
         codes = np.zeros(len(pixels), np.uint8)
@@ -73,8 +73,8 @@ def thin(mask: np.ndarray) -> np.ndarray:
         leaving = pixels[_REMOVABLE[turn][codes]]
         flat[leaving] = 0
         gone = [gone[1], leaving]
-        # A turn's verdict stands until a neighbour goes: in this turn, or in
-        # the one between it and its like.
+        # The result of a turn holds until a neighbor goes, in this turn or in
+        # the one before the next of its kind.
         touched = np.zeros(flat.size, bool)
         for pixels in gone:
             for shift in shifts:
@@ -85,19 +85,18 @@ def thin(mask: np.ndarray) -> np.ndarray:
 
 
 def suppress_non_maxima(soft_map: np.ndarray, border: int = 5) -> np.ndarray:
-    """Thins a soft map to its ridges, as edge detectors' papers do.
+    """Thin a soft map to its ridges, as papers on edge detection do.
 
-    What Dollar and Zitnick's `edgesNms` computes (structured edges, PAMI
-    2015) and HED's and RCF's evaluations after it: a slight blur, the ridge's
-    direction from the curvature of a wider one, and zero wherever a pixel is
-    lower than what lies one pixel off on either side. OpenCV's (in its
-    contributed modules) is a method of its own detector, which loads a
-    trained forest first.
+    It computes what Dollar and Zitnick's `edgesNms` does (structured edges,
+    PAMI 2015), which HED and RCF are evaluated with: a slight blur, the ridge's
+    direction from the curvature of a wider blur, and zero where a pixel is
+    lower than the value one pixel off on either side. OpenCV has it only as a
+    method of its own detector, which needs a trained forest.
 
     Args:
         soft_map: `(height, width)`, from 0 (no boundary) to 1.
-        border: pixels over which values fade towards the picture's edge,
-            where detectors answer to the padding. Defaults to `5`.
+        border: Pixels over which values fade towards the image's edge, where
+            detectors respond to the padding. Defaults to `5`.
 
     Returns:
         float32 `(height, width)`: the blurred map on its ridges, else 0.
@@ -118,7 +117,7 @@ def suppress_non_maxima(soft_map: np.ndarray, border: int = 5) -> np.ndarray:
         neighbour = ndimage.map_coordinates(
             soft_map, beside, order=1, mode="nearest"
         )
-        # On a plateau both stay, and thinning follows.
+        # On a plateau both stay, and are thinned later.
         kept &= 1.01 * soft_map >= neighbour
     for axis, size in enumerate(soft_map.shape):
         place = np.arange(size, dtype=np.float32)
@@ -137,10 +136,11 @@ def _triangle_blur(picture, radius):
 
 
 def _across(picture):
-    """Angle of the direction across ridges, from the second derivatives.
+    """Return the angle of the direction across ridges.
 
-    The tangent is squared, so oblique lines are taken for straighter ones:
-    as in the original, whose figures the papers report.
+    It follows from the second derivatives. The tangent is squared, so oblique
+    lines are taken for straighter ones, as in the original code whose figures
+    the papers report.
     """
     along_rows, along_columns = np.gradient(picture)
     yy, xy = np.gradient(along_rows)
