@@ -98,7 +98,7 @@ def our_model(upsampling):
 def prepare_ours(args) -> None:
     """Write our files; for the others the weights, an image and its mask."""
     from dla_keras.data.toy_streets.scene import draw_street
-    from dla_keras.lite.convert.conversion import convert
+    from dla_keras.lite.convert.pipeline import export_tflite
     from dla_keras.weights import torch_state
 
     rng = np.random.default_rng(0)
@@ -119,14 +119,16 @@ def prepare_ours(args) -> None:
             data = product_file(precision, *rest)
         else:
             calibration = pictures if precision == "int8" else ()
-            data = convert(
+            (head,) = rest
+            data = export_tflite(
                 our_model(kind),
-                (SIDE, SIDE),
+                None,
                 precision,
-                *rest,
+                (SIDE, SIDE),
                 calibration,
+                head=head,
                 tuned_for=args.tuned_for,
-            )
+            ).data
         path.write_bytes(data)
 
 

@@ -39,9 +39,9 @@ from dla_keras.inference.predictor import fit_picture
 from dla_keras.inference.predictor import model_predictor
 from dla_keras.inference.predictor import resize_scores
 from dla_keras.inference.tflite_model import LiteModel
-from dla_keras.lite.convert.conversion import TARGETS
-from dla_keras.lite.convert.conversion import check_size
-from dla_keras.lite.convert.conversion import convert
+from dla_keras.lite.convert.graph import check_size
+from dla_keras.lite.convert.pipeline import export_tflite
+from dla_keras.lite.convert.precisions import TARGETS
 from dla_keras.tables import text_table
 from dla_keras.tasks.segmentation import evaluate
 
@@ -131,13 +131,14 @@ def measure(args) -> dict[tuple[str, float, str], dict]:
             fit_picture(draw_picture("val", i)[0], *size) for i in range(4)
         ]
         model = dla_keras.DLASegmenter(**NETWORKS[network], num_classes=CLASSES)
-        data = convert(
+        data = export_tflite(
             model,
-            size,
+            None,
             precision,
-            calibration=pictures[scale],
+            size,
+            pictures[scale],
             tuned_for=args.tuned_for,
-        )
+        ).data
         key = network, scale, precision
         files[key] = LiteModel(data, args.threads)
         facts[key] = {

@@ -28,9 +28,9 @@ from dla_keras import provenance
 from dla_keras.commands.shared import run_command
 from dla_keras.data.toy_streets.scene import draw_street
 from dla_keras.layers import upsampling
-from dla_keras.lite.convert.conversion import TARGETS
-from dla_keras.lite.convert.conversion import convert
-from dla_keras.lite.file.inspection import inspect
+from dla_keras.lite.convert.pipeline import export_tflite
+from dla_keras.lite.convert.precisions import TARGETS
+from dla_keras.lite.file.tflite_file import TfliteFile
 from dla_keras.quiet import quiet_stderr
 from dla_keras.tables import text_table
 from dla_keras.weights import load_torch_state
@@ -101,14 +101,15 @@ def make_models(args) -> dict:
 def make_files(args, models, pictures) -> dict:
     """Return the bytes of a file for each precision and upsampling."""
     return {
-        (precision, name): convert(
+        (precision, name): export_tflite(
             model,
-            (args.side, args.side),
+            None,
             precision,
-            "logits",
+            (args.side, args.side),
             pictures if precision == "int8" else (),
+            head="logits",
             tuned_for=args.tuned_for,
-        )
+        ).data
         for precision in PRECISIONS
         for name, model in models.items()
     }
@@ -166,7 +167,7 @@ def compare(args) -> None:
         (
             f"{precision}, {name}",
             f"{len(files[precision, name]) / 1e6:.1f}",
-            str(len(inspect(files[precision, name]).ops)),
+            str(len(TfliteFile(files[precision, name]).ops)),
             f"{median:.1f}",
             f"{min(times[precision, name]):.1f}",
             f"{median / medians[precision, FIXED]:.2f}",

@@ -25,7 +25,7 @@ from dla_keras.data.toy_streets import draw_picture
 from dla_keras.files import write_json
 from dla_keras.inference.predictor import fit_picture
 from dla_keras.inference.tflite_model import LiteModel
-from dla_keras.lite.measure.verification import VerificationError
+from dla_keras.lite.measure.agreement import VerificationError
 from dla_keras.tables import text_table
 
 HEADER = (

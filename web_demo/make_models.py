@@ -86,9 +86,7 @@ def small_model_files(sizes=(SIZE,)) -> dict[tuple, bytes]:
     Returns:
         (precision, size) -> bytes.
     """
-    from dla_keras.lite.convert.conversion import convert
-    from dla_keras.lite.file.facts import collect_facts
-    from dla_keras.lite.file.metadata import describe
+    from dla_keras.lite.convert.pipeline import export_tflite
 
     drawn = [draw_picture("train", i) for i in range(SMALL_MODEL_PICTURES)]
     pictures, labels = map(np.stack, zip(*drawn, strict=True))
@@ -96,9 +94,10 @@ def small_model_files(sizes=(SIZE,)) -> dict[tuple, bytes]:
         model = solved_model(pictures, labels)
     files = {}
     for precision, size in itertools.product(PRECISIONS, sizes):
-        data = convert(model, size, precision, calibration=pictures[:8])
-        facts = collect_facts(model, data, precision)
-        files[precision, size] = describe(data, facts)
+        made = export_tflite(
+            model, None, precision, size, calibration=pictures[:8]
+        )
+        files[precision, size] = made.data
     return files
 
 

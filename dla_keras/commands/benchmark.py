@@ -82,7 +82,7 @@ def open_picture(path: str | None, size: str | None) -> "np.ndarray":
 
 def benchmark(args) -> None:
     from dla_keras.inference.tflite_model import LiteModel
-    from dla_keras.lite.measure.latency import time_steps
+    from dla_keras.lite.measure.cost import time_steps
 
     name = f"{provenance.machine_slug()}.csv"
     output = pathlib.Path(args.output or pathlib.Path("benchmarks", name))
@@ -96,7 +96,7 @@ def benchmark(args) -> None:
     rows = []
     for path in args.model:
         for number in threads:
-            model = LiteModel(path, num_threads=number)
+            model = LiteModel(path, threads=number)
             times = time_steps(
                 model, picture, args.runs, args.warm_up, args.seconds
             )

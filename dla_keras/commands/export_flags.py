@@ -33,7 +33,7 @@ def export_parser(command: str, doc: str) -> argparse.ArgumentParser:
 def picture_size(text: str | None, pictures) -> tuple[int, int]:
     """`--size`, or what holds all pictures in multiples of 32."""
     from dla_keras.inference.predictor import padded_size
-    from dla_keras.lite.convert.conversion import check_size
+    from dla_keras.lite.convert.graph import check_size
     from dla_keras.lite.convert.pictures import common_size
 
     if text is None:

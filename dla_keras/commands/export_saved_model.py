@@ -45,8 +45,8 @@ def export(args) -> None:
     from dla_keras.inference.model_files import load_segmenter
     from dla_keras.lite.convert.pictures import take_pictures
     from dla_keras.lite.convert.saved_model import write_saved_model
-    from dla_keras.lite.measure.verification import compare
-    from dla_keras.lite.measure.verification import predictor_at
+    from dla_keras.lite.measure.agreement import compare_outputs
+    from dla_keras.lite.measure.agreement import predictor_at
 
     check_folder(args.output)
     size = parse_size(args.size) if args.size else None
@@ -56,8 +56,10 @@ def export(args) -> None:
         model = load_segmenter(args.model)
         with new_folder(args.output, marker="saved_model.pb") as folder:
             write_saved_model(model, folder, size)
-            reference = predictor_at(model, size)
-            found = compare(reference, load_predictor(folder), held_out)
+            found = compare_outputs(
+                map(predictor_at(model, size), held_out),
+                map(load_predictor(folder), held_out),
+            )
             found.require(args.min_agreement)
     pixels = f"(N, {', '.join(map(str, size or ('H', 'W')))}"
     print_table(

@@ -149,11 +149,11 @@ def read_exporter(args) -> "tuple[Exporter, tuple]":
         model = load_dense_model(args.model)
     exporter = Exporter(
         model,
-        args.model,
         size,
         args.head,
         calibration,
         held_out,
+        args.model,
         args.threads,
         args.min_agreement,
         args.tuned_for,
@@ -213,17 +213,17 @@ def choose_float(args, exporter, source) -> "Exporter":
 
 
 def report(args, made) -> dict:
-    from dla_keras.lite.file.inspection import inspect
+    from dla_keras.lite.file.tflite_file import TfliteFile
 
-    facts = inspect(made.data)
-    counts = facts.op_counts.most_common()
+    file = TfliteFile(made.data)
+    counts = file.op_counts.most_common()
     return {
         "file": args.output,
         "size": f"{len(made.data) / 1e6:.2f} MB",
         "precision": args.precision,
-        "input": facts.inputs[0],
-        "output": ", ".join(map(str, facts.outputs)),
-        "operations": f"{len(facts.ops)}, of which {facts.float_ops} on "
+        "input": file.inputs[0],
+        "output": ", ".join(map(str, file.outputs)),
+        "operations": f"{len(file.ops)}, of which {file.float_ops} on "
         "float numbers",
         "": ", ".join(f"{count} {name}" for name, count in counts),
         **{

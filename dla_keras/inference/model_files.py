@@ -89,8 +89,8 @@ def open_boundaries(path, num_threads: int = 2) -> Predictor:
         return replace(boundary_predictor(model), size=size)
     from dla_keras.inference.tflite_model import LiteModel
 
-    model = LiteModel(path, num_threads=num_threads)
-    if not model.gives_boundaries:
+    model = LiteModel(path, num_threads)
+    if "boundary" not in model.tasks:
         raise ValueError(f"{path} finds no boundaries, only classes.")
     return Predictor(model.boundaries, tuple(model.input_shape[1:3]))
 
@@ -176,8 +176,8 @@ def _check_keras_file(path):
 def _open_tflite(path, num_threads):
     from dla_keras.inference.tflite_model import LiteModel
 
-    model = LiteModel(path, num_threads=num_threads)
-    if not model.gives_classes:
+    model = LiteModel(path, num_threads)
+    if "segmentation" not in model.tasks:
         raise ValueError(
             f"{path} finds boundaries, no classes: pass --task boundary."
         )

@@ -1,4 +1,4 @@
-"""Runs a `.tflite` file on pictures: masks, logits, boundaries."""
+"""Runs a `.tflite` file on pictures: masks, logits, boundaries, classes."""
 
 import importlib
 import io
@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 
 from dla_keras.inference.predictor import resize_scores
-from dla_keras.lite.file.facts import read_facts
+from dla_keras.inference.tflite_facts import read_facts
 from dla_keras.quiet import quiet_stderr
 
 # Packages that run files -> what pip calls them; the first one found is used.
@@ -21,19 +21,25 @@ PACKAGES = {
 class LiteModel:
     """A `.tflite` file as a function from a picture to its mask.
 
-    `run` gives logits where the file does, `boundaries` what lies between;
-    `class_names` and `palette` are what the file says of its classes, `facts`
-    all that it says (`facts.py`). Logits at a coarser stride, as of
+    `run` gives logits where the file does, and a classifier's probabilities;
+    `boundaries` what lies between classes. Logits at a coarser stride, as of
     `head="coarse_logits"`, are brought to the picture's size here.
 
     Args:
-        source: path of the file, or its bytes.
-        num_threads: Defaults to `1`.
+        source: Path of the file, or its bytes.
+        threads: Threads of the runtime. Defaults to `1`.
+
+    Attributes:
+        tasks: Names of the tasks that its outputs are for, for instance
+            `("segmentation", "boundary")`.
+        facts: All that the file says of itself (`tflite_facts.py`).
+        class_names: Names of the classes; `None` if the file says none.
+        palette: RGB color of each class; `None` if the file says none.
 
     Raises:
-        FileNotFoundError: if nothing is there.
-        ImportError: without a runtime.
-        ValueError: for a file that is broken or takes no RGB picture.
+        FileNotFoundError: If nothing is there.
+        ImportError: If no runtime is installed.
+        ValueError: If the file is broken or takes no RGB picture.
 
     Example:
 
@@ -41,7 +47,7 @@ class LiteModel:
     >>> model(np.zeros(model.input_shape[1:], np.uint8))  # doctest: +SKIP
     """
 
-    def __init__(self, source, num_threads: int = 1):
+    def __init__(self, source, threads: int = 1):
         if isinstance(source, (str, pathlib.Path)):
             self.name = str(source)
             if not pathlib.Path(source).is_file():
@@ -50,7 +56,7 @@ class LiteModel:
         else:
             self.name = f"{len(source)} bytes"
         with quiet_stderr():
-            self._interpreter = _interpreter(source, num_threads, self.name)
+            self._interpreter = _interpreter(source, threads, self.name)
         # Another exporter's file says nothing.
         self.facts = read_facts(bytes(source)) or {}
         classes = self.facts.get("classes") or ()
@@ -61,43 +67,38 @@ class LiteModel:
                 "Copy or export it again."
             )
         self.class_names = tuple(c["name"] for c in classes) or None
-        self.palette = tuple(tuple(c["color"]) for c in classes) or None
+        colors = tuple(tuple(c["color"]) for c in classes if "color" in c)
+        self.palette = colors or None
         self._inputs = self._interpreter.get_input_details()
         self._outputs = _named_outputs(self._interpreter)
         scores = [name for name in self._outputs if name != "boundary"]
         self._scores = self._outputs[scores[0]] if scores else None
         if len(scores) > 1 or not self._fits():
             raise ValueError(self._misfit())
+        self.tasks = self._find_tasks()
 
     @property
     def input_shape(self) -> tuple[int, int, int, int]:
         return tuple(map(int, self._inputs[0]["shape"]))
 
     @property
-    def gives_classes(self) -> bool:
-        return self._scores is not None
-
-    @property
     def gives_mask(self) -> bool:
-        return self.gives_classes and len(self._scores["shape"]) == 3
-
-    @property
-    def gives_boundaries(self) -> bool:
-        return "boundary" in self._outputs
+        return self._scores is not None and len(self._scores["shape"]) == 3
 
     def run(self, image: np.ndarray) -> np.ndarray:
-        """What the file says about the classes in one picture.
+        """Return what the file says about the classes in one picture.
 
         Args:
             image: uint8 `(H, W, 3)`, of the file's size.
 
         Returns:
-            A uint8 mask `(H, W)`, or float32 logits `(H, W, classes)`.
+            A uint8 mask `(H, W)`, or float32 logits `(H, W, num_classes)`; a
+            classifier's probabilities, float32 `(num_classes,)`.
         """
         return self.read_scores(self.infer(image))
 
     def boundaries(self, image: np.ndarray) -> np.ndarray:
-        """The probability of a boundary: float32 `(H, W, 1)`.
+        """Return the probability of a boundary: float32 `(H, W, 1)`.
 
         Args:
             image: uint8 `(H, W, 3)`, of the file's size.
@@ -107,10 +108,10 @@ class LiteModel:
     def __call__(self, image: np.ndarray) -> np.ndarray:
         return self.read_mask(self.infer(image))
 
-    # The two halves of `run`, for who measures or shows them apart.
+    # Inference and what is read from it, apart: a benchmark times each.
 
     def infer(self, image: np.ndarray) -> dict[str, np.ndarray]:
-        """The outputs by name, in the numbers that the file stores.
+        """Return the outputs by name, in the numbers that the file stores.
 
         Args:
             image: uint8 `(H, W, 3)`, of the file's size.
@@ -131,24 +132,35 @@ class LiteModel:
         }
 
     def read_scores(self, outputs: dict[str, np.ndarray]) -> np.ndarray:
-        """What `run` gives, from what `infer` gave."""
+        """Return what `run` gives, from what `infer` gave."""
         (scores,) = (v for n, v in outputs.items() if n != "boundary")
         if self.gives_mask:
             return scores
-        height, width = self.input_shape[1:3]
-        return resize_scores(_numbers(scores, self._scores), height, width)
+        numbers = _numbers(scores, self._scores)
+        if "classification" in self.tasks:
+            return numbers
+        return resize_scores(numbers, *self.input_shape[1:3])
 
     def read_mask(self, outputs: dict[str, np.ndarray]) -> np.ndarray:
-        """A uint8 mask `(H, W)`, likewise."""
+        """Return a uint8 mask `(H, W)`, from what `infer` gave."""
         scores = self.read_scores(outputs)
         if self.gives_mask:
             return scores
         return np.argmax(scores, axis=-1).astype(np.uint8)
 
     def read_boundaries(self, outputs: dict[str, np.ndarray]) -> np.ndarray:
-        """What `boundaries` gives, likewise."""
+        """Return what `boundaries` gives, from what `infer` gave."""
         details = self._outputs["boundary"]
         return _numbers(outputs["boundary"], details)[..., None]
+
+    def _find_tasks(self):
+        tasks = []
+        if self._scores is not None:
+            of_pixels = len(self._scores["shape"]) > 2
+            tasks.append("segmentation" if of_pixels else "classification")
+        if "boundary" in self._outputs:
+            tasks.append("boundary")
+        return tuple(tasks)
 
     def _fits(self):
         if len(self._inputs) != 1 or not self._outputs:
@@ -166,7 +178,7 @@ class LiteModel:
         )
 
     def _open_sides(self):
-        """Whether height or width is left to whoever runs the file."""
+        """Return whether a side is left to whoever runs the file."""
         return -1 in self._inputs[0]["shape_signature"][1:3]
 
     def _misfit(self):
@@ -176,9 +188,9 @@ class LiteModel:
         )
         text = (
             "Expected a file that takes one uint8 RGB picture of a fixed size "
-            "and gives a mask, logits or boundaries of it, as export_tflite.py "
-            f"writes. Received: {self.name} from {inputs or 'nothing'} to "
-            f"{outputs or 'nothing'}."
+            "and gives a mask, logits or boundaries of it, or probabilities "
+            f"of its class. Received: {self.name} from {inputs or 'nothing'} "
+            f"to {outputs or 'nothing'}."
         )
         if self._inputs and self._open_sides():
             text += " Its sides are open (-1): convert it at a fixed size."
@@ -186,10 +198,10 @@ class LiteModel:
 
 
 def find_package() -> str:
-    """Name of the installed package that runs files.
+    """Return the name of the installed package that runs files.
 
     Raises:
-        ImportError: without one.
+        ImportError: If there is none.
     """
     for package in PACKAGES:
         try:
@@ -204,20 +216,23 @@ def find_package() -> str:
 
 
 def _named_outputs(interpreter):
-    """Output -> its details, by the names of the signature if there is one."""
+    """Map outputs to their details, by the signature's names if it has one."""
     if interpreter.get_signature_list():
         return interpreter.get_signature_runner().get_output_details()
     return {o["name"]: o for o in interpreter.get_output_details()}
 
 
 def _covers(shape, picture, coarser):
-    """Whether an output has a value for each pixel of a picture.
+    """Return whether an output has values for a picture or for its pixels.
 
     Args:
-        shape: of the output.
-        picture: the input's shape.
-        coarser: whether scores of classes may have a stride.
+        shape: Shape of the output.
+        picture: Shape of the input.
+        coarser: Whether scores of classes may have a stride, or be one for
+            the whole picture.
     """
+    if len(shape) == 2 and coarser:
+        return shape[0] == 1 and shape[1] >= 1
     if len(shape) not in (3, 4) or shape[0] != 1 or min(shape) < 1:
         return False
     strides = [
@@ -229,7 +244,7 @@ def _covers(shape, picture, coarser):
 
 
 def _numbers(values, details):
-    """Stored numbers as what they stand for."""
+    """Return what stored numbers stand for."""
     scale, zero_point = details["quantization"]
     if not scale:
         return values
@@ -237,15 +252,15 @@ def _numbers(values, details):
 
 
 def _signature(details):
-    """A shape with -1 for every open side."""
+    """Return a shape with -1 for every open side."""
     return [int(s) for s in details.get("shape_signature", details["shape"])]
 
 
-def _interpreter(data, num_threads, name):
+def _interpreter(data, threads, name):
     package = importlib.import_module(f"{find_package()}.interpreter")
     try:
         interpreter = package.Interpreter(
-            model_content=bytes(data), num_threads=num_threads
+            model_content=bytes(data), num_threads=threads
         )
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:

@@ -12,8 +12,8 @@ from PIL import Image
 
 from dla_keras.commands.benchmark import main
 from dla_keras.files import append_csv
-from dla_keras.lite.measure.latency import STEPS
-from dla_keras.lite.measure.latency import time_steps
+from dla_keras.lite.measure.cost import STEPS
+from dla_keras.lite.measure.cost import time_steps
 from dla_keras.provenance import machine_slug
 from dla_keras.quiet import quiet_stderr
 
@@ -48,7 +48,7 @@ class Slow:
 
     input_shape = (1, *SIZE, 3)
     palette = None
-    gives_classes, gives_boundaries = True, False
+    tasks = ("segmentation",)
 
     def __init__(self):
         self.runs = 0

@@ -16,9 +16,9 @@ from running import command
 
 from dla_keras.inference.model_files import load_predictor
 from dla_keras.inference.model_files import open_model
-from dla_keras.lite.file.facts import read_facts
-from dla_keras.lite.file.inspection import inspect
-from dla_keras.lite.measure.verification import predictor_at
+from dla_keras.inference.tflite_facts import read_facts
+from dla_keras.lite.file.tflite_file import TfliteFile
+from dla_keras.lite.measure.agreement import predictor_at
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def test_layers_in_float_are_listed_and_the_file_says_so(
         "tuned_for": "x86",
         "kept_in_float": ["fc"],
     }
-    found = inspect(data)
+    found = TfliteFile(data)
     assert found.float_ops > 0 and found.op_counts["SPACE_TO_DEPTH"] == 1
 
 

@@ -6,6 +6,7 @@ import tracemalloc
 import keras
 import numpy as np
 import pytest
+from files import convert
 
 import dla_keras
 from dla_keras.commands import inference_flags
@@ -21,7 +22,6 @@ from dla_keras.inference.predictor import most_likely
 from dla_keras.inference.tiling import probability_pieces
 from dla_keras.inference.tiling import spans
 from dla_keras.inference.tiling import tiled
-from dla_keras.lite.convert.conversion import convert
 from dla_keras.lite.convert.saved_model import write_saved_model
 
 # How far DLA-46-C-Up looks to each side, in pixels, as far as float32 tells:

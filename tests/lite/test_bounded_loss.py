@@ -40,9 +40,7 @@ def masks():
 @pytest.fixture(scope="module")
 def exporter():
     """Of a model with one layer that int8 is bad at."""
-    exporter = Exporter(
-        fitted("bilinear"), "", SIZE, "mask", CALIBRATION, PICTURES, 1, None
-    )
+    exporter = Exporter(fitted("bilinear"), SIZE, "mask", CALIBRATION, PICTURES)
     broken = with_range(exporter.int8_graph, BROKEN, 256.0)
     exporter.__dict__["int8_graph"] = broken  # where it is cached
     return exporter

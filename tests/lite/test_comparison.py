@@ -13,18 +13,20 @@ from boxes import PICTURES
 from boxes import SIZE
 from boxes import fitted
 from boxes import write_run
+from files import convert
 from PIL import Image
 from running import command
 
 from dla_keras import DLABoundaryDetector
 from dla_keras.data.segmentation import open_split
 from dla_keras.inference.model_files import load_predictor
-from dla_keras.lite.convert.conversion import convert
 from dla_keras.lite.convert.pipeline import Exporter
 from dla_keras.lite.convert.pipeline import VerifiedFile
 from dla_keras.lite.convert.precisions import PRECISIONS
-from dla_keras.lite.file.inspection import inspect
+from dla_keras.lite.file.tflite_file import TfliteFile
 from dla_keras.lite.measure import every_precision
+from dla_keras.lite.measure.agreement import Agreement
+from dla_keras.lite.measure.agreement import VerificationError
 from dla_keras.lite.measure.comparison import KerasMasks
 from dla_keras.lite.measure.comparison import Row
 from dla_keras.lite.measure.comparison import file_row
@@ -33,8 +35,6 @@ from dla_keras.lite.measure.cost import Cost
 from dla_keras.lite.measure.cost import measure_cost
 from dla_keras.lite.measure.cost_process import count_nodes
 from dla_keras.lite.measure.cost_process import time_runs
-from dla_keras.lite.measure.verification import Agreement
-from dla_keras.lite.measure.verification import VerificationError
 from dla_keras.report.comparison import Comparison
 from dla_keras.report.comparison import class_table
 from dla_keras.report.comparison import comparison_page
@@ -130,7 +130,7 @@ def test_loss_is_what_keras_has_more(rows):
 
 def test_what_xnnpack_leaves_is_what_it_does_not_know(rows, exported):
     (cost,) = rows["float32.tflite"]["costs"]
-    counts = inspect((exported / "float32.tflite").read_bytes()).op_counts
+    counts = TfliteFile((exported / "float32.tflite").read_bytes()).op_counts
     assert cost["nodes"] == counts.total()
     left = cost["nodes"] - cost["delegated"]
     assert left == counts["ARG_MAX"] + counts["CAST"]
@@ -181,7 +181,7 @@ class FakeExporter(Exporter):
 
 def exporter(kind, model, run_folder, size=SIZE):
     path = str(run_folder / "model.keras")
-    return kind(model, path, size, "mask", (), PICTURES[:1], 1, None)
+    return kind(model, size, held_out=PICTURES[:1], path=path)
 
 
 def export(exporter, run_folder, folder, others=()):
@@ -247,8 +247,7 @@ def test_other_files_must_fit(
     lite_model = SimpleNamespace(
         input_shape=(1, *SIZE, 3),
         class_names=("a", "b") if case == "classes" else None,
-        gives_classes=True,
-        gives_boundaries=case == "boundaries",
+        tasks=("segmentation", "boundary")[: 1 + (case == "boundaries")],
     )
     if case not in ("missing", "broken"):
         monkeypatch.setattr(every_precision, "LiteModel", lambda p: lite_model)

@@ -13,6 +13,7 @@ from boxes import CALIBRATION
 from boxes import PICTURES
 from boxes import SIZE
 from boxes import fitted
+from files import convert
 from paths import SUPPORT
 from tiny_network import pictures
 from tiny_network import tiny
@@ -35,8 +36,7 @@ from dla_keras.lite.compress.kernel_facts import kernel_facts
 from dla_keras.lite.compress.kernel_facts import model_kernels
 from dla_keras.lite.compress.kernels import cluster
 from dla_keras.lite.compress.legacy import to_legacy
-from dla_keras.lite.convert.conversion import convert
-from dla_keras.lite.file.inspection import inspect
+from dla_keras.lite.file.tflite_file import TfliteFile
 from dla_keras.tasks.losses import cross_entropy_sums
 
 SPARSITY, CLUSTERS = 0.6, 16
@@ -296,7 +296,7 @@ def sparse_and_tied():
 
 
 def test_file_is_in_8_bits_throughout(sparse_and_tied):
-    facts = inspect(sparse_and_tied[2])
+    facts = TfliteFile(sparse_and_tied[2])
     (image,) = facts.inputs
     assert (image.dtype, image.scale, image.zero_point) == ("uint8", 1, 0)
     assert facts.float_ops == 0
@@ -322,7 +322,7 @@ def test_zeros_and_numbers_are_in_the_file(sparse_and_tied):
 def test_file_gives_what_the_network_gives(sparse_and_tied):
     _, network, data = sparse_and_tied
     lite_model = LiteModel(data)
-    step = inspect(data).outputs[0].scale
+    step = TfliteFile(data).outputs[0].scale
     for picture in PICTURES[:3]:
         expected = network(picture[None]).numpy()[0]
         found = lite_model.run(picture)
@@ -351,7 +351,7 @@ def test_every_kind_of_network_converts_throughout(options):
     ranges = ranges_of(model, CALIBRATION[:2])
     network = rounded_network(model, "qat", ranges)
     data = convert(model, (32, 64), "int8", network=network)
-    facts = inspect(data)
+    facts = TfliteFile(data)
     # Pixels come in; nothing else is quantised anew.
     assert facts.float_ops == 0 and facts.op_counts["QUANTIZE"] == 1
     assert (facts.inputs[0].scale, facts.inputs[0].zero_point) == (1, 0)

@@ -6,11 +6,11 @@ import pytest
 from boxes import CALIBRATION
 from boxes import SIZE
 from boxes import fitted
+from files import convert
 
 from dla_keras.layers import LearnedUpsampling
-from dla_keras.lite.convert.conversion import convert
-from dla_keras.lite.convert.phases import without_paddings
-from dla_keras.lite.file.inspection import inspect
+from dla_keras.lite.convert.graph import without_paddings
+from dla_keras.lite.file.tflite_file import TfliteFile
 
 
 def randomized(layer):
@@ -40,7 +40,7 @@ def test_an_int8_file_holds_integers_only():
     data = convert(
         fitted("learned"), SIZE, "int8", "logits", calibration=CALIBRATION
     )
-    facts = inspect(data)
+    facts = TfliteFile(data)
     assert facts.float_ops == 0
     # Those of the five strided convolutions.
     assert facts.op_counts["PAD"] == 5

@@ -11,13 +11,12 @@ from boxes import SIZE
 from boxes import fitted
 from calibrated import ranges
 from calibrated import with_range
+from files import convert
 
 from dla_keras.inference.tflite_model import LiteModel
-from dla_keras.lite.convert.conversion import calibrated_graph
-from dla_keras.lite.convert.conversion import convert
-from dla_keras.lite.convert.conversion import finish
-from dla_keras.lite.convert.ranges import share_ranges
-from dla_keras.lite.file.inspection import inspect
+from dla_keras.lite.convert.pipeline import Exporter
+from dla_keras.lite.convert.quantization import share_ranges
+from dla_keras.lite.file.tflite_file import TfliteFile
 from dla_keras.lite.measure.layer_errors import keep_until
 from dla_keras.lite.measure.layer_errors import layer_errors
 
@@ -29,37 +28,39 @@ def model():
 
 @pytest.fixture(scope="module")
 def graph(model):
-    return calibrated_graph(model, SIZE, "logits", CALIBRATION)
+    return Exporter(model, SIZE, "logits", CALIBRATION).int8_graph
 
 
 def requantisations(data):
     """QUANTIZE operations between 8-bit numbers, input and output aside."""
-    return inspect(data).op_counts["QUANTIZE"] - 2
+    return TfliteFile(data).op_counts["QUANTIZE"] - 2
 
 
 def test_tied_tensors_share_a_range_and_nothing_is_requantised(
     model, monkeypatch
 ):
     shares = "dla_keras.lite.convert.quantization.share_ranges"
-    monkeypatch.setattr(shares, lambda data: data)
-    graph = calibrated_graph(model, SIZE, "logits", CALIBRATION)
+    monkeypatch.setattr(shares, lambda file: None)
+    exporter = Exporter(model, SIZE, "logits", CALIBRATION)
+    graph = exporter.int8_graph
     apart = graph.quantize()
     assert requantisations(apart) > 0
     # What is left of them leaves as additions.
-    assert requantisations(finish(apart)) == 0
-    everything = share_ranges(graph.data, float("inf"))
-    shared = dataclasses.replace(graph, data=everything)
+    assert requantisations(exporter.convert("int8").pack()) == 0
+    shared = dataclasses.replace(graph, file=TfliteFile(graph.data))
+    share_ranges(shared.file, float("inf"))
     assert requantisations(shared.quantize()) == 0
 
 
 def test_what_would_become_too_coarse_stays_apart(graph):
-    data = bytearray(graph.data)
+    file = TfliteFile(graph.data)
     (name, (_, highest)), *_ = [
-        row for row in ranges(data).items() if "MaxPool" in row[0]
+        row for row in ranges(file).items() if "MaxPool" in row[0]
     ]
     highest[0] *= 100
-    before = {key: (a[0], b[0]) for key, (a, b) in ranges(data).items()}
-    shared = ranges(bytearray(share_ranges(bytes(data))))
+    before = {key: (a[0], b[0]) for key, (a, b) in ranges(file).items()}
+    share_ranges(file)
+    shared = ranges(file)
     for key, (lowest, highest) in shared.items():
         span, own = highest[0] - lowest[0], before[key][1] - before[key][0]
         assert span <= 4 * max(own, before[key][1]) * (1 + 1e-6), key
@@ -93,15 +94,17 @@ def test_a_layer_in_float_is_as_good_as_float(model, graph):
     bad = broken.quantize()
     # `fc` too, which would round what it takes in the same wrong range.
     mended = broken.quantize(["dla_up_ida_2_node_3", "fc"])
-    assert inspect(mended).float_ops > inspect(bad).float_ops == 0
+    assert TfliteFile(mended).float_ops > TfliteFile(bad).float_ops == 0
     assert error(mended) < 0.5 * error(bad)
     # The other layers are as they were.
     assert error(mended) < 1.3 * error(graph.quantize())
 
 
 def test_a_layer_is_kept_with_all_that_it_is_made_of(graph):
-    one = inspect(graph.quantize(["dla_up_ida_0"])).float_ops
-    assert one > inspect(graph.quantize(["dla_up_ida_0_node_1"])).float_ops > 0
+    one = TfliteFile(graph.quantize(["dla_up_ida_0"])).float_ops
+    assert (
+        one > TfliteFile(graph.quantize(["dla_up_ida_0_node_1"])).float_ops > 0
+    )
 
 
 def test_an_unknown_layer_is_answered_with_near_ones(model):
@@ -124,12 +127,12 @@ def test_layers_are_kept_in_int8_only(model):
 def test_no_more_layers_than_needed_stay_in_float(graph, needed):
     errors = layer_errors(graph, PICTURES[:1])
     counts = {graph.quantize([e.layer for e in errors[:needed]])}
-    least = inspect(counts.pop()).float_ops
+    least = TfliteFile(counts.pop()).float_ops
     data, layers = keep_until(
-        graph, errors, lambda data: inspect(data).float_ops >= least
+        graph, errors, lambda data: TfliteFile(data).float_ops >= least
     )
     assert layers == [e.layer for e in errors[:needed]]
-    assert inspect(data).float_ops == least
+    assert TfliteFile(data).float_ops == least
 
 
 def test_a_bound_that_nothing_meets_is_told(graph):

@@ -1,27 +1,24 @@
 """Ranges of a calibrated graph, to look at and to spoil."""
 
+import copy
 import dataclasses
 
-from ai_edge_litert import schema_py_generated as schema
+import numpy as np
 
 
-def ranges(data):
-    """Tensor -> its range, a view into `data`."""
-    tensors = schema.Model.GetRootAs(data, 0).Subgraphs(0)
-    found = {}
-    for index in range(tensors.TensorsLength()):
-        tensor = tensors.Tensors(index)
-        about = tensor.Quantization()
-        if about and about.MinLength():
-            bounds = about.MinAsNumpy(), about.MaxAsNumpy()
-            found[tensor.Name().decode()] = bounds
-    return found
+def ranges(file):
+    """Return tensor -> its lowest and highest value, arrays of one number."""
+    return {
+        tensor.name.decode(): (tensor.quantization.min, tensor.quantization.max)
+        for tensor in file.tensors
+        if tensor.quantization and tensor.quantization.min is not None
+    }
 
 
 def with_range(graph, layer, factor):
-    """The graph, with the ranges of a layer's tensors `factor` times wider."""
-    data = bytearray(graph.data)
+    """Return a graph whose ranges of a layer are `factor` times wider."""
+    file = copy.deepcopy(graph.file)
     for name in graph.tensors_of([layer]):
-        for bound in ranges(data).get(name, ()):
-            bound[0] *= factor
-    return dataclasses.replace(graph, data=bytes(data))
+        for bound in ranges(file).get(name, ()):
+            bound[:] = np.float32(factor) * bound
+    return dataclasses.replace(graph, file=file)

@@ -12,7 +12,7 @@ import numpy as np
 
 from dla_keras.lite.file.facts import KINDS
 from dla_keras.lite.file.facts import output_names
-from dla_keras.lite.file.inspection import inspect
+from dla_keras.lite.file.tflite_file import TfliteFile
 from dla_keras.lite.measure.cost import last_words
 from runtimes import runner
 from runtimes.comparison import BOUNDS
@@ -106,7 +106,7 @@ class _File:
 
 def _expect(model, pictures):
     data = pathlib.Path(model).read_bytes()
-    numbers = "float" if inspect(data).float_ops else "integer"
+    numbers = "float" if TfliteFile(data).float_ops else "integer"
     python = REFERENCE.python(None)
     package, expected = REFERENCE.package, {}
     try:

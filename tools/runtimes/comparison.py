@@ -29,7 +29,7 @@ BOUNDS = {
     # The builtin kernels round in their own way on each processor: by 1 or 2
     # steps in each layer, and later layers add to it.
     ("integer", "builtin"): Bound(0.25, 0.9),
-    # And in MediaPipe, as long as no QUANTIZE is inside (requantization.py).
+    # And in MediaPipe, as long as no QUANTIZE is inside (`edits.py`).
     ("integer", "mediapipe"): Bound(0.0, 1.0),
 }
 

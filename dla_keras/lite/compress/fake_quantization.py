@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from dla_keras.lite.compress.legacy import LegacyModel
 from dla_keras.lite.compress.legacy import legacy_keras
-from dla_keras.lite.convert.ranges import share
+from dla_keras.lite.convert.quantization import share
 from dla_keras.quiet import quiet_stderr
 
 PIXELS = (0.0, 255.0)

@@ -16,19 +16,13 @@ import numpy as np
 from dla_keras.files import atomic_path
 from dla_keras.files import write_json
 from dla_keras.inference.predictor import Predictor
-from dla_keras.inference.predictor import boundary_predictor
 from dla_keras.inference.predictor import model_predictor
 from dla_keras.inference.tflite_model import LiteModel
 from dla_keras.lite.compress.compression import rounded_network
 from dla_keras.lite.compress.kernel_facts import file_kernels
 from dla_keras.lite.compress.kernel_facts import kernel_facts
 from dla_keras.lite.compress.kernel_facts import model_kernels
-from dla_keras.lite.convert.conversion import convert
-from dla_keras.lite.convert.outputs import has_boundaries
-from dla_keras.lite.convert.precisions import PRECISIONS
-from dla_keras.lite.file.facts import collect_facts
-from dla_keras.lite.file.metadata import describe
-from dla_keras.lite.measure.verification import agreement_with
+from dla_keras.lite.convert.pipeline import Exporter
 from dla_keras.tables import text_table
 from dla_keras.tasks.segmentation import evaluate
 
@@ -76,30 +70,24 @@ class Judge:
 
     def score_file(self, data: bytes, label: str) -> dict:
         """The same of a `.tflite` file."""
-        lite_model = LiteModel(data, num_threads=self.threads)
+        lite_model = LiteModel(data, self.threads)
         return self.score(Predictor(lite_model, self.size), label)
 
-    def verify(self, network, model, data: bytes) -> dict[str, str]:
-        """Holds a file against the network that it came from.
+    def exporter(self, model, **options) -> Exporter:
+        """Return what makes files that this judge verifies.
 
-        Raises:
-            VerificationError: if they agree too little.
+        Args:
+            model: Model of the files.
+            **options: Further arguments of `Exporter`.
         """
-        find = {"classes": model_predictor(network)}
-        if has_boundaries(model):
-            find["boundaries"] = boundary_predictor(network)
-        expected = {
-            kind: [Predictor(f.run, self.size)(p) for p in self.held_out]
-            for kind, f in find.items()
-        }
-        lite_model = LiteModel(data, num_threads=self.threads)
-        found = agreement_with(expected, lite_model, self.held_out)
-        minimum = self.min_agreement
-        if minimum is None:
-            minimum = PRECISIONS["int8"].min_agreement
-        for each in found.values():
-            each.require(minimum)
-        return {kind: str(each) for kind, each in found.items()}
+        return Exporter(
+            model,
+            self.size,
+            held_out=self.held_out,
+            threads=self.threads,
+            min_agreement=self.min_agreement,
+            **options,
+        )
 
 
 def measure_baselines(model, path, calibration, judge: Judge) -> dict:
@@ -114,7 +102,8 @@ def measure_baselines(model, path, calibration, judge: Judge) -> dict:
     Returns:
         Name -> figures, as JSON can hold them.
     """
-    data = convert(model, judge.size, "int8", calibration=calibration)
+    exporter = judge.exporter(model, calibration=calibration)
+    data = exporter.convert("int8").pack()
     return {
         "float32": {
             **judge.score(model_predictor(model), "float32"),
@@ -153,18 +142,23 @@ def fill_folder(
         results |= _figures(path.read_bytes(), model_kernels(model))
     else:
         write_json(folder / "ranges.json", ranges)
-        network = rounded_network(model, method, ranges)
-        data = convert(model, judge.size, "int8", network=network)
-        agreement = judge.verify(network, model, data)
-        results = judge.score_file(data, method)
-        write_json(folder / METRICS, results)  # for the facts in the file
         fine_tuning = config["fine_tuning"]
-        export = {key: fine_tuning[key] for key in _FACTS if key in fine_tuning}
-        facts = collect_facts(model, data, "int8", path, export=export)
-        data = describe(data, facts)
-        (folder / "int8.tflite").write_bytes(data)
-        results |= _figures(data, file_kernels(data))
-        results["agreement"] = agreement
+        exporter = judge.exporter(
+            model,
+            path=path,
+            network=rounded_network(model, method, ranges),
+            about={k: fine_tuning[k] for k in _FACTS if k in fine_tuning},
+        )
+        file = exporter.convert("int8")
+        results = judge.score_file(file.pack(), method)
+        write_json(folder / METRICS, results)  # for the facts in the file
+        made = exporter.finish(file, "int8")
+        made.require()
+        (folder / "int8.tflite").write_bytes(made.data)
+        results |= _figures(made.data, file_kernels(made.data))
+        results["agreement"] = {
+            kind: str(found) for kind, found in made.agreement.items()
+        }
     write_json(
         folder / METRICS, {"method": method, **results, "before": before}
     )

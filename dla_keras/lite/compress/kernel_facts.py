@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from dla_keras.lite.file.tflite_file import TfliteFile
+
 # A kernel of fewer weights is not compressed: the first layers and the head
 # feel it most, and are a hundredth of the network.
 MIN_WEIGHTS = 4096
@@ -75,16 +77,9 @@ def file_kernels(data: bytes) -> list[np.ndarray]:
     Args:
         data: the bytes of a file whose kernels are int8.
     """
-    from ai_edge_litert import schema_py_generated as schema
-
-    model = schema.Model.GetRootAs(data, 0)
-    graph = model.Subgraphs(0)
-    kernels = []
-    for index in range(graph.OperatorsLength()):
-        operator = graph.Operators(index)
-        code = model.OperatorCodes(operator.OpcodeIndex()).BuiltinCode()
-        if code == schema.BuiltinOperator.CONV_2D:
-            tensor = graph.Tensors(int(operator.Inputs(1)))
-            content = model.Buffers(tensor.Buffer()).DataAsNumpy()
-            kernels.append(content.view(np.int8).reshape(tensor.ShapeAsNumpy()))
-    return kernels
+    file = TfliteFile(data)
+    return [
+        file.values(int(operator.inputs[1]), np.int8)
+        for operator in file.operators
+        if file.name_of(operator) == "CONV_2D"
+    ]

@@ -1,35 +1,54 @@
 """Which pictures an export is calibrated and verified on."""
 
+from collections.abc import Sequence
+
 from dla_keras.data.segmentation import open_split
 
 
+def spread(items: Sequence, count: int | None) -> list:
+    """Return so many of a sequence, evenly spread; all of them for `None`.
+
+    Raises:
+        ValueError: If the count is below 1.
+
+    Example:
+
+    >>> spread(range(6), 3)
+    [0, 2, 4]
+    """
+    if count is None:
+        return list(items)
+    if count < 1:
+        raise ValueError(f"Expected at least one picture. Received: {count}.")
+    count = min(count, len(items))
+    return [items[i * len(items) // count] for i in range(count)]
+
+
 def take_pictures(dataset, data_dir, split: str, count: int) -> list:
-    """Pictures spread evenly over a split, the same every time.
+    """Return pictures spread evenly over a split, the same every time.
 
     Args:
-        dataset: as `open_split` takes it.
-        data_dir: likewise.
+        dataset: Name or folder of the dataset, see `open_split`.
+        data_dir: Folder of its data, see `open_split`.
         split: `"train"` to calibrate, `"val"` to verify.
-        count: how many at most.
+        count: Number of pictures, at most.
 
     Returns:
         A list of uint8 `(h, w, 3)`.
 
     Raises:
-        ValueError: for a count below 1.
+        ValueError: If the count is below 1.
     """
     if count < 1:
         raise ValueError(
             f"Expected at least one picture of {split!r}. Received: {count}."
         )
     examples = open_split(dataset, split, data_dir)
-    count = min(count, len(examples))
-    return [examples[i * len(examples) // count].image for i in range(count)]
+    indices = spread(range(len(examples)), count)
+    return [examples[index].image for index in indices]
 
 
 def common_size(pictures) -> tuple[int, int]:
-    """The smallest height and width that hold every picture."""
-    return (
-        max(picture.shape[0] for picture in pictures),
-        max(picture.shape[1] for picture in pictures),
-    )
+    """Return the smallest height and width that hold every picture."""
+    heights, widths = zip(*(p.shape[:2] for p in pictures), strict=True)
+    return max(heights), max(widths)

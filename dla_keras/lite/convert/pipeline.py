@@ -1,35 +1,64 @@
-"""From a model in memory to the bytes of a file that was held against it.
+"""The one road from a model in memory to the bytes of a verified file.
 
-Between `conversion.py` and the commands: nothing is written here.
+Five stages, in this order for every file of this package: `graph` (a function
+of constants), `quantize` (a `.tflite` file in one precision), `edit` (what
+the converter leaves to be done), `describe` (what the file says of itself)
+and `verify` (against the model, on held-out pictures).
 """
 
 import dataclasses
 import functools
+import pathlib
+from collections.abc import Callable
 from collections.abc import Sequence
 
 import numpy as np
+import tensorflow as tf
 
+from dla_keras.choices import choose
+from dla_keras.data.augmentation import central_crop
+from dla_keras.files import atomic_path
+from dla_keras.inference.predictor import fit_picture
+from dla_keras.inference.predictor import padded_size
 from dla_keras.inference.tflite_model import LiteModel
-from dla_keras.lite.convert.conversion import calibrated_graph
-from dla_keras.lite.convert.conversion import convert
-from dla_keras.lite.convert.conversion import finish
+from dla_keras.lite.convert.graph import check_head
+from dla_keras.lite.convert.graph import check_model
+from dla_keras.lite.convert.graph import check_size
+from dla_keras.lite.convert.graph import frozen_graph
+from dla_keras.lite.convert.graph import operations_of
+from dla_keras.lite.convert.pictures import common_size
+from dla_keras.lite.convert.precisions import HEADS
 from dla_keras.lite.convert.precisions import PRECISIONS
 from dla_keras.lite.convert.quantization import CalibratedGraph
+from dla_keras.lite.convert.quantization import calibrate
+from dla_keras.lite.convert.quantization import convert_graph
+from dla_keras.lite.convert.quantization import convert_rounded_graph
+from dla_keras.lite.file.edits import add_zeros
+from dla_keras.lite.file.edits import pack_stem
 from dla_keras.lite.file.facts import collect_facts
-from dla_keras.lite.file.metadata import describe
-from dla_keras.lite.measure.verification import Agreement
-from dla_keras.lite.measure.verification import agreement_with
-from dla_keras.lite.measure.verification import expected_outputs
+from dla_keras.lite.file.facts import describe
+from dla_keras.lite.file.facts import read_beside
+from dla_keras.lite.file.tflite_file import TfliteFile
+from dla_keras.lite.measure.agreement import Agreement
+from dla_keras.lite.measure.agreement import agreement_with
+from dla_keras.lite.measure.agreement import expected_outputs
+from dla_keras.quiet import quiet_stderr
+
+# Processor -> edits for it; the files run everywhere, with the same outputs.
+EDITS = {"arm": (add_zeros,), "x86": (add_zeros, pack_stem)}
+# Share of a picture that a classifier sees, where its run does not say.
+CROP_FRACTION = 0.875
 
 
 @dataclasses.dataclass(frozen=True)
 class VerifiedFile:
-    """A file's bytes, and how far they agree with the Keras model.
+    """Bytes of a file, and how far they agree with the Keras model.
 
     Args:
-        data: of a `.tflite` file that says what it is.
-        agreement: `"classes"` and `"boundaries"` -> of them.
-        minimum: that each must reach.
+        data: Bytes of a `.tflite` file that says what it is.
+        agreement: `"classes"` and `"boundaries"` -> their agreement; empty
+            where there were no pictures to compare on.
+        minimum: Agreement that each must reach.
     """
 
     data: bytes
@@ -41,7 +70,7 @@ class VerifiedFile:
         return not all(f.mean >= self.minimum for f in self.agreement.values())
 
     def require(self) -> None:
-        """Raises `VerificationError` for a file to be refused."""
+        """Raise `VerificationError` for a file to be refused."""
         for found in self.agreement.values():
             found.require(self.minimum)
 
@@ -50,71 +79,295 @@ class VerifiedFile:
 class Exporter:
     """Makes verified files of one model at one size.
 
+    The files take one uint8 RGB picture `(1, height, width, 3)`, and hold
+    builtin operations without variables only.
+
     Args:
-        model: a `DLASegmenter` or a `DLABoundaryDetector`.
-        path: its `.keras` file.
-        size: height and width in pixels.
-        head: what classes leave as, see `convert`.
-        calibration: pictures of the training split, for integer activations.
-        held_out: pictures to compare masks on.
-        threads: for the verification.
-        min_agreement: `None` for each precision's own.
-        tuned_for: the processor, see `convert`. Defaults to `"arm"`.
-        keep_float: layers that int8 leaves in float. Defaults to `()`.
+        model: `DLASegmenter`, `DLABoundaryDetector` or `DLAClassifier`.
+        size: Height and width in pixels, multiples of 32.
+        head: `"mask"`, uint8 class ids `(1, height, width)`, `"logits"`,
+            `(1, height, width, num_classes)`, or `"coarse_logits"`, those
+            before the last upsampling. Logits are float32, and uint8 with a
+            scale and a zero point in an int8 file. Where the model finds
+            boundaries, the file gives `boundary` too, or nothing else: their
+            probability `(1, height, width)`, float32, or uint8 of which 256
+            would be 1. A classifier's file gives `probabilities`, `(1,
+            num_classes)`, in the same numbers. Defaults to `"mask"`.
+        calibration: Training pictures, uint8 `(h, w, 3)`, on which integer
+            activations' ranges are taken. Defaults to `()`.
+        held_out: Pictures to compare outputs on; without any, a file is not
+            compared. Defaults to `()`.
+        path: Path of the model's `.keras` file, for what lies beside it.
+            Defaults to `None`.
+        threads: Threads of the verification. Defaults to `1`.
+        min_agreement: Least share of pixels (of pictures, for a classifier)
+            that keep their class. Defaults to `None`: each precision's own.
+        tuned_for: `"arm"`, for phones, or `"x86"`, whose wider registers the
+            first convolution fills better over blocks of pixels. Defaults to
+            `"arm"`.
+        keep_float: Names of layers that int8 leaves in float. Defaults to
+            `()`.
+        network: Function that is converted in the model's place, for int8:
+            from float32 pictures `(1, height, width, 3)` to the model's
+            outputs, with roundings that tell its ranges. Defaults to `None`.
+        about: Settings that the file says it was made with, beside those
+            here. Defaults to `None`.
+        created: ISO date that the file says. Defaults to `None`: the model's.
+
+    Raises:
+        ValueError: If an argument is wrong.
     """
 
     model: object
-    path: str
     size: tuple[int, int]
-    head: str
-    calibration: Sequence[np.ndarray]
-    held_out: Sequence[np.ndarray]
-    threads: int
-    min_agreement: float | None
+    head: str = HEADS[0]
+    calibration: Sequence[np.ndarray] = ()
+    held_out: Sequence[np.ndarray] = ()
+    path: str | None = None
+    threads: int = 1
+    min_agreement: float | None = None
     tuned_for: str = "arm"
     keep_float: tuple[str, ...] = ()
+    network: Callable | None = None
+    about: dict | None = None
+    created: str | None = None
 
-    @functools.cached_property
-    def int8_graph(self) -> CalibratedGraph:
-        """What int8 files are quantised from, whole or in part."""
-        return calibrated_graph(
-            self.model, self.size, self.head, self.calibration
-        )
+    def __post_init__(self):
+        check_model(self.model)
+        check_size(self.size)
+        check_head(self.model, self.head)
+        choose("tuned_for", self.tuned_for, EDITS)
+        if self.network is not None and self.head == "coarse_logits":
+            raise ValueError(
+                "A `network` that knows its ranges gives mask or logits. "
+                f"Received: head={self.head!r}."
+            )
 
     def make(self, precision: str) -> VerifiedFile:
-        """Converts, describes and verifies.
+        """Take the model through all stages.
 
         Args:
-            precision: a row of `PRECISIONS`.
+            precision: Name of a row of `PRECISIONS`.
+
+        Raises:
+            ValueError: If the settings do not fit the precision.
         """
-        export = {"tuned_for": self.tuned_for}
-        if precision == "int8":
-            data = self.int8_graph.quantize(self.keep_float)
-            data = finish(data, self.tuned_for)
-            export["kept_in_float"] = list(self.keep_float)
-        else:
-            data = convert(
-                self.model,
-                self.size,
-                precision,
-                self.head,
-                self.calibration,
-                tuned_for=self.tuned_for,
-            )
-        facts = collect_facts(
-            self.model, data, precision, self.path, export=export
-        )
-        data = describe(data, facts)
+        return self.finish(self.convert(precision), precision)
+
+    def convert(self, precision: str) -> TfliteFile:
+        """Take the model through the first three stages; see `make`."""
+        return self.edit(self.quantize(precision))
+
+    def finish(self, file: TfliteFile, precision: str) -> VerifiedFile:
+        """Take a file that `convert` gave through the last two stages."""
+        self.describe(file, precision)
+        data = file.pack()
         minimum = self.min_agreement
         if minimum is None:
             minimum = PRECISIONS[precision].min_agreement
         return VerifiedFile(data, self.verify(data), minimum)
 
+    def graph(self, dtype):
+        """Return the model as a function of constants."""
+        return frozen_graph(
+            self.model, self.size, self.head, dtype, self.network
+        )
+
+    def quantize(self, precision: str) -> bytes:
+        """Return what the converter makes of the graph."""
+        self._check_precision(precision)
+        # The converter turns a float input into a quantised one, so that
+        # pixels enter an int8 file as they are; elsewhere the cast is an
+        # operation.
+        if precision != "int8":
+            pictures = self._calibration_pictures()
+            return convert_graph(self.graph(tf.uint8), precision, pictures)
+        if self.network is not None:
+            return convert_rounded_graph(self.graph(tf.float32))
+        return self.int8_graph.quantize(self.keep_float)
+
+    @functools.cached_property
+    def int8_graph(self) -> CalibratedGraph:
+        """What int8 files are quantised from, whole or in part."""
+        self._check_precision("int8")
+        return calibrate(
+            self.graph(tf.float32),
+            self._calibration_pictures(),
+            operations_of(self.model),
+        )
+
+    def edit(self, data: bytes) -> TfliteFile:
+        """Parse a converted file and change what is to be changed."""
+        file = TfliteFile(data)
+        for change in EDITS[self.tuned_for]:
+            change(file)
+        file.refuse_foreign_ops()
+        return file
+
+    def describe(self, file: TfliteFile, precision: str) -> None:
+        """Let a file say what it is."""
+        about = {"tuned_for": self.tuned_for}
+        if precision == "int8" and self.network is None:
+            about["kept_in_float"] = list(self.keep_float)
+        if self.about is not None:
+            about = self.about
+        facts = collect_facts(
+            self.model,
+            file,
+            precision,
+            self.path,
+            self.created,
+            about,
+            self.crop_fraction,
+        )
+        describe(file, facts)
+
     def verify(self, source) -> dict[str, Agreement]:
-        """How a file, or its bytes, agrees with the model."""
-        lite_model = LiteModel(source, num_threads=self.threads)
-        return agreement_with(self._expected, lite_model, self.held_out)
+        """Compare a file, or its bytes, with the model."""
+        if not len(self.held_out):
+            return {}
+        lite_model = LiteModel(source, self.threads)
+        return agreement_with(self._expected, lite_model, self._held_out)
+
+    @functools.cached_property
+    def crop_fraction(self) -> float:
+        """Share of a picture that a classifier's run has tested on."""
+        keys = ("crop_fraction", "crop_pct")  # the latter of earlier versions
+        beside = read_beside(self.path, "config.json", keys)
+        return next(iter(beside.values()), CROP_FRACTION)
+
+    def fit(self, picture: np.ndarray) -> np.ndarray:
+        """Bring a picture to the file's size, as the task has it."""
+        if "classification" in self.model.tasks:
+            return central_crop(picture, self.size, self.crop_fraction)
+        return fit_picture(picture, *self.size)
+
+    @functools.cached_property
+    def _held_out(self):
+        # A classifier's crops; others give outputs of the picture's own size.
+        if "classification" in self.model.tasks:
+            return [self.fit(picture) for picture in self.held_out]
+        return self.held_out
 
     @functools.cached_property
     def _expected(self):
-        return expected_outputs(self.model, self.size, self.held_out)
+        return expected_outputs(
+            self.model, self.size, self._held_out, self.network
+        )
+
+    def _calibration_pictures(self):
+        """Fit the pictures, with both ends of the pixels' range in them.
+
+        Both must occur, or the input's scale is not exactly 1 and its zero
+        point not 0, and pixels are rounded on their way in. Two pixels of one
+        picture see to that.
+        """
+        pictures = [self.fit(picture) for picture in self.calibration]
+        if pictures:
+            pictures[0] = pictures[0].copy()  # the caller's own, if it fitted
+            pictures[0][0, :2] = [[0], [255]]
+        return pictures
+
+    def _check_precision(self, precision):
+        row = choose("precision", precision, PRECISIONS)
+        if self.network is not None and precision != "int8":
+            raise ValueError(
+                "A `network` that knows its ranges is for int8. Received: "
+                f"precision={precision!r}."
+            )
+        if self.keep_float and (precision != "int8" or self.network):
+            raise ValueError(
+                "`keep_float` is for int8 after training. Received: "
+                f"precision={precision!r}, keep_float={self.keep_float}"
+                f"{' and a network' if self.network else ''}."
+            )
+        if row.calibrated and not (self.network or len(self.calibration)):
+            raise ValueError(
+                f"{precision} needs `calibration`: about 100 pictures of the "
+                "training split. Received: none."
+            )
+
+
+def export_tflite(
+    model,
+    path=None,
+    precision: str = "float32",
+    size: tuple[int, int] | None = None,
+    calibration: Sequence[np.ndarray] = (),
+    held_out: Sequence[np.ndarray] = (),
+    head: str = "mask",
+    min_agreement: float | None = None,
+    threads: int = 1,
+    tuned_for: str = "arm",
+    keep_float: Sequence[str] = (),
+) -> VerifiedFile:
+    """Export a model as a `.tflite` file and compare the two.
+
+    Args:
+        model: `DLASegmenter`, `DLABoundaryDetector` or `DLAClassifier`.
+        path: Path to write the file to. Defaults to `None`: not written.
+        precision: `"float32"`, `"float16"` (weights), `"dynamic"` (int8
+            weights), `"int8"` (weights and activations) or `"int16x8"` (int8
+            weights, 16-bit activations). Defaults to `"float32"`.
+        size: Height and width of the file's picture, multiples of 32.
+            Defaults to `None`: the model's own, or what holds all pictures
+            that are passed.
+        calibration: Training pictures, uint8 `(h, w, 3)`, about 100, for
+            `"int8"` and `"int16x8"`. Defaults to `()`.
+        held_out: Pictures to compare the file with the model on. Defaults to
+            `()`: it is not compared.
+        head: See `Exporter`. Defaults to `"mask"`.
+        min_agreement: See `Exporter`. Defaults to `None`.
+        threads: See `Exporter`. Defaults to `1`.
+        tuned_for: See `Exporter`. Defaults to `"arm"`.
+        keep_float: See `Exporter`. Defaults to `()`.
+
+    Returns:
+        The file's bytes and their agreement with the model.
+
+    Raises:
+        ValueError: If an argument is wrong.
+        VerificationError: If the file agrees too little; nothing is written.
+
+    Example:
+
+    >>> model = dla_keras.DLASegmenter("dla46_c", num_classes=3)
+    >>> pictures = np.random.default_rng(0).integers(
+    ...     0, 256, (2, 32, 64, 3)
+    ... ).astype("uint8")
+    >>> made = export_tflite(model, size=(32, 64), held_out=pictures)
+    >>> made.agreement["classes"].mean > 0.99
+    True
+    """
+    if size is None:
+        size = _size_of(model, [*calibration, *held_out])
+    exporter = Exporter(
+        model,
+        size,
+        head,
+        calibration,
+        held_out,
+        threads=threads,
+        min_agreement=min_agreement,
+        tuned_for=tuned_for,
+        keep_float=tuple(keep_float),
+    )
+    with quiet_stderr():
+        made = exporter.make(precision)
+    made.require()
+    if path is not None:
+        with atomic_path(pathlib.Path(path)) as temporary:
+            temporary.write_bytes(made.data)
+    return made
+
+
+def _size_of(model, pictures):
+    height, width = model.image_shape[:2]
+    if height and width:
+        return height, width
+    if not pictures:
+        raise ValueError(
+            "This model takes pictures of any size, and a file takes one: "
+            "pass `size`, height and width. Received: None."
+        )
+    return padded_size(*common_size(pictures))

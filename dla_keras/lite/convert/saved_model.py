@@ -1,10 +1,10 @@
-"""Writes a segmentation model as a SavedModel that takes plain pixels."""
+"""Writes a model as a SavedModel that takes plain pixels."""
 
 import tensorflow as tf
 
-from dla_keras.lite.convert.conversion import check_size
-from dla_keras.lite.convert.outputs import check_model
-from dla_keras.lite.convert.outputs import named_outputs
+from dla_keras.lite.convert.graph import check_model
+from dla_keras.lite.convert.graph import check_size
+from dla_keras.lite.convert.graph import named_outputs
 
 # signature -> dtype of the pictures it takes
 SIGNATURES = {"serving_default": tf.uint8, "serving_float": tf.float32}
@@ -13,19 +13,19 @@ SIGNATURES = {"serving_default": tf.uint8, "serving_float": tf.float32}
 def write_saved_model(
     model, folder, size: tuple[int, int] | None = None
 ) -> None:
-    """Writes a SavedModel with normalisation and mask inside.
+    """Write a SavedModel with normalisation and mask inside.
 
     Each of `SIGNATURES` takes RGB pictures `image`, 0 to 255, of shape
     `(N, H, W, 3)`, and gives what `named_outputs` does.
 
     Args:
-        model: a `DLASegmenter` or a `DLABoundaryDetector`.
-        folder: where it is written.
-        size: height and width, multiples of 32. Defaults to `None`: what the
+        model: `DLASegmenter`, `DLABoundaryDetector` or `DLAClassifier`.
+        folder: Folder to write to.
+        size: Height and width, multiples of 32. Defaults to `None`: what the
             model itself takes.
 
     Raises:
-        ValueError: for another kind of model or a wrong size.
+        ValueError: If the model is of another kind or the size is wrong.
     """
     check_model(model)
     if size:

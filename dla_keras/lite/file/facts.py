@@ -1,7 +1,10 @@
-"""What a `.tflite` file knows of itself: JSON in its buffer `DLA_KERAS`.
+"""Lets a `.tflite` file say what it is: facts, TFLite Metadata and labels.
 
-Whoever opens the file (`LiteModel`, the web page, the phone) reads classes,
-colours, sizes and origin from here, and types none of them again.
+The facts are JSON in the buffer `DLA_KERAS`, which our own readers take
+(`inference/tflite_facts.py`). TFLite Metadata is what MediaPipe Tasks and
+other libraries open a file by. Of all runtimes only MediaPipe's wheel holds
+its schema, so the tables that we write are named here:
+https://github.com/google-ai-edge/mediapipe, metadata_schema.fbs, 1.5.0.
 """
 
 import datetime
@@ -12,17 +15,27 @@ import os
 import pathlib
 import zipfile
 
+from flatbuffers import Builder
+
 from dla_keras.data.datasets import distinct_palette
 from dla_keras.inference.predictor import PAD_COLOR
-from dla_keras.lite.file.buffers import read_buffers
-from dla_keras.lite.file.inspection import inspect
+from dla_keras.inference.tflite_facts import BUFFER
+from dla_keras.inference.tflite_facts import FORMAT
+from dla_keras.lite.file.tflite_file import ALIGNMENT
+from dla_keras.lite.file.tflite_file import TfliteFile
 from dla_keras.version import __version__
 
-BUFFER = "DLA_KERAS"
-FORMAT = 1
-# output -> what it is: class ids, scores of classes, probability of an edge
-KINDS = {"mask": "class_ids", "logits": "logits", "boundary": "boundary"}
-REQUIRED = {"classes", "input", "outputs", "task"}
+METADATA = "TFLITE_METADATA"
+LABELS = "labels.txt"
+# Kinds of labels: names of the values, or of the last axis.
+AXIS, VALUES = 2, 3
+# output -> (its kind, what it is, kind of its labels)
+OUTPUTS = {
+    "mask": ("class_ids", "the class of each pixel", VALUES),
+    "logits": ("logits", "a score per pixel and class", AXIS),
+    "boundary": ("boundary", "the probability of an edge per pixel", None),
+    "probabilities": ("probabilities", "the probability of each class", AXIS),
+}
 
 # Of a run's config.json: what the training was, without the machine's paths.
 TRAINING = (
@@ -30,60 +43,71 @@ TRAINING = (
     "learning_rate", "weight_decay", "schedule", "seed", "weights", "git",
     "versions",
 )  # fmt: skip
-METRICS = ("miou", "pixel_accuracy", "per_class_iou", "ods", "ois", "ap")
+METRICS = (
+    "miou", "pixel_accuracy", "per_class_iou", "ods", "ois", "ap", "top1",
+    "top5",
+)  # fmt: skip
 
 
 def collect_facts(
     model,
-    data: bytes,
+    file: TfliteFile,
     precision: str,
     path=None,
     created: str | None = None,
     export: dict | None = None,
+    crop_fraction: float | None = None,
 ) -> dict:
-    """Gathers the facts of a file that was just converted.
+    """Gather the facts of a file that was just converted.
 
     The same model gives the same facts on any day: the date is that of the
     `.keras` file, unless `SOURCE_DATE_EPOCH` or `created` says another.
 
     Args:
-        model: the model that was converted.
-        data: what it was converted to.
-        precision: of the file, for instance `"int8"`.
-        path: the model's `.keras` file; its run's `config.json` and
+        model: Model that was converted.
+        file: What it was converted to.
+        precision: Precision of the file, for instance `"int8"`.
+        path: Path of the model's `.keras` file; its run's `config.json` and
             `metrics.json` may lie beside it. Defaults to `None`.
         created: ISO date. Defaults to `None`.
-        export: how the file was made, for instance what was kept in float.
+        export: Settings of the export, for instance what was kept in float.
             Defaults to `None`.
+        crop_fraction: Share of a picture's shorter side that a classifier
+            sees, see `central_crop`. Defaults to `None`: not known.
 
     Returns:
         What JSON can hold.
 
     Raises:
-        ValueError: for `data` that `convert` did not make, or a broken
-            `config.json` or `metrics.json`.
+        ValueError: If the pipeline did not make the file, or `config.json`
+            or `metrics.json` is broken.
     """
-    size = inspect(data).inputs[0].shape[1:3]
-    outputs = _outputs(data)
-    scores_classes = any(output["kind"] != "boundary" for output in outputs)
+    height, width = file.inputs[0].shape[1:3]
+    outputs = _outputs(file)
+    (task, *_) = model.tasks
+    pixels = {
+        "height": height,
+        "width": width,
+        "channels": "RGB",
+        "range": [0, 255],
+        "pad_color": list(PAD_COLOR),
+    }
+    if task == "classification":
+        del pixels["pad_color"]  # a crop covers the file's whole picture
+        if crop_fraction is not None:
+            pixels["crop_fraction"] = crop_fraction
     return {
         "format": FORMAT,
-        "task": "segmentation" if scores_classes else "boundary",
-        "name": _readable_name(model.variant),
+        "task": task,
+        "name": _readable_name(model.variant, task),
         "variant": model.variant,
-        "classes": _classes(model) if scores_classes else [],
-        "input": {
-            "height": size[0],
-            "width": size[1],
-            "channels": "RGB",
-            "range": [0, 255],
-            "pad_color": list(PAD_COLOR),
-        },
+        "classes": [] if task == "boundary" else _classes(model, task),
+        "input": pixels,
         "outputs": outputs,
         "precision": precision,
         "export": export or {},
-        "training": _read_beside(path, "config.json", TRAINING),
-        "metrics": _read_beside(path, "metrics.json", METRICS),
+        "training": read_beside(path, "config.json", TRAINING),
+        "metrics": read_beside(path, "metrics.json", METRICS),
         "sha256": path and _sha256(path),
         "made_with": {
             "dla_keras": __version__,
@@ -94,107 +118,17 @@ def collect_facts(
     }
 
 
-def read_facts(data: bytes) -> dict | None:
-    """The facts inside a `.tflite` file.
+def read_beside(path, name: str, keys) -> dict:
+    """Return what a file beside a model holds under some keys.
 
     Args:
-        data: the file's bytes.
-
-    Returns:
-        What `collect_facts` gave, or `None` for a file without facts.
-
-    Raises:
-        ValueError: for bytes that are no whole `.tflite` file, or facts that
-            this version cannot read.
-    """
-    content = read_buffers(data).get(BUFFER)
-    if content is None:
-        return None
-    try:
-        facts = json.loads(bytes(content))
-    except ValueError as error:
-        raise ValueError(
-            f"The file's buffer {BUFFER} is no JSON: {error}. Export the "
-            "model again."
-        ) from error
-    found = facts.get("format") if isinstance(facts, dict) else None
-    if found != FORMAT:
-        raise ValueError(
-            f"Expected facts in format {FORMAT}. Received: {found!r}. Update "
-            "dla_keras, or export the model again with this version."
-        )
-    missing = sorted(REQUIRED - facts.keys())
-    if missing:
-        raise ValueError(
-            f"The file's facts lack {', '.join(missing)}. Export the model "
-            "again."
-        )
-    return facts
-
-
-def output_names(data: bytes) -> list[str]:
-    """Names of a file's outputs, in their order.
-
-    Args:
-        data: the file's bytes.
+        path: Path of the model; `None` for a model without a file.
+        name: Name of the file, for instance `"config.json"`.
+        keys: Keys to take where they are there.
 
     Raises:
-        ValueError: for a file without a signature, or other names than ours.
+        ValueError: If the file is no JSON.
     """
-    from ai_edge_litert import schema_py_generated as schema
-
-    model = schema.Model.GetRootAs(data, 0)
-    names = {}
-    if model.SignatureDefsLength():
-        signature = model.SignatureDefs(0)
-        for index in range(signature.OutputsLength()):
-            entry = signature.Outputs(index)
-            names[entry.TensorIndex()] = entry.Name().decode()
-    found = [names.get(i) for i in model.Subgraphs(0).OutputsAsNumpy()]
-    if not set(found) <= KINDS.keys():
-        raise ValueError(
-            f"Expected outputs called {', '.join(KINDS)}, as export_tflite.py "
-            f"writes. Received: {', '.join(map(str, found))}."
-        )
-    return found
-
-
-def _readable_name(variant):
-    """`"dla46_c"` -> `"DLA-46-C-Up"`, as the paper writes it."""
-    number = variant.removeprefix("dla").replace("_c", "-C").replace("_", "-")
-    return f"DLA-{number}-Up"
-
-
-def _classes(model):
-    count = model.num_classes
-    # Ids stand for the names that nobody gave.
-    names = model.class_names or map(str, range(count))
-    palette = model.palette or distinct_palette(count, model.class_names or ())
-    return [
-        {"name": name, "color": list(map(int, color))}
-        for name, color in zip(names, palette, strict=True)
-    ]
-
-
-def _outputs(data):
-    named = zip(output_names(data), inspect(data).outputs, strict=True)
-    return [_output(name, tensor) for name, tensor in named]
-
-
-def _output(name, tensor):
-    facts = {
-        "name": name,
-        "kind": KINDS[name],
-        "dtype": tensor.dtype,
-        "shape": list(tensor.shape),
-    }
-    if tensor.scale is not None:
-        facts |= {"scale": tensor.scale, "zero_point": tensor.zero_point}
-    return facts
-
-
-def _read_beside(path, name, keys):
-    """What a file beside the model holds under `keys`; `{}` without one."""
     file = path and pathlib.Path(path).resolve().parent / name
     if not file or not file.exists():
         return {}
@@ -206,6 +140,65 @@ def _read_beside(path, name, keys):
             f"{file} is no JSON of a training run: {error}. Remove it, or "
             "export a model from another folder."
         ) from error
+
+
+def describe(file: TfliteFile, facts: dict) -> None:
+    """Put the facts, TFLite Metadata and `labels.txt` into a file.
+
+    Args:
+        file: File that says nothing of itself yet.
+        facts: What `collect_facts` gave.
+
+    Raises:
+        ValueError: If the file is described already.
+    """
+    text = json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
+    file.add_named_buffer(BUFFER, text.encode())
+    file.add_named_buffer(METADATA, _tflite_metadata(facts))
+    if facts["classes"]:
+        names = [entry["name"] for entry in facts["classes"]]
+        file.labels = "\n".join(names) + "\n"
+
+
+def _readable_name(variant, task):
+    """`"dla46_c"` -> `"DLA-46-C-Up"`, as the paper writes it."""
+    number = variant.removeprefix("dla").replace("_c", "-C").replace("_", "-")
+    return f"DLA-{number}" + "-Up" * (task != "classification")
+
+
+def _classes(model, task):
+    count = model.num_classes
+    # Ids stand for the names that nobody gave.
+    names = model.class_names or map(str, range(count))
+    if task == "classification":
+        return [{"name": name} for name in names]
+    palette = model.palette or distinct_palette(count, model.class_names or ())
+    return [
+        {"name": name, "color": list(map(int, color))}
+        for name, color in zip(names, palette, strict=True)
+    ]
+
+
+def _outputs(file):
+    if not set(file.output_names) <= OUTPUTS.keys():
+        raise ValueError(
+            f"Expected outputs called {', '.join(OUTPUTS)}, as this package "
+            f"writes. Received: {', '.join(map(str, file.output_names))}."
+        )
+    named = zip(file.output_names, file.outputs, strict=True)
+    return [_output_facts(name, tensor) for name, tensor in named]
+
+
+def _output_facts(name, tensor):
+    facts = {
+        "name": name,
+        "kind": OUTPUTS[name][0],
+        "dtype": tensor.dtype,
+        "shape": list(tensor.shape),
+    }
+    if tensor.scale is not None:
+        facts |= {"scale": tensor.scale, "zero_point": tensor.zero_point}
+    return facts
 
 
 def _sha256(path):
@@ -223,3 +216,152 @@ def _date(path):
     with zipfile.ZipFile(path) as archive:
         saved = json.loads(archive.read("metadata.json"))["date_saved"]
     return saved.partition("@")[0]
+
+
+# TFLite Metadata: fields by their place in the schema, from the first up to
+# the last we use.
+FIELDS = {
+    "AssociatedFile": ("name", "description", "type"),
+    "Content": ("type", "properties"),
+    "CustomMetadata": ("name", "data"),
+    "FeatureProperties": (),
+    "ImageProperties": ("color_space",),
+    "ImageSegmenterOptions": ("activation",),
+    "ModelMetadata": (
+        "name", "description", "version", "subgraphs", "author", "license",
+        "files", "min_parser_version",
+    ),
+    "NormalizationOptions": ("mean", "std"),
+    "ProcessUnit": ("type", "options"),
+    "Stats": ("max", "min"),
+    "SubGraphMetadata": (
+        "name", "description", "inputs", "outputs", "files", "input_units",
+        "output_units", "input_groups", "output_groups", "custom",
+    ),
+    "TensorMetadata": (
+        "name", "description", "dimensions", "content", "units", "stats",
+        "files",
+    ),
+}  # fmt: skip
+FEATURES, IMAGE = 1, 2  # kinds of content
+RGB = 1
+NORMALIZATION = 1  # kind of process unit
+
+SOFTMAX = 2  # what MediaPipe makes confidences of logits by
+
+
+def _tflite_metadata(facts):
+    outputs = [_output(facts, output) for output in facts["outputs"]]
+    parts = {"inputs": [_image(facts)], "outputs": outputs}
+    if facts["task"] != "classification":
+        kinds = {output["kind"] for output in facts["outputs"]}
+        activation = SOFTMAX if "logits" in kinds else 0
+        # Its name is fixed, and its content a flatbuffer of its own.
+        options = _file("ImageSegmenterOptions", b"V001", activation=activation)
+        segmenter = "SEGMENTER_METADATA"
+        parts["custom"] = [
+            _table("CustomMetadata", name=segmenter, data=options)
+        ]
+    subgraph = _table("SubGraphMetadata", **parts)
+    return _file(
+        "ModelMetadata",
+        b"M001",
+        name=facts["name"],
+        description=f"{facts['task'].capitalize()}, {facts['precision']}: "
+        "Deep Layer Aggregation (CVPR 2018) by dla_keras. Takes RGB pixels, "
+        "0 to 255, and normalises them itself.",
+        version=str(facts["format"]),
+        subgraphs=[subgraph],
+        min_parser_version="1.5.0",
+    )
+
+
+def _image(facts):
+    # The model normalises, so pixels go in as they are.
+    identity = _table("NormalizationOptions", mean=[0.0], std=[1.0])
+    low, high = map(float, facts["input"]["range"])
+    return _table(
+        "TensorMetadata",
+        name="image",
+        description="RGB picture, {height}x{width}".format(**facts["input"]),
+        content=_table(
+            "Content",
+            type=IMAGE,
+            properties=_table("ImageProperties", color_space=RGB),
+        ),
+        units=[_table("ProcessUnit", type=NORMALIZATION, options=identity)],
+        stats=_table("Stats", max=[high], min=[low]),
+    )
+
+
+def _output(facts, output):
+    _, description, label_type = OUTPUTS[output["name"]]
+    if len(output["shape"]) > 2:  # pixels
+        stride = facts["input"]["height"] // output["shape"][1]
+        if stride > 1:
+            description += f", one for {stride}x{stride} pixels"
+    labels = []
+    if facts["classes"] and label_type:
+        text = "class names in the order of their ids"
+        labels = [
+            _table(
+                "AssociatedFile", name=LABELS, description=text, type=label_type
+            )
+        ]
+    return _table(
+        "TensorMetadata",
+        name=output["name"],
+        description=description,
+        content=_table(
+            "Content", type=FEATURES, properties=_table("FeatureProperties")
+        ),
+        files=labels,
+    )
+
+
+def _table(kind, /, **values):
+    """Return a table as its fields' places and values."""
+    return {FIELDS[kind].index(field): v for field, v in values.items()}
+
+
+def _file(kind, identifier, /, **values):
+    builder = Builder()
+    root = _write(builder, _table(kind, **values))
+    builder.Finish(root, identifier)
+    return bytes(builder.Output())
+
+
+def _write(builder, value):
+    """Write a string, bytes, a table, or a list of floats or tables."""
+    if isinstance(value, str):
+        return builder.CreateString(value)
+    if isinstance(value, bytes):
+        builder.Prep(ALIGNMENT, len(value))
+        return builder.CreateByteVector(value)
+    if isinstance(value, dict):
+        return _write_table(builder, value)
+    if value and isinstance(value[0], float):
+        builder.StartVector(4, len(value), 4)
+        for number in reversed(value):
+            builder.PrependFloat32(number)
+        return builder.EndVector()
+    offsets = [_write(builder, table) for table in value]
+    builder.StartVector(4, len(offsets), 4)
+    for offset in reversed(offsets):
+        builder.PrependUOffsetTRelative(offset)
+    return builder.EndVector()
+
+
+def _write_table(builder, table):
+    # What a table refers to must be written before it.
+    ready = {
+        field: value if isinstance(value, int) else _write(builder, value)
+        for field, value in table.items()
+    }
+    builder.StartObject(max(table, default=-1) + 1)
+    for field, value in table.items():
+        if isinstance(value, int):
+            builder.PrependUint8Slot(field, ready[field], 0)
+        else:
+            builder.PrependUOffsetTRelativeSlot(field, ready[field], 0)
+    return builder.EndObject()

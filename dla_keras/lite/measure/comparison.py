@@ -10,10 +10,11 @@ import numpy as np
 
 from dla_keras.inference.predictor import Predictor
 from dla_keras.inference.tflite_model import LiteModel
+from dla_keras.lite.convert.pictures import spread
+from dla_keras.lite.measure.agreement import Agreement
+from dla_keras.lite.measure.agreement import predictor_at
 from dla_keras.lite.measure.cost import Cost
 from dla_keras.lite.measure.cost import measure_cost
-from dla_keras.lite.measure.verification import Agreement
-from dla_keras.lite.measure.verification import predictor_at
 from dla_keras.tasks.confusion import confusion_matrix
 from dla_keras.tasks.confusion import segmentation_scores
 
@@ -130,22 +131,6 @@ def check_classes(model, info) -> None:
         )
 
 
-def spread(items, count: int | None) -> list:
-    """So many of a sequence, evenly spread; all of them for `None`.
-
-    Example:
-
-    >>> spread(range(6), 3)
-    [0, 2, 4]
-    """
-    if count is None:
-        return list(items)
-    if count < 1:
-        raise ValueError(f"Expected at least one picture. Received: {count}.")
-    count = min(count, len(items))
-    return [items[i * len(items) // count] for i in range(count)]
-
-
 def file_row(
     path, agreement: dict, refused: bytes | None = None, name: str = ""
 ) -> Row:
@@ -212,7 +197,7 @@ def scored(
         The row, and those of the file's masks that differ most, by index.
     """
     fastest = min(row.costs, key=lambda cost: cost.median_ms)
-    lite_model = LiteModel(row.path, num_threads=fastest.threads)
+    lite_model = LiteModel(row.path, threads=fastest.threads)
     predict = Predictor(lite_model, tuple(lite_model.input_shape[1:3]))
     in_time = int(1000 * seconds / fastest.median_ms)
     counts, same, shown = {}, {}, {}

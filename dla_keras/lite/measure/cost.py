@@ -1,6 +1,7 @@
-"""What a `.tflite` file costs to run: time, memory, nodes on slow kernels.
+"""What a `.tflite` file costs to run: time step by step, memory, slow nodes.
 
-Measured by `cost_process.py` in a process of its own.
+`measure_cost` measures the network alone, by `cost_process.py` in a process
+of its own; `time_steps` also times what an app does before and after it.
 """
 
 import dataclasses
@@ -9,12 +10,23 @@ import json
 import signal
 import subprocess
 import sys
+import time
 
+import numpy as np
+
+from dla_keras.data.datasets import IGNORE_LABEL
+from dla_keras.data.datasets import distinct_palette
+from dla_keras.inference.prediction_files import colorize
+from dla_keras.inference.predictor import fit_picture
+from dla_keras.inference.predictor import restore_scores
 from dla_keras.inference.tflite_model import PACKAGES
+from dla_keras.inference.tflite_model import LiteModel
 from dla_keras.inference.tflite_model import find_package
 from dla_keras.lite.measure import cost_process
+from dla_keras.report.grids import dark_on_white
 
 WARM_UP, RUNS, SECONDS = 3, 30, 10.0
+STEPS = ("pre", "inference", "post", "total")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,19 +36,19 @@ class Cost:
     A run is what a caller waits for: picture in, inference, outputs out.
 
     Args:
-        threads: of the interpreter.
-        load_ms: from the file's name to an interpreter that is ready.
-        first_ms: the first run, in which caches are cold.
-        median_ms: of the runs after the warm-up.
-        p90_ms: likewise, what nine of ten take at most.
-        minimum_ms: likewise.
-        runs: how many they were.
-        peak_bytes: the most memory that the process held, less what it held
+        threads: Threads of the interpreter.
+        load_ms: Time from the file's name to an interpreter that is ready.
+        first_ms: Time of the first run, in which caches are cold.
+        median_ms: Median of the runs after the warm-up.
+        p90_ms: Time that nine of ten runs take at most.
+        minimum_ms: Time of the fastest run.
+        runs: Number of runs after the warm-up.
+        peak_bytes: Most memory that the process held, less what it held
             before it opened the file, with numpy and the runtime imported:
             weights as mapped and as XNNPACK packs them, activations, outputs.
             `None` where the system does not tell.
-        nodes: operations in the file.
-        delegated: how many of them XNNPACK takes.
+        nodes: Operations in the file.
+        delegated: Operations that XNNPACK takes.
     """
 
     threads: int
@@ -58,18 +70,18 @@ def measure_cost(
     warm_up: int = WARM_UP,
     seconds: float = SECONDS,
 ) -> Cost:
-    """Runs a file on noise.
+    """Run a file on noise.
 
     Args:
-        path: of a `.tflite` file.
-        threads: of the interpreter. Defaults to `1`.
-        runs: that are timed, at most. Defaults to `30`.
-        warm_up: runs before them. Defaults to `3`.
-        seconds: after which no other run begins; what is slower than that is
-            timed once. Defaults to `10.0`.
+        path: Path of a `.tflite` file.
+        threads: Threads of the interpreter. Defaults to `1`.
+        runs: Runs that are timed, at most. Defaults to `30`.
+        warm_up: Runs before them. Defaults to `3`.
+        seconds: Time after which no other run begins; what is slower than
+            that is timed once. Defaults to `10.0`.
 
     Raises:
-        ValueError: for a file that cannot be run.
+        ValueError: If the file cannot be run.
     """
     arguments = find_package(), path, threads, warm_up, runs, seconds
     try:
@@ -88,17 +100,83 @@ def measure_cost(
     return Cost(threads=threads, **json.loads(done.stdout.splitlines()[-1]))
 
 
+def time_steps(
+    lite_model: LiteModel,
+    picture: np.ndarray,
+    runs: int = 50,
+    warm_up: int = 5,
+    seconds: float = 10.0,
+) -> dict[str, list[float]]:
+    """Take a picture through a file again and again.
+
+    Decoded pixels become the file's size (`pre`); they go in and the outputs
+    come out (`inference`); those become a mask of the picture's size in
+    colors, of boundaries a grey one, of a classifier a class (`post`).
+
+    Args:
+        lite_model: File to time.
+        picture: uint8 `(h, w, 3)`, of any size.
+        runs: Runs that are timed, at most. Defaults to `50`.
+        warm_up: Runs before them. Defaults to `5`.
+        seconds: Time after which no other run begins. Defaults to `10.0`.
+
+    Returns:
+        For each of `STEPS` the milliseconds of every run, one at least.
+
+    Raises:
+        ValueError: If the number of runs is none.
+    """
+    if runs < 1 or warm_up < 0 or not seconds > 0:
+        raise ValueError(
+            "Expected at least one run in more than 0 seconds. Received: "
+            f"{runs} runs after {warm_up} of warm-up in {seconds} s."
+        )
+    palette = lite_model.palette or distinct_palette(IGNORE_LABEL)
+    _, times = cost_process.time_runs(
+        lambda: _time_once(lite_model, picture, palette),
+        warm_up,
+        runs,
+        seconds,
+    )
+    return dict(zip(STEPS, np.transpose(times).tolist(), strict=True))
+
+
+def _time_once(lite_model, picture, palette):
+    """Return the milliseconds of each of `STEPS`."""
+    marks = [time.perf_counter()]
+    fitted = fit_picture(picture, *lite_model.input_shape[1:3])
+    marks.append(time.perf_counter())
+    outputs = lite_model.infer(fitted)
+    marks.append(time.perf_counter())
+    _show(lite_model, outputs, picture.shape[:2], palette)
+    marks.append(time.perf_counter())
+    pre, inference, post = 1000 * np.diff(marks)
+    return pre, inference, post, pre + inference + post
+
+
+def _show(lite_model, outputs, size, palette):
+    """Make what a person would look at."""
+    if "classification" in lite_model.tasks:
+        lite_model.read_scores(outputs).argmax()
+    if "segmentation" in lite_model.tasks:
+        mask = lite_model.read_mask(outputs)
+        colorize(restore_scores(mask, *size), palette)
+    if "boundary" in lite_model.tasks:
+        found = lite_model.read_boundaries(outputs)
+        dark_on_white(restore_scores(found, *size)[..., 0])
+
+
 def runtime_version() -> str:
-    """Package and version of what runs the files."""
+    """Return the package and the version of what runs the files."""
     distribution = PACKAGES[find_package()]
     return f"{distribution} {importlib.metadata.version(distribution)}"
 
 
 def last_words(error: Exception) -> str:
-    """Why a command failed, in a line.
+    """Return in a line why a command failed.
 
     Args:
-        error: what `subprocess` raised.
+        error: What `subprocess` raised.
 
     Example:
 

@@ -18,7 +18,7 @@ import numpy as np
 
 
 def memory(field):
-    """Bytes that Linux counts for this process; `None` on other systems.
+    """Return bytes that Linux counts for this process; `None` elsewhere.
 
     `VmRSS` is what it holds, `VmHWM` the most that it held. The usual
     `ru_maxrss` is not it: that one begins with the parent's.
@@ -33,7 +33,7 @@ def memory(field):
 
 
 def forget_peak():
-    """Has `VmHWM` begin anew at what is held now."""
+    """Let `VmHWM` begin anew at what is held now."""
     peak = pathlib.Path("/proc/self/clear_refs")
     # Some containers do not let it be written.
     if os.access(peak, os.W_OK):
@@ -41,12 +41,12 @@ def forget_peak():
 
 
 def count_nodes(operations, outputs):
-    """How many nodes a file has, and how many of them a delegate takes.
+    """Count the nodes of a file, and those that a delegate takes.
 
     Args:
-        operations: of the interpreter, in order: first the file's own, then
+        operations: Operations of the interpreter: first the file's own, then
             the delegate's, each of which stands for some of these.
-        outputs: indices of the tensors that the file gives.
+        outputs: Indices of the tensors that the file gives.
     """
     own = [op for op in operations if op["op_name"] != "DELEGATE"]
     # Where both make a tensor, the delegate's node is the one that runs.
@@ -69,24 +69,31 @@ def count_nodes(operations, outputs):
 
 
 def milliseconds(action):
+    """Return how long an action takes, and what it returns."""
     start = time.perf_counter()
     result = action()
     return 1000 * (time.perf_counter() - start), result
 
 
 def time_runs(run, warm_up, runs, seconds):
-    """The first run's time, and those that count."""
-    begin = time.perf_counter()
-    in_time = lambda: time.perf_counter() - begin < seconds
-    first, _ = milliseconds(run)
-    for _ in range(warm_up - 1):
-        if in_time():
-            run()
-    times = []
-    while len(times) < runs and in_time():
-        times.append(milliseconds(run)[0])
-    # Of a file that slow, the first run is as good as any.
-    return first, times or [first]
+    """Call a function that times itself again and again.
+
+    Args:
+        run: Function that returns its times.
+        warm_up: Calls that do not count.
+        runs: Calls that count, at most.
+        seconds: Time after which no other call begins.
+
+    Returns:
+        The first call's times, and a list of those that count.
+    """
+    begin, called = time.perf_counter(), []
+    while len(called) < warm_up + runs and (
+        not called or time.perf_counter() - begin < seconds
+    ):
+        called.append(run())
+    # Of a file that slow, a run of the warm-up is as good as any.
+    return called[0], called[warm_up:] or called[-1:]
 
 
 def main(package, model, threads, warm_up, runs, seconds):
@@ -112,7 +119,9 @@ def main(package, model, threads, warm_up, runs, seconds):
         interpreter.invoke()
         return [interpreter.get_tensor(index) for index in outputs]
 
-    first, times = time_runs(run, int(warm_up), int(runs), float(seconds))
+    first, times = time_runs(
+        lambda: milliseconds(run)[0], int(warm_up), int(runs), float(seconds)
+    )
     peak = memory("VmHWM")
     nodes, delegated = count_nodes(interpreter._get_ops_details(), outputs)
     facts = {

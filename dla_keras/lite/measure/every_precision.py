@@ -7,9 +7,9 @@ from dla_keras.data.segmentation import open_split
 from dla_keras.files import atomic_path
 from dla_keras.files import write_json
 from dla_keras.inference.tflite_model import LiteModel
-from dla_keras.lite.convert.outputs import has_boundaries
 from dla_keras.lite.convert.pipeline import Exporter
 from dla_keras.lite.convert.precisions import PRECISIONS
+from dla_keras.lite.measure.agreement import VerificationError
 from dla_keras.lite.measure.comparison import KerasMasks
 from dla_keras.lite.measure.comparison import Row
 from dla_keras.lite.measure.comparison import check_classes
@@ -20,7 +20,6 @@ from dla_keras.lite.measure.comparison import scored
 from dla_keras.lite.measure.cost import RUNS
 from dla_keras.lite.measure.cost import WARM_UP
 from dla_keras.lite.measure.cost import runtime_version
-from dla_keras.lite.measure.verification import VerificationError
 from dla_keras.provenance import command_line
 from dla_keras.provenance import git_commit
 from dla_keras.provenance import local_time
@@ -122,7 +121,7 @@ def check_others(paths, exporter: Exporter, folder) -> None:
                 f"{received}, where --size is {wanted}; pass --size "
                 f"{received}, or export that file at {wanted}."
             )
-        names = getattr(exporter.model, "class_names", None)
+        names = exporter.model.class_names
         if names and lite_model.class_names not in (None, tuple(names)):
             raise ValueError(
                 f"{path} is of another model: its classes are "
@@ -132,11 +131,13 @@ def check_others(paths, exporter: Exporter, folder) -> None:
 
 
 def _check_outputs(path, lite_model, model):
-    for what, gives, known in (
-        ("classes", lite_model.gives_classes, hasattr(model, "num_classes")),
-        ("boundaries", lite_model.gives_boundaries, has_boundaries(model)),
+    for what, task in (
+        ("classes", "segmentation"),
+        ("boundaries", "boundary"),
+        ("one class a picture", "classification"),
     ):
-        if gives != known:
+        gives = task in lite_model.tasks
+        if gives != (task in model.tasks):
             raise ValueError(
                 f"{path} is of another model: it gives "
                 f"{'' if gives else 'no '}{what}."
@@ -148,8 +149,8 @@ def _own_files(folder):
 
 
 def read_masks(exporter, source, eval_pictures) -> KerasMasks | None:
-    """The Keras model's masks; `None` if it finds boundaries only."""
-    if not hasattr(exporter.model, "num_classes"):
+    """The Keras model's masks; `None` if it has none."""
+    if "segmentation" not in exporter.model.tasks:
         return None
     with quiet_stderr():
         split = open_split(source[0], "val", source[1])

@@ -1,6 +1,7 @@
-"""How far an exported file agrees with the Keras model it came from."""
+"""How far an exported file agrees with the Keras model that it came from."""
 
 import dataclasses
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Sequence
 
@@ -9,15 +10,13 @@ import numpy as np
 from dla_keras.inference.predictor import Predictor
 from dla_keras.inference.predictor import boundary_predictor
 from dla_keras.inference.predictor import model_predictor
-from dla_keras.lite.convert.outputs import has_boundaries
-from dla_keras.models.segmenter import DLASegmenter
 
 # Probabilities of a boundary that are as good as equal.
 SAME_PROBABILITY = 0.05
 
 
 class VerificationError(ValueError):
-    """An exported file gives something else than its model."""
+    """Tells that an exported file gives something else than its model."""
 
     exit_code = 1
 
@@ -26,10 +25,12 @@ class VerificationError(ValueError):
 class Agreement:
     """Share of pixels with the same class, or nearly the same probability.
 
+    A classifier's picture counts as one pixel.
+
     Args:
-        mean: over all pictures' pixels.
-        minimum: of the worst picture.
-        pictures: how many were compared.
+        mean: Share of all pictures' pixels.
+        minimum: Share of the worst picture's.
+        pictures: Number of pictures that were compared.
     """
 
     mean: float
@@ -43,7 +44,7 @@ class Agreement:
         )
 
     def require(self, minimum: float) -> None:
-        """Raises `VerificationError` if the mean is below `minimum`."""
+        """Raise `VerificationError` if the mean is below `minimum`."""
         if not self.mean >= minimum:
             raise VerificationError(
                 "Verification failed: agreement with the Keras model is "
@@ -52,34 +53,18 @@ class Agreement:
             )
 
 
-def compare(
-    reference: Predictor, candidate: Predictor, pictures: Iterable[np.ndarray]
-) -> Agreement:
-    """Compares two predictors' outputs on the pictures' own pixels.
-
-    Args:
-        reference: makes the masks, or probabilities, that count as right.
-        candidate: is judged.
-        pictures: uint8 `(h, w, 3)`, of any size that the predictors take.
-
-    Raises:
-        ValueError: without pictures.
-    """
-    pictures = list(pictures)
-    return compare_outputs(map(reference, pictures), map(candidate, pictures))
-
-
 def compare_outputs(
     expected: Iterable[np.ndarray], found: Iterable[np.ndarray]
 ) -> Agreement:
-    """Compares masks or probabilities, a picture at a time.
+    """Compare classes or probabilities, a picture at a time.
 
     Args:
-        expected: those that count as right.
-        found: as many, of the same sizes.
+        expected: Outputs that count as right: uint8 masks, integer classes,
+            or float32 probabilities of boundaries.
+        found: Outputs to judge, as many and of the same sizes.
 
     Raises:
-        ValueError: without any.
+        ValueError: If there are none.
     """
     # Padding is outside the masks, so it cannot dilute the count.
     equal, total, worst, count = 0, 0, 1.0, 0
@@ -93,35 +78,44 @@ def compare_outputs(
 
 
 def _same(expected, found):
-    if expected.dtype == np.uint8:
+    if np.issubdtype(expected.dtype, np.integer):
         return expected == found
     return np.abs(expected - found) <= SAME_PROBABILITY
 
 
 def predictor_at(model, size: tuple[int, int] | None) -> Predictor:
-    """The Keras model's predictor, at one size or at each picture's own."""
+    """Return a model's predictor of masks at one size, or at each picture's."""
     return dataclasses.replace(model_predictor(model), size=size)
 
 
 def expected_outputs(
-    model, size: tuple[int, int], pictures: Sequence[np.ndarray]
+    model,
+    size: tuple[int, int],
+    pictures: Sequence[np.ndarray],
+    network: Callable | None = None,
 ) -> dict[str, list[np.ndarray]]:
-    """What the Keras model gives for pictures that are brought to a size.
+    """Compute what a model gives for pictures that are brought to a size.
 
     Args:
-        model: a `DLASegmenter` or a `DLABoundaryDetector`.
-        size: height and width in pixels.
-        pictures: uint8 `(h, w, 3)`.
+        model: Model of any task.
+        size: Height and width in pixels.
+        pictures: uint8 `(h, w, 3)`; of the size for a classifier.
+        network: Function that computes the outputs in the model's place.
+            Defaults to `None`.
 
     Returns:
         `"classes"` and `"boundaries"`, where it gives them -> one for each
-        picture, of its own size.
+        picture, of its own size; a classifier's class is `(1,)`.
     """
-    predictors = {}
-    if isinstance(model, DLASegmenter):
-        predictors["classes"] = predictor_at(model, size)
-    if has_boundaries(model):
-        found = dataclasses.replace(boundary_predictor(model), size=size)
+    network, predictors = network or model, {}
+    if "classification" in model.tasks:
+        predictors["classes"] = lambda picture: top_class(
+            network(picture[None], training=False)[0]
+        )
+    if "segmentation" in model.tasks:
+        predictors["classes"] = predictor_at(network, size)
+    if "boundary" in model.tasks:
+        found = dataclasses.replace(boundary_predictor(network), size=size)
         predictors["boundaries"] = found
     return {
         kind: list(map(predictor, pictures))
@@ -134,21 +128,25 @@ def agreement_with(
     lite_model,
     pictures: Sequence[np.ndarray],
 ) -> dict[str, Agreement]:
-    """Compares a `.tflite` file with what the Keras model gave.
+    """Compare a `.tflite` file with what the Keras model gave.
 
     Args:
-        expected: of `expected_outputs`, at the file's size.
-        lite_model: a `LiteModel`.
-        pictures: the same.
+        expected: What `expected_outputs` gave, at the file's size.
+        lite_model: `LiteModel` of the file.
+        pictures: The pictures that those are of.
 
     Returns:
         What is compared, `"classes"` and `"boundaries"` -> how it agrees.
     """
     size = tuple(lite_model.input_shape[1:3])
     candidates = {}
-    if lite_model.gives_classes:
+    if "classification" in lite_model.tasks:
+        candidates["classes"] = lambda picture: top_class(
+            lite_model.run(picture)
+        )
+    if "segmentation" in lite_model.tasks:
         candidates["classes"] = Predictor(lite_model, size)
-    if lite_model.gives_boundaries:
+    if "boundary" in lite_model.tasks:
         candidates["boundaries"] = Predictor(lite_model.boundaries, size)
     return {
         kind: compare_outputs(expected[kind], map(candidate, pictures))
@@ -156,20 +154,10 @@ def agreement_with(
     }
 
 
-def agreement(
-    model, lite_model, pictures: Sequence[np.ndarray]
-) -> dict[str, Agreement]:
-    """Compares a `.tflite` file with its Keras model.
-
-    Both see each picture at the file's size.
+def top_class(scores) -> np.ndarray:
+    """Return the most likely class of one picture, `(1,)`.
 
     Args:
-        model: the `DLASegmenter` or `DLABoundaryDetector`.
-        lite_model: a `LiteModel`.
-        pictures: uint8 `(h, w, 3)`.
-
-    Returns: as `agreement_with`.
+        scores: Probabilities or logits, `(num_classes,)`.
     """
-    size = tuple(lite_model.input_shape[1:3])
-    expected = expected_outputs(model, size, pictures)
-    return agreement_with(expected, lite_model, pictures)
+    return np.argmax(np.asarray(scores), keepdims=True)

@@ -1,0 +1,249 @@
+"""The function that an exported file computes: from pixels to named outputs.
+
+First stage of an export: a model becomes a graph of constants at one size,
+made of operations that convert well. Nothing here knows about precisions.
+"""
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+from tensorflow.python.framework import convert_to_constants
+
+from dla_keras.choices import choose
+from dla_keras.inference.predictor import class_logits
+from dla_keras.layers.convolution import ConvBN
+from dla_keras.layers.upsampling import LearnedUpsampling
+from dla_keras.lite.convert.precisions import HEADS
+from dla_keras.models.backbone import MAX_STRIDE
+from dla_keras.models.boundary_detector import DLABoundaryDetector
+from dla_keras.models.classifier import DLAClassifier
+from dla_keras.models.flattening import flatten
+from dla_keras.models.segmenter import DLASegmenter
+
+
+def output_names(model, head: str) -> list[str]:
+    """Return the names of a file's outputs.
+
+    Args:
+        model: Model of any task.
+        head: One of `HEADS`, for a model that segments.
+    """
+    of_task = {
+        "classification": "probabilities",
+        "boundary": "boundary",
+        "segmentation": "mask" if head == "mask" else "logits",
+    }
+    # In this order: as files have them.
+    return [name for task, name in of_task.items() if task in model.tasks]
+
+
+def check_model(model) -> None:
+    """Raise `ValueError` unless a model has a task that files can have."""
+    kinds = DLASegmenter, DLABoundaryDetector, DLAClassifier
+    if not isinstance(model, kinds) or not model.tasks:
+        raise ValueError(
+            "Only segmentation and boundary models and classifiers can be "
+            f"converted: expected a {' or a '.join(k.__name__ for k in kinds)}"
+            f". Received: {type(model).__name__}."
+        )
+
+
+def check_head(model, head: str) -> None:
+    """Raise `ValueError` for a head that the model cannot have."""
+    choose("head", head, dict.fromkeys(HEADS))
+    if "segmentation" not in model.tasks:
+        return
+    if head == "mask" and model.num_classes > 256:
+        raise ValueError(
+            "A uint8 mask holds at most 256 classes. Received: "
+            f"{model.num_classes}; use head='logits'."
+        )
+
+
+def check_size(size: tuple[int, int]) -> None:
+    """Raise `ValueError` unless both sides are multiples of 32."""
+    if len(size) != 2 or any(s < 1 or s % MAX_STRIDE for s in size):
+        proposal = [max(1, -(-s // MAX_STRIDE)) * MAX_STRIDE for s in size]
+        raise ValueError(
+            f"`size` is height and width, multiples of {MAX_STRIDE}. "
+            f"Received: {tuple(size)}; the next size up is "
+            f"{'x'.join(map(str, proposal))}."
+        )
+
+
+def named_outputs(
+    model, image, network: Callable | None = None
+) -> dict[str, tf.Tensor]:
+    """Compute all that a model says about pictures.
+
+    Args:
+        model: Model of any task.
+        image: float32 `(N, H, W, 3)`, RGB, 0 to 255.
+        network: Function that computes the outputs in the model's place.
+            Defaults to `None`.
+
+    Returns:
+        For a segmenter `mask`, uint8 `(N, H, W)`, and `logits`, `(N, H, W,
+        num_classes)`; for boundaries `boundary`, their probability, `(N, H,
+        W)`; for a classifier `probabilities`, `(N, num_classes)`.
+    """
+    outputs = (network or model)(image, training=False)
+    named = {}
+    if "classification" in model.tasks:
+        logits = model.classifier_activation is None
+        named["probabilities"] = tf.nn.softmax(outputs) if logits else outputs
+    if "segmentation" in model.tasks:
+        logits = class_logits(outputs)
+        mask = tf.argmax(logits, axis=-1, output_type=tf.int32)
+        named |= {"mask": tf.cast(mask, tf.uint8), "logits": logits}
+    if "boundary" in model.tasks:
+        if isinstance(outputs, dict):
+            outputs = outputs["boundary"]
+        named["boundary"] = tf.sigmoid(outputs)[..., 0]
+    return named
+
+
+def frozen_graph(
+    model, size: tuple[int, int], head: str, dtype, network=None
+) -> Callable:
+    """Return a model as one function of constants, at batch 1.
+
+    With variables left in, the converter writes READ_VARIABLE and keeps batch
+    normalisation apart from the convolutions.
+
+    Args:
+        model: Model of any task.
+        size: Height and width in pixels.
+        head: One of `HEADS`.
+        dtype: Type of the picture that the function takes.
+        network: Function that computes the outputs in the model's place.
+            Defaults to `None`.
+    """
+    model = _for_files(model, size)
+    spec = tf.TensorSpec((1, *size, 3), dtype, name="image")
+    names = output_names(model, head)
+    if head == "coarse_logits" and "segmentation" in model.tasks:
+        network = without_paddings(_coarse_network(model))
+    elif network is None:
+        network = without_paddings(model)
+
+    @tf.function(input_signature=[spec])
+    def serve(image):
+        outputs = named_outputs(model, tf.cast(image, tf.float32), network)
+        return [outputs[name] for name in names]
+
+    constants = convert_to_constants.convert_variables_to_constants_v2(
+        serve.get_concrete_function()
+    )
+
+    # Freezing loses the outputs' names; one more function gives them back.
+    @tf.function(input_signature=[spec])
+    def named(image):
+        return dict(zip(names, constants(image), strict=True))
+
+    return named.get_concrete_function()
+
+
+def operations_of(model) -> list[str]:
+    """Return the names of what is one operation each in a file.
+
+    These are `ConvBN` layers, and layers outside one.
+    """
+    leaves = list(model._flatten_layers())
+    inside = {
+        part.name
+        for layer in leaves
+        if isinstance(layer, ConvBN)
+        for part in layer._flatten_layers(include_self=False)
+    }
+    return [layer.name for layer in leaves if layer.name not in inside]
+
+
+def _for_files(model, size):
+    """Return the same function at the size, in float32, as a copy.
+
+    Pixels lose their mean only; what normalisation multiplies them with, the
+    first convolution does. That is an operation less over all pixels, and in
+    int8 a rounding less.
+    """
+    config = model.get_config()
+    factor = 1 / (255 * np.float64(config["std"]))
+    copy = type(model).from_config(
+        config
+        | {
+            "input_shape": (*size, 3),
+            "dtype": "float32",
+            "std": (1 / 255,) * 3,
+        }
+    )
+    copy.set_weights(model.get_weights())
+    kernel = copy.backbone.base_layer.conv.kernel
+    kernel.assign(kernel.numpy() * factor[:, None])
+    return copy
+
+
+def _coarse_network(model):
+    """Return a `DLASegmenter` without its last upsampling of classes."""
+    outputs = model.fc.output  # (N, H / head_stride, W / head_stride, classes)
+    if "boundary" in model.tasks:
+        outputs = {**model.output, "classes": outputs}
+    return keras.Model(model.inputs, outputs)
+
+
+def without_paddings(model: keras.Model) -> keras.Model:
+    """Return the same function, its learned upsamplings over 3x3 pixels.
+
+    `LearnedUpsampling` pads its input four ways and convolves with 2x2 taps.
+    The same taps in a corner of 3x3 need no padding of their own: four copies
+    of the input less, and TFLite's int8 quantiser, which leaves some of those
+    copies in float, has none to leave.
+
+    Args:
+        model: Functional model.
+
+    Returns:
+        A model with weights of its own where they changed; `model` itself
+        without learned upsampling.
+
+    Example:
+
+    >>> model = dla_keras.DLASegmenter("dla46_c", 3, upsampling="learned")
+    >>> kinds = [type(layer) for layer in without_paddings(model).layers]
+    >>> kinds.count(keras.layers.ZeroPadding2D)  # of strided convolutions
+    5
+    """
+    upsamplings = [
+        layer
+        for layer in model._flatten_layers()
+        if isinstance(layer, LearnedUpsampling)
+    ]
+    if not upsamplings:
+        return model
+    replaced = {}
+    for upsampling in upsamplings:
+        for pad in upsampling.pad:
+            replaced[pad.name] = layers.Identity(name=pad.name)
+        for index, phase in enumerate(upsampling.phase):
+            replaced[phase.name] = _over_three(phase, index, upsampling.factor)
+    return keras.models.clone_model(
+        flatten(model),
+        clone_function=lambda layer: replaced.get(layer.name, layer),
+    )
+
+
+def _over_three(phase, index, factor):
+    """Put a phase's 2x2 taps into the corner of 3x3 that they see."""
+    taps = np.asarray(phase.get_weights()[0])  # (2, 2, C, 1)
+    row, column = divmod(index, factor)
+    below, right = row >= factor // 2, column >= factor // 2
+    kernel = np.zeros((3, 3, *taps.shape[2:]), taps.dtype)
+    kernel[below : below + 2, right : right + 2] = taps
+    layer = layers.DepthwiseConv2D(
+        3, padding="same", use_bias=False, name=phase.name, dtype=phase.dtype
+    )
+    layer.build((None, None, None, taps.shape[2]))
+    layer.set_weights([kernel])
+    return layer
