@@ -109,6 +109,8 @@ def benchmark(args) -> None:
 
 def row(path, model, threads, picture, times) -> dict:
     """What the CSV file has of one file on so many threads."""
+    import numpy as np
+
     from dla_keras.lite.measure.cost import runtime_version
 
     known = model.facts

@@ -182,10 +182,10 @@ def export(args) -> None:
 
 def choose_float(args, exporter, source) -> "Exporter":
     """Ranks layers where asked to, and keeps some in float."""
-    from dla_keras.lite.measure.bounded_loss import rank_layers
-    from dla_keras.lite.measure.bounded_loss import within_loss
-    from dla_keras.lite.measure.bounded_loss import write_layer_errors
     from dla_keras.lite.measure.every_precision import read_masks
+    from dla_keras.lite.measure.layer_errors import rank_layers
+    from dla_keras.lite.measure.layer_errors import within_loss
+    from dla_keras.lite.measure.layer_errors import write_layer_errors
 
     if not args.layer_errors and args.max_loss is None:
         return exporter

@@ -15,10 +15,10 @@ import dla_keras
 from dla_keras.inference.model_files import load_segmenter
 from dla_keras.inference.tflite_facts import read_facts
 from dla_keras.inference.tflite_model import LiteModel
-from dla_keras.lite.compress.compression import rounded_network
 from dla_keras.lite.compress.fake_quantization import measure_ranges
-from dla_keras.lite.compress.kernel_facts import kernel_facts
-from dla_keras.lite.compress.kernel_facts import model_kernels
+from dla_keras.lite.compress.fine_tuning import rounded_network
+from dla_keras.lite.compress.kernels import kernel_facts
+from dla_keras.lite.compress.kernels import model_kernels
 from dla_keras.lite.compress.legacy import to_legacy
 from dla_keras.variants import VARIANTS
 from dla_keras.variants import Variant

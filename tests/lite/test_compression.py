@@ -20,22 +20,22 @@ from tiny_network import tiny
 
 import dla_keras
 from dla_keras.inference.tflite_model import LiteModel
-from dla_keras.lite.compress.compression import METHODS
-from dla_keras.lite.compress.compression import Stage
-from dla_keras.lite.compress.compression import rounded_network
-from dla_keras.lite.compress.compression import set_stage
 from dla_keras.lite.compress.fake_quantization import measure_ranges
 from dla_keras.lite.compress.fake_quantization import round_kernel
 from dla_keras.lite.compress.fine_tuning import FineTuning
 from dla_keras.lite.compress.fine_tuning import Surroundings
 from dla_keras.lite.compress.fine_tuning import apply_method
 from dla_keras.lite.compress.fine_tuning import fine_tune
-from dla_keras.lite.compress.kernel_facts import MIN_WEIGHTS
-from dla_keras.lite.compress.kernel_facts import file_kernels
-from dla_keras.lite.compress.kernel_facts import kernel_facts
-from dla_keras.lite.compress.kernel_facts import model_kernels
+from dla_keras.lite.compress.fine_tuning import rounded_network
+from dla_keras.lite.compress.fine_tuning import set_stage
+from dla_keras.lite.compress.kernels import MIN_WEIGHTS
 from dla_keras.lite.compress.kernels import cluster
+from dla_keras.lite.compress.kernels import file_kernels
+from dla_keras.lite.compress.kernels import kernel_facts
+from dla_keras.lite.compress.kernels import model_kernels
 from dla_keras.lite.compress.legacy import to_legacy
+from dla_keras.lite.compress.methods import METHODS
+from dla_keras.lite.compress.methods import Stage
 from dla_keras.lite.file.tflite_file import TfliteFile
 from dla_keras.tasks.losses import cross_entropy_sums
 

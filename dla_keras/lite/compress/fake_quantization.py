@@ -1,6 +1,6 @@
 """Where a network is rounded to 8 bits while it trains, and in what ranges.
 
-Between `legacy.py` and `compression.py`: the wrapper and the rounding of
+Between `legacy.py` and `fine_tuning.py`: the wrapper and the rounding of
 tensorflow-model-optimization (tfmot), at places of our own choice. Its default
 scheme knows no `Rescaling`, quantises nothing before a concatenation, and has
 ranges start at -6 to 6.
@@ -49,10 +49,10 @@ _KERNELS = {"Conv2D": "kernel", "DepthwiseConv2D": "depthwise_kernel"}
 def measure_ranges(
     legacy: LegacyModel, pictures: Iterable[np.ndarray]
 ) -> dict[str, tuple[float, float]]:
-    """The ranges of all tensors that will have 8 bits.
+    """Measure the ranges of all tensors that will have 8 bits.
 
     Args:
-        legacy: a network without wrappers.
+        legacy: Network without wrappers.
         pictures: uint8 `(h, w, 3)`, of one size.
 
     Returns:
@@ -60,7 +60,7 @@ def measure_ranges(
         between them: the mean over the pictures of each one's.
 
     Raises:
-        ValueError: without pictures, or for a layer that cannot be rounded.
+        ValueError: If there are no pictures, or a layer cannot be rounded.
     """
     layers = legacy.network.layers[1:]  # behind the input
     rounded = [layer for layer in layers if _is_rounded(layer)]
@@ -82,14 +82,14 @@ def measure_ranges(
 
 
 class Rounding:
-    """How a layer is rounded: what tfmot calls a `QuantizeConfig`.
+    """Rounding of one layer: what tfmot calls a `QuantizeConfig`.
 
     Args:
-        layer: of legacy Keras.
-        kernel: one of `kernels.py`; `None` for a layer without.
-        ends: the range of the layer's output. Defaults to `None`: it is not
+        layer: Layer of legacy Keras.
+        kernel: Kernel of `kernels.py`. Defaults to `None`: there is none.
+        ends: Range of the layer's output. Defaults to `None`: it is not
             rounded.
-        rounds_kernel: Defaults to `True`.
+        rounds_kernel: Whether the kernel is rounded. Defaults to `True`.
     """
 
     def __init__(self, layer, kernel=None, ends=None, rounds_kernel=True):
@@ -133,27 +133,27 @@ class Rounding:
 
 
 def kernel_of(layer):
-    """The variable that a layer convolves with; `None` for another layer."""
+    """Return what a layer convolves with; `None` for another layer."""
     return getattr(layer, _KERNELS.get(type(layer).__name__, ""), None)
 
 
 def wrap_layer(layer, rounding: Rounding):
-    """A layer with its rounding, for a network to be trained."""
+    """Return a layer with its rounding, for a network to be trained."""
     return _tfmot().quantization.keras.QuantizeWrapperV2(layer, rounding)
 
 
 def round_pixels(images):
-    """Whole pixels, so that a file's input has scale 1 and zero point 0."""
+    """Round pixels, so that a file's input has scale 1 and zero point 0."""
     return tf.quantization.fake_quant_with_min_max_args(images, *PIXELS)
 
 
 def round_kernel(kernel, depthwise: bool = False, channels_apart: bool = True):
-    """A kernel in 255 steps that lie evenly about zero.
+    """Round a kernel to 255 steps that lie evenly about zero.
 
     Args:
-        kernel: `(h, w, inputs, outputs)`, or `(h, w, channels, 1)`.
-        depthwise: whether it is the latter. Defaults to `False`.
-        channels_apart: whether each channel has steps of its own. Defaults
+        kernel: Kernel `(h, w, inputs, outputs)`, or `(h, w, channels, 1)`.
+        depthwise: Whether it is the latter. Defaults to `False`.
+        channels_apart: Whether each channel has steps of its own. Defaults
             to `True`.
 
     Example:
@@ -177,7 +177,7 @@ def round_kernel(kernel, depthwise: bool = False, channels_apart: bool = True):
 
 
 def _is_rounded(layer):
-    """Whether a layer's output is an 8-bit tensor with a range of its own."""
+    """Return whether a layer's output has 8 bits and its own range."""
     kind = type(layer).__name__
     if kind not in _ROUNDED | _AVERAGING | _PASSING:
         raise ValueError(
@@ -191,7 +191,7 @@ def _is_rounded(layer):
 
 
 def _mean_extremes(legacy, tensors, pictures):
-    """Lowest and highest value of each tensor, and zero between them."""
+    """Find the lowest and highest value of tensors, zero between them."""
     probe = legacy_keras().Model(legacy.network.input, tensors)
 
     @tf.function(reduce_retracing=True)
@@ -215,13 +215,13 @@ def _mean_extremes(legacy, tensors, pictures):
 
 
 def _inputs(layer):
-    """The layers whose outputs a layer takes."""
+    """Return the layers whose outputs a layer takes."""
     before = layer.inbound_nodes[0].inbound_layers
     return before if isinstance(before, list) else [before]
 
 
 def _source(layer, ranges):
-    """The layer that gave what passes here the range that it has."""
+    """Return the layer that gave what passes here its range."""
     while layer.name not in ranges:
         (layer,) = _inputs(layer)
     return layer.name
@@ -229,7 +229,7 @@ def _source(layer, ranges):
 
 @functools.cache
 def _tfmot():
-    """tensorflow-model-optimization, imported when it is first needed.
+    """Import tensorflow-model-optimization when it is first needed.
 
     It makes legacy Keras the Keras of this process and of all that it starts;
     the latter is undone.

@@ -1,8 +1,10 @@
-"""The loop that trains a network in legacy Keras for a while.
+"""Trains a network in legacy Keras for a while, stage by stage.
 
-Behind `compression.py`, which prepares the network. The gradient is that of
-the mean loss over all valid pixels of the global batch, on any number of
-replicas, as in `dla_keras/engine/steps.py`.
+A stage of `METHODS` puts a Keras 3 model into legacy Keras, trains it there
+and brings the weights back: so stages follow each other, and what comes out
+is a model like any other. The gradient is that of the mean loss over all
+valid pixels of the global batch, on any number of replicas, as in
+`dla_keras/engine/steps.py`.
 """
 
 import dataclasses
@@ -16,12 +18,21 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from dla_keras.lite.compress.compression import METHODS
-from dla_keras.lite.compress.compression import StagedModel
-from dla_keras.lite.compress.compression import set_stage
+from dla_keras.lite.compress.fake_quantization import Rounding
+from dla_keras.lite.compress.fake_quantization import kernel_of
 from dla_keras.lite.compress.fake_quantization import measure_ranges
+from dla_keras.lite.compress.fake_quantization import round_pixels
+from dla_keras.lite.compress.fake_quantization import wrap_layer
+from dla_keras.lite.compress.kernels import MIN_WEIGHTS
+from dla_keras.lite.compress.kernels import FreeKernel
+from dla_keras.lite.compress.kernels import SparseKernel
+from dla_keras.lite.compress.kernels import TiedKernel
+from dla_keras.lite.compress.legacy import LegacyModel
+from dla_keras.lite.compress.legacy import from_legacy
 from dla_keras.lite.compress.legacy import legacy_keras
 from dla_keras.lite.compress.legacy import to_legacy
+from dla_keras.lite.compress.methods import METHODS
+from dla_keras.lite.compress.methods import Stage
 
 SUM = tf.distribute.ReduceOp.SUM
 # The share of a pruning in which weights become zero, and in how many steps;
@@ -29,21 +40,28 @@ SUM = tf.distribute.ReduceOp.SUM
 PRUNING_SHARE = 0.6
 PRUNINGS = 20
 
+# What a large kernel is -> (variable, clusters) -> one of `kernels.py`.
+KERNELS = {
+    "free": lambda variable, clusters: FreeKernel(variable),
+    "sparse": lambda variable, clusters: SparseKernel(variable),
+    "tied": TiedKernel,
+}
+
 
 @dataclass(frozen=True)
 class FineTuning:
     """How a stage trains: Adam, its rate going down to zero as a cosine.
 
     Args:
-        steps: to take.
-        learning_rate: at the start.
-        sparsity: share of each large kernel's weights that a stage that
+        steps: Number of steps.
+        learning_rate: Learning rate at the start.
+        sparsity: Share of each large kernel's weights that a stage that
             prunes makes zero. Defaults to `0.5`.
-        clusters: numbers that a kernel has left, in a stage that ties them.
+        clusters: Numbers that a kernel has left, in a stage that ties them.
             Defaults to `32`.
 
     Raises:
-        ValueError: for values that cannot be.
+        ValueError: If a value cannot be.
     """
 
     steps: int
@@ -65,13 +83,13 @@ class FineTuning:
                 )
 
     def sparsity_at(self, step: int) -> float | None:
-        """What is to be zero from a step on; `None` if that is no news.
+        """Return what is zero from a step on; `None` if that is no news.
 
         Fast first and slow later, "To prune, or not to prune"
         (arXiv:1710.01878), equation 1.
 
         Args:
-            step: from 0.
+            step: Number of the step, from 0.
 
         Example:
 
@@ -89,18 +107,19 @@ class FineTuning:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What every stage of a method trains with.
+    """Data, loss and strategy of every stage of a method.
 
     Args:
-        make_batches: `steps` -> global batches for the replicas, as many.
-        loss_sums: `(labels, outputs)` -> loss sum and the weight it stands
-            on.
-        calibration: pictures that ranges are taken on, uint8 `(h, w, 3)`, of
+        make_batches: Function from `steps` to as many global batches for the
+            replicas.
+        loss_sums: Function from `(labels, outputs)` to the loss sum and the
+            weight it stands on.
+        calibration: Pictures that ranges are taken on, uint8 `(h, w, 3)`, of
             one size.
-        renew: gives a model's batch norms the statistics of its weights,
-            after a stage that does not round. Defaults to leaving them as the
-            stage did.
-        strategy: where to train. Defaults to TensorFlow's own.
+        renew: Function that gives a model's batch norms the statistics of
+            its weights, after a stage that does not round. Defaults to
+            leaving them as the stage did.
+        strategy: Strategy to train with. Defaults to TensorFlow's own.
     """
 
     make_batches: Callable
@@ -112,6 +131,98 @@ class Surroundings:
     )
 
 
+@dataclass(frozen=True)
+class StagedModel:
+    """A network that is ready for a stage, and its special kernels.
+
+    Args:
+        stage: Stage to train.
+        legacy: Network to train.
+        kernels: Name of a layer -> its kernel, one of `kernels.py`.
+    """
+
+    stage: Stage
+    legacy: LegacyModel
+    kernels: dict[str, FreeKernel]
+
+    def prune(self, sparsity: float) -> None:
+        """Make at least this share of each large kernel zero."""
+        for kernel in self.kernels.values():
+            if isinstance(kernel, SparseKernel):
+                kernel.prune(sparsity)
+
+    def copy_to(self, model: keras.Model) -> None:
+        """Give a Keras 3 model the weights as they are now."""
+        weights = {
+            name: [variable.numpy() for variable in variables]
+            for name, variables in self.legacy.weights.items()
+        }
+        for name, kernel in self.kernels.items():
+            if weights[name]:  # a layer of ours alone has none
+                weights[name][0] = kernel.value()
+        from_legacy(weights, model)
+
+
+def set_stage(
+    model: keras.Model,
+    stage: Stage,
+    clusters: int = 0,
+    ranges: dict[str, tuple[float, float]] | None = None,
+    synchronized: bool = False,
+) -> StagedModel:
+    """Put a model into legacy Keras as a stage needs it.
+
+    Args:
+        model: `DLASegmenter`.
+        stage: Stage of a row of `METHODS`.
+        clusters: Numbers that a tied kernel may have. Defaults to `0`.
+        ranges: Ranges of `measure_ranges`, for a stage that rounds. Defaults
+            to `None`.
+        synchronized: See `to_legacy`. Defaults to `False`.
+    """
+    kernels = {}
+
+    def wrap(layer, original):
+        kernel = _choose_kernel(layer, stage, clusters)
+        ends = (ranges or {}).get(layer.name)
+        if kernel is None and ends is None:
+            return layer
+        rounding = Rounding(layer, kernel, ends, stage.rounded)
+        if kernel is not None:
+            kernels[layer.name] = kernel
+        wrapped = wrap_layer(layer, rounding)
+        if stage.rounded and isinstance(original, keras.layers.Rescaling):
+            return lambda images: wrapped(round_pixels(images))
+        return wrapped
+
+    legacy = to_legacy(model, wrap, synchronized, (None, None, 3))
+    return StagedModel(stage, legacy, kernels)
+
+
+def rounded_network(
+    model: keras.Model, method: str, ranges: dict[str, tuple[float, float]]
+) -> LegacyModel:
+    """Return the network in 8 bits that a method trained, to be converted.
+
+    Args:
+        model: Model with the weights that it left.
+        method: Name of a row of `METHODS` that rounds.
+        ranges: Ranges that `apply_method` gave.
+    """
+    # Kernels that are tied have their few numbers by now.
+    return set_stage(model, METHODS[method][-1], 255, ranges).legacy
+
+
+def _choose_kernel(layer, stage, clusters):
+    variable = kernel_of(layer)
+    if variable is None:
+        return None
+    size = variable.shape.num_elements()
+    if type(layer).__name__ == "Conv2D" and size >= MIN_WEIGHTS:
+        return KERNELS[stage.kernel](variable, clusters)
+    return FreeKernel(variable, layer.trainable) if stage.rounded else None
+
+
 def apply_method(
     model: keras.Model,
     method: str,
@@ -119,14 +230,14 @@ def apply_method(
     around: Surroundings,
     finished: dict[tuple, list] | None = None,
 ) -> dict[str, tuple[float, float]] | None:
-    """Takes a model through all stages of a method.
+    """Take a model through all stages of a method.
 
     Args:
-        model: whose weights change.
-        method: of `METHODS`.
-        plan: of each stage.
-        around: data, loss and strategy.
-        finished: stages without rounding -> weights that they left. Those
+        model: Model whose weights change.
+        method: Name of a row of `METHODS`.
+        plan: Plan of each stage.
+        around: Data, loss and strategy.
+        finished: Stages without rounding -> weights that they left. Those
             that another method has begun with, from the same weights, are
             not trained again. Defaults to `None`.
 
@@ -135,8 +246,8 @@ def apply_method(
         network that was trained; `None` for a method that does not round.
 
     Raises:
-        ValueError: once the loss is not finite, or for a layer that the
-            method cannot treat.
+        ValueError: If the loss is not finite, or the method cannot treat a
+            layer.
     """
     ranges = None
     stages = METHODS[method]
@@ -170,19 +281,19 @@ def fine_tune(
     around: Surroundings,
     label: str = "",
 ) -> list[float]:
-    """Trains a network that `set_stage` prepared.
+    """Train a network that `set_stage` prepared.
 
     Args:
-        staged: made in the strategy's scope.
-        plan: how.
-        around: data, loss and strategy.
-        label: of the progress bar. Defaults to `""`.
+        staged: Network, made in the strategy's scope.
+        plan: Steps and rates.
+        around: Data, loss and strategy.
+        label: Text of the progress bar. Defaults to `""`.
 
     Returns:
         The loss before each step.
 
     Raises:
-        ValueError: once the loss is not finite.
+        ValueError: If the loss is not finite.
     """
     with around.strategy.scope():
         train_step = _make_train_step(staged, plan, around)

@@ -1,7 +1,4 @@
-"""What compressing a network leaves: a folder a method, figures, a table.
-
-Behind `fine_tuning.py`; called by `commands/quantize.py`.
-"""
+"""What compressing a network leaves: a folder per method, and a table."""
 
 import gzip
 import json
@@ -18,10 +15,10 @@ from dla_keras.files import write_json
 from dla_keras.inference.predictor import Predictor
 from dla_keras.inference.predictor import model_predictor
 from dla_keras.inference.tflite_model import LiteModel
-from dla_keras.lite.compress.compression import rounded_network
-from dla_keras.lite.compress.kernel_facts import file_kernels
-from dla_keras.lite.compress.kernel_facts import kernel_facts
-from dla_keras.lite.compress.kernel_facts import model_kernels
+from dla_keras.lite.compress.fine_tuning import rounded_network
+from dla_keras.lite.compress.kernels import file_kernels
+from dla_keras.lite.compress.kernels import kernel_facts
+from dla_keras.lite.compress.kernels import model_kernels
 from dla_keras.lite.convert.pipeline import Exporter
 from dla_keras.tables import text_table
 from dla_keras.tasks.segmentation import evaluate
@@ -41,15 +38,15 @@ _MANY = 256  # more numbers than 8 bits have: as good as any
 
 @dataclass(frozen=True)
 class Judge:
-    """What files are scored and verified on.
+    """Pictures that files are scored and verified on.
 
     Args:
-        val: the val split.
-        size: height and width of `.tflite` files.
-        held_out: pictures to compare a file with its network on.
-        threads: for `.tflite` files.
-        min_agreement: `None` for int8's own.
-        progress: wraps the val split's indices; takes them and a label.
+        val: Split to score on.
+        size: Height and width of `.tflite` files.
+        held_out: Pictures to compare a file with its network on.
+        threads: Threads for `.tflite` files.
+        min_agreement: Least agreement. Defaults to `None`: int8's own.
+        progress: Wrapper of the split's indices; takes them and a label.
             Defaults to none.
     """
 
@@ -61,7 +58,7 @@ class Judge:
     progress: Callable = lambda indices, label: indices
 
     def score(self, predict, label: str) -> dict:
-        """mIoU and the like of a predictor on the whole val split."""
+        """Score a predictor of masks on the whole split."""
         scores = evaluate(
             predict, self.val, lambda indices: self.progress(indices, label)
         )
@@ -69,7 +66,7 @@ class Judge:
         return {key: scores[key] for key in keys}
 
     def score_file(self, data: bytes, label: str) -> dict:
-        """The same of a `.tflite` file."""
+        """Score a `.tflite` file on the whole split."""
         lite_model = LiteModel(data, self.threads)
         return self.score(Predictor(lite_model, self.size), label)
 
@@ -91,13 +88,13 @@ class Judge:
 
 
 def measure_baselines(model, path, calibration, judge: Judge) -> dict:
-    """Figures of a model before it is compressed, as it is and in int8.
+    """Measure a model before it is compressed, as it is and in int8.
 
     Args:
-        model: a `DLASegmenter`.
-        path: its `.keras` file.
-        calibration: pictures of the train split.
-        judge: what scores it.
+        model: `DLASegmenter`.
+        path: Path of its `.keras` file.
+        calibration: Pictures of the train split.
+        judge: Judge that scores it.
 
     Returns:
         Name -> figures, as JSON can hold them.
@@ -119,19 +116,19 @@ def measure_baselines(model, path, calibration, judge: Judge) -> dict:
 def fill_folder(
     folder, model, method: str, ranges, judge: Judge, config: dict, before: dict
 ) -> None:
-    """Writes what a method has made of a model.
+    """Write what a method has made of a model.
 
     Args:
-        folder: an empty one.
-        model: with the weights that the method left.
-        method: of `METHODS`.
-        ranges: what `apply_method` gave.
-        judge: what scores and verifies.
-        config: for `config.json`.
-        before: what `measure_baselines` gave.
+        folder: Empty folder.
+        model: Model with the weights that the method left.
+        method: Name of a row of `METHODS`.
+        ranges: Ranges that `apply_method` gave.
+        judge: Judge that scores and verifies.
+        config: Content of `config.json`.
+        before: Figures that `measure_baselines` gave.
 
     Raises:
-        VerificationError: if the int8 file agrees too little with the
+        VerificationError: If the int8 file agrees too little with the
             network that was trained.
     """
     path = folder / "model.keras"
@@ -165,10 +162,10 @@ def fill_folder(
 
 
 def write_table(folder) -> str:
-    """Writes the table of all methods that a folder holds results of.
+    """Write the table of all methods that a folder holds results of.
 
     Args:
-        folder: holds a folder for each method.
+        folder: Folder with one for each method.
 
     Returns:
         The table.

@@ -1,23 +1,32 @@
-"""What a kernel may be while it trains: any numbers, few, or many zeros.
+"""What a kernel may be while it trains, and what can be counted in it.
 
-`compression.py` chooses one for each convolution, `fake_quantization.py` puts
-it into tensorflow-model-optimization's wrapper.
+`fine_tuning.py` chooses one kind for each convolution, `fake_quantization.py`
+puts it into tensorflow-model-optimization's wrapper. The counts tell what
+pruning and clustering have left, in a model and in a file's 8-bit numbers.
 """
 
 import math
+from collections.abc import Iterable
+from dataclasses import dataclass
 
+import keras
 import numpy as np
 import tensorflow as tf
 
+from dla_keras.lite.file.tflite_file import TfliteFile
+
 LLOYD_STEPS = 50
+# A kernel of fewer weights is not compressed: the first layers and the head
+# feel it most, and are a hundredth of the network.
+MIN_WEIGHTS = 4096
 
 
 class FreeKernel:
-    """Any numbers.
+    """A kernel that trains freely: nothing is pruned or clustered.
 
     Args:
-        variable: the kernel.
-        trainable: whether training moves it. Defaults to `True`.
+        variable: Variable that holds the kernel.
+        trainable: Whether training moves it. Defaults to `True`.
     """
 
     # Whether each output channel may be rounded in steps of its own.
@@ -28,22 +37,22 @@ class FreeKernel:
         self.trainable = trainable
 
     def build(self, shape, layer) -> dict:
-        """Adds what it needs to the wrapper `layer`."""
+        """Add what it needs to the wrapper `layer`."""
         return {}
 
     def __call__(self, kernel):
         return kernel if self.trainable else tf.stop_gradient(kernel)
 
     def value(self) -> np.ndarray:
-        """What convolves now."""
+        """Return the kernel that convolves now."""
         return self.variable.numpy()
 
 
 class SparseKernel(FreeKernel):
-    """Zero where its mask is: at first, where the kernel is zero already.
+    """A pruned kernel: masked weights are zero, at first those that are so.
 
     Args:
-        variable: the kernel.
+        variable: Variable that holds the kernel.
     """
 
     def build(self, shape, layer):
@@ -55,7 +64,7 @@ class SparseKernel(FreeKernel):
         return kernel * self.mask
 
     def prune(self, sparsity: float) -> None:
-        """Masks the smallest weights: at least this share of all."""
+        """Mask the smallest weights: at least this share of all."""
         sizes = np.abs(self.variable.numpy()).ravel()
         count = math.ceil(sparsity * sizes.size)
         mask = np.ones(sizes.shape, np.float32)
@@ -68,13 +77,13 @@ class SparseKernel(FreeKernel):
 
 
 class TiedKernel(FreeKernel):
-    """Few numbers, which train; which weight has which one stays.
+    """A clustered kernel: centroids train, which weight has which one stays.
 
-    Where the kernel has zeros, zero is one of the numbers, and stays zero.
+    Where the kernel has zeros, zero is one of the centroids, and stays zero.
 
     Args:
-        variable: the kernel.
-        clusters: how many numbers at most.
+        variable: Variable that holds the kernel.
+        clusters: Number of centroids, at most.
     """
 
     # In steps of its own, each channel would have other numbers.
@@ -108,22 +117,22 @@ def _add_weight(layer, name, start, trainable=True):
 
 
 def cluster(kernel: np.ndarray, clusters: int):
-    """Few numbers that stand for a kernel's weights, by Lloyd's algorithm.
+    """Find few numbers for a kernel's weights, by Lloyd's algorithm.
 
     They start evenly spaced, which keeps the few large weights apart that
     matter most (Deep Compression, arXiv:1510.00149, section 3.2).
 
     Args:
-        kernel: any array. Zeros, where there are some, get a number of their
-            own.
-        clusters: how many numbers at most.
+        kernel: Array of any shape. Zeros, where there are some, get a number
+            of their own.
+        clusters: Number of centroids, at most.
 
     Returns:
         The numbers, `(n,)`, and the place of each weight's among them, of
         the kernel's shape.
 
     Raises:
-        ValueError: for less than two clusters.
+        ValueError: If there are less than two clusters.
 
     Example:
 
@@ -154,7 +163,7 @@ def cluster(kernel: np.ndarray, clusters: int):
 
 
 def _lloyd(ordered, count):
-    """`count` numbers near `ordered` ones, in order."""
+    """Return `count` numbers near `ordered` ones, in order."""
     sums = np.concatenate([[0], np.cumsum(ordered, dtype=np.float64)])
     numbers = np.linspace(ordered[0], ordered[-1], count)
     for _ in range(LLOYD_STEPS):
@@ -169,3 +178,71 @@ def _lloyd(ordered, count):
 
 def _nearest(numbers, kernel):
     return np.searchsorted((numbers[1:] + numbers[:-1]) / 2, kernel)
+
+
+@dataclass(frozen=True)
+class KernelFacts:
+    """How sparse and how repetitive the convolutions of a network are.
+
+    Args:
+        zeros: Share of their weights that are zero.
+        least_zeros: Share of zeros in the kernel that has the fewest, among
+            those of `MIN_WEIGHTS` and more.
+        numbers: Most different numbers that one of those has.
+    """
+
+    zeros: float
+    least_zeros: float
+    numbers: int
+
+
+def kernel_facts(kernels: Iterable[np.ndarray]) -> KernelFacts:
+    """Count zeros and different numbers in kernels.
+
+    Args:
+        kernels: Arrays of any shape.
+
+    Raises:
+        ValueError: If none is large.
+
+    Example:
+
+    >>> kernel_facts([np.arange(4096) // 2048, np.ones(4096)])
+    KernelFacts(zeros=0.25, least_zeros=0.0, numbers=2)
+    """
+    kernels = list(kernels)
+    large = [kernel for kernel in kernels if kernel.size >= MIN_WEIGHTS]
+    if not large:
+        raise ValueError(
+            f"Expected a convolution of {MIN_WEIGHTS} weights or more. "
+            f"Received: {len(kernels)} smaller ones."
+        )
+    zeros = sum(int(np.sum(kernel == 0)) for kernel in kernels)
+    return KernelFacts(
+        zeros / sum(kernel.size for kernel in kernels),
+        min(float(np.mean(kernel == 0)) for kernel in large),
+        max(len(np.unique(kernel)) for kernel in large),
+    )
+
+
+def model_kernels(model) -> list[np.ndarray]:
+    """Return the kernels of a Keras model's convolutions, but depthwise."""
+    return [
+        layer.kernel.numpy()
+        for layer in model._flatten_layers()
+        if isinstance(layer, keras.layers.Conv2D)
+    ]
+
+
+def file_kernels(data: bytes) -> list[np.ndarray]:
+    """Return the kernels of a `.tflite` file, in the numbers that it stores.
+
+    Args:
+        data: Bytes of a file whose kernels are int8.
+    """
+    file = TfliteFile(data)
+    return [
+        file.values(int(operator.inputs[1]), np.int8)
+        for operator in file.operators
+        if file.name_of(operator) == "CONV_2D"
+    ]

@@ -2,7 +2,7 @@
 
 tensorflow-model-optimization knows `tf_keras` only. A model is flattened
 (`dla_keras/models/flattening.py`) and each leaf rebuilt here, with its
-weights; `compression.py` says what is wrapped around which.
+weights; `fine_tuning.py` says what is wrapped around which.
 """
 
 import functools
@@ -23,10 +23,10 @@ _LEFT_OUT = ("initializer", "regularizer", "constraint", "dtype")
 
 @functools.cache
 def legacy_keras():
-    """The package `tf_keras`, imported when it is first needed.
+    """Import the package `tf_keras` when it is first needed.
 
     Raises:
-        ImportError: without it.
+        ImportError: If it is not installed.
     """
     try:
         with quiet_stderr():
@@ -44,8 +44,8 @@ class LegacyModel:
     """A network in legacy Keras, called as a Keras 3 model is.
 
     Args:
-        network: the `tf_keras.Model`.
-        weights: name of a layer -> its variables, in the order of the
+        network: `tf_keras.Model` of the network.
+        weights: Name of a layer -> its variables, in the order of the
             original's.
     """
 
@@ -63,18 +63,19 @@ def to_legacy(
     synchronized: bool = False,
     input_shape=None,
 ) -> LegacyModel:
-    """Rebuilds a model in legacy Keras, in float32, with its weights.
+    """Rebuild a model in legacy Keras, in float32, with its weights.
 
     Args:
-        model: a functional model of the layers that DLA is made of.
-        wrap: `(legacy layer, original)` -> what stands in the layer's place;
-            the layer has its weights by then. Defaults to the layer itself.
-        synchronized: whether batch norms take their statistics over all
+        model: Functional model of the layers that DLA is made of.
+        wrap: Function from `(legacy layer, original)` to what stands in the
+            layer's place; the layer has its weights by then. Defaults to the
+            layer itself.
+        synchronized: Whether batch norms take their statistics over all
             replicas. Defaults to `False`.
-        input_shape: of one picture. Defaults to `None`: as the model has it.
+        input_shape: Shape of one picture. Defaults to `None`: the model's.
 
     Raises:
-        ValueError: for a layer without a counterpart, or one used twice.
+        ValueError: If a layer has no counterpart, or is used twice.
 
     Example:
 
@@ -109,14 +110,14 @@ def to_legacy(
 
 
 def from_legacy(weights: dict[str, list], model: keras.Model) -> None:
-    """Gives a model the weights of its legacy counterpart.
+    """Give a model the weights of its legacy counterpart.
 
     Args:
-        weights: name of a layer -> its arrays.
-        model: what the legacy model was made from, or one like it.
+        weights: Name of a layer -> its arrays.
+        model: Model that the legacy one was made from, or one like it.
 
     Raises:
-        ValueError: for a layer that only one of the two has.
+        ValueError: If only one of the two has a layer.
     """
     leaves = {leaf.name: leaf for leaf in flatten(model).layers if leaf.weights}
     ours = {name: arrays for name, arrays in weights.items() if len(arrays)}
@@ -130,7 +131,7 @@ def from_legacy(weights: dict[str, list], model: keras.Model) -> None:
 
 
 def _rebuild(original, synchronized):
-    """A leaf's counterpart, without its weights."""
+    """Make a leaf's counterpart, without its weights."""
     layers = legacy_keras().layers
     kind = type(original).__name__
     if kind in _COUNTERPARTS:
@@ -157,7 +158,7 @@ def _rebuild(original, synchronized):
 
 @functools.cache
 def _arguments_of(legacy_class):
-    """Names of what a layer of legacy Keras can be made with."""
+    """Return what a layer of legacy Keras can be made with."""
     names = {"name", "trainable"}
     for base in legacy_class.__mro__[:-1]:
         names |= inspect.signature(base.__init__).parameters.keys()
@@ -171,7 +172,7 @@ def _bilinear_upsampling(layers, original):
 
 
 def _rescaling(layers, original):
-    """One operation in 8 bits, where the layer of that name is two."""
+    """Make one operation in 8 bits, where the layer of that name is two."""
     return layers.DepthwiseConv2D(
         1,
         depthwise_initializer=functools.partial(_constant, original.scale),
@@ -182,7 +183,7 @@ def _rescaling(layers, original):
 
 
 def _constant(numbers, shape, dtype):
-    """One number, or one for each channel, as an initial value."""
+    """Make an initial value of one number, or of one for each channel."""
     numbers = np.broadcast_to(numbers, max(shape))
     return tf.reshape(tf.constant(numbers, dtype), shape)
 

@@ -11,7 +11,7 @@ class Stage:
     """One fine-tuning.
 
     Args:
-        kernel: Kind of the large kernels, a name of `compression.KERNELS`.
+        kernel: Kind of the large kernels, a name of `fine_tuning.KERNELS`.
         rounded: Whether kernels and activations are rounded to 8 bits.
             Defaults to `False`.
     """

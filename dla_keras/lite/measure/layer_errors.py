@@ -1,34 +1,46 @@
-"""What int8 costs layer by layer, and which layers to keep in float.
+"""What int8 costs layer by layer, and int8 within a bound of mIoU.
 
 Each operation of a quantised network runs in float beside itself, on the same
-inputs: what differs is that operation's own rounding.
+inputs: what differs is that operation's own rounding. As few of the worst
+layers as a bound allows are left in float.
 """
 
+import csv
+import dataclasses
+import io
+import pathlib
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
 
+from dla_keras.files import atomic_path
+from dla_keras.inference.predictor import Predictor
+from dla_keras.inference.tflite_model import LiteModel
+from dla_keras.lite.convert.pipeline import Exporter
 from dla_keras.lite.convert.quantization import CalibratedGraph
 from dla_keras.lite.convert.quantization import float_batches
+from dla_keras.lite.measure.comparison import KerasMasks
 from dla_keras.quiet import quiet_stderr
 
+# Enough for the order of the layers, at a second or two each.
+PICTURES = 8
 
-@dataclass(frozen=True)
+
+@dataclasses.dataclass(frozen=True)
 class LayerError:
-    """The rounding of one operation.
+    """Rounding of one operation.
 
     Args:
-        layer: name of the layer.
-        operation: for instance `"CONV_2D"`.
-        noise: signal to noise in dB: what the output varies by over what
+        layer: Name of the layer.
+        operation: Kind of the operation, for instance `"CONV_2D"`.
+        noise: Signal to noise in dB: what the output varies by over what
             rounding changes it by. 6 dB are one bit.
-        steps: root mean square of the error in steps of the output's scale;
+        steps: Root mean square of the error in steps of the output's scale;
             0.29 is what rounding the output alone gives.
-        bias: mean of the error in such steps.
+        bias: Mean of the error in such steps.
     """
 
     layer: str
@@ -41,14 +53,14 @@ class LayerError:
 def layer_errors(
     graph: CalibratedGraph, pictures: Sequence[np.ndarray]
 ) -> list[LayerError]:
-    """The layers of a network, the one that loses most first.
+    """Measure the layers of a network, the one that loses most first.
 
     Args:
-        graph: a network with the ranges of its activations.
+        graph: Network with the ranges of its activations.
         pictures: uint8 `(h, w, 3)`, of the graph's size.
 
     Raises:
-        ValueError: without pictures.
+        ValueError: If there are no pictures.
     """
     if not len(pictures):
         raise ValueError(
@@ -86,20 +98,20 @@ def keep_until(
     errors: Iterable[LayerError],
     acceptable: Callable[[bytes], bool],
 ) -> tuple[bytes, list[str]]:
-    """The int8 network with the fewest layers in float that is acceptable.
+    """Find the int8 network with the fewest layers in float that will do.
 
     Tries the worst 0, 1, 2, 4, ... layers, then halves the last gap.
 
     Args:
-        graph: the network.
-        errors: its layers, the worst first.
-        acceptable: whether a file will do.
+        graph: Network to quantise.
+        errors: Its layers, the worst first.
+        acceptable: Function that tells whether a file will do.
 
     Returns:
         The file, and the layers that stay in float.
 
     Raises:
-        ValueError: if not even all layers in float will do.
+        ValueError: If not even all layers in float will do.
     """
     layers = list(dict.fromkeys(error.layer for error in errors))
     tried = {}
@@ -122,6 +134,77 @@ def keep_until(
         middle = (low + high) // 2
         low, high = (low, middle) if passes(middle) else (middle, high)
     return tried[high], layers[:high]
+
+
+def rank_layers(exporter: Exporter) -> list[LayerError]:
+    """Measure what rounding costs a model's layers, the worst first.
+
+    Args:
+        exporter: Exporter of the model.
+    """
+    pictures = [
+        exporter.fit(picture) for picture in exporter.calibration[:PICTURES]
+    ]
+    return layer_errors(exporter.int8_graph, pictures)
+
+
+def within_loss(
+    exporter: Exporter,
+    errors: Iterable[LayerError],
+    masks: KerasMasks,
+    max_loss: float,
+) -> Exporter:
+    """Return an exporter whose int8 files lose no more mIoU than allowed.
+
+    Args:
+        exporter: Exporter of the model.
+        errors: Layers of the model, the worst first.
+        masks: Masks of the Keras model, on the pictures to score.
+        max_loss: Points (hundredths) of mIoU below Keras'.
+
+    Raises:
+        ValueError: If the bound is not met with all layers in float.
+    """
+
+    def acceptable(data):
+        return loss_of(LiteModel(data, exporter.threads), masks) <= max_loss
+
+    _, layers = keep_until(exporter.int8_graph, errors, acceptable)
+    return dataclasses.replace(exporter, keep_float=tuple(layers))
+
+
+def loss_of(lite_model: LiteModel, masks: KerasMasks) -> float:
+    """Return the points of mIoU that a file loses against Keras.
+
+    Args:
+        lite_model: File to score.
+        masks: Masks of the Keras model.
+    """
+    predict = Predictor(lite_model, tuple(lite_model.input_shape[1:3]))
+    counts = {}
+    for index in masks.indices:
+        example = masks.split[index]
+        counts[index] = masks.count(example, predict(example.image))
+    expected = masks.scores(masks.counts)["miou"]
+    return 100 * (expected - masks.scores(counts)["miou"])
+
+
+def write_layer_errors(path, errors: Iterable[LayerError]) -> None:
+    """Write the layers as a table, CSV.
+
+    Args:
+        path: Path of the file.
+        errors: Rows of the table.
+    """
+    names = [field.name for field in dataclasses.fields(LayerError)]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names)
+    for error in errors:
+        layer, operation, *numbers = dataclasses.astuple(error)
+        writer.writerow([layer, operation, *(f"{n:.3f}" for n in numbers)])
+    with atomic_path(pathlib.Path(path)) as temporary:
+        temporary.write_text(text.getvalue(), encoding="utf-8")
 
 
 def _mean_square(difference):

@@ -17,11 +17,11 @@ from dla_keras.data.datasets import DatasetInfo
 from dla_keras.data.segmentation import Example
 from dla_keras.inference.tflite_model import LiteModel
 from dla_keras.lite.convert.pipeline import Exporter
-from dla_keras.lite.measure.bounded_loss import loss_of
-from dla_keras.lite.measure.bounded_loss import rank_layers
-from dla_keras.lite.measure.bounded_loss import within_loss
-from dla_keras.lite.measure.bounded_loss import write_layer_errors
 from dla_keras.lite.measure.comparison import KerasMasks
+from dla_keras.lite.measure.layer_errors import loss_of
+from dla_keras.lite.measure.layer_errors import rank_layers
+from dla_keras.lite.measure.layer_errors import within_loss
+from dla_keras.lite.measure.layer_errors import write_layer_errors
 
 BROKEN = "dla_up_ida_2_node_3"
 
