@@ -55,29 +55,13 @@ def line_chart(
         axes = _plot(380, 240, xlabel=x_name)
         for color, (name, (xs, ys)) in zip(LINES, lines.items(), strict=False):
             color = THEME[color]
-            axes.plot(*thinned(xs, ys), color=color, linewidth=1.8)
+            axes.plot(*_thinned(xs, ys), color=color, linewidth=1.8)
             for x, y in zip(xs, ys, strict=True) if len(xs) <= 40 else ():
                 tip = f"{_TIP}{name} {y:.4g} at {x:g}"
                 axes.plot(x, y, "o", color=color, markersize=5, gid=tip)
         axes.set_xlim(left=0)
         axes.margins(y=0.08)
         return _svg(axes.figure, label)
-
-
-def thinned(xs, ys, most: int = MOST_POINTS) -> tuple[np.ndarray, np.ndarray]:
-    """Return a curve of at most `most` points, each the mean of neighbors.
-
-    Args:
-        xs: Numbers.
-        ys: As many numbers.
-        most: Largest number of points to return. Defaults to `300`.
-    """
-    xs, ys = np.asarray(xs, float), np.asarray(ys, float)
-    if len(xs) <= most:
-        return xs, ys
-    parts = np.linspace(0, len(xs), most + 1).astype(int)
-    counts = np.diff(parts)
-    return tuple(np.add.reduceat(v, parts[:-1]) / counts for v in (xs, ys))
 
 
 def precision_recall_chart(scores: dict[str, dict]) -> str:
@@ -316,6 +300,15 @@ def _tidied(element, label) -> list[ElementTree.Element]:
     new.text = element.text and element.text.strip()
     new.extend(parts)
     return [new]
+
+
+def _thinned(xs, ys):
+    """The means of so many neighbors that `MOST_POINTS` are left."""
+    if len(xs) <= MOST_POINTS:
+        return xs, ys
+    parts = np.linspace(0, len(xs), MOST_POINTS + 1).astype(int)
+    counts = np.diff(parts)
+    return tuple(np.add.reduceat(v, parts[:-1]) / counts for v in (xs, ys))
 
 
 def _finite(xs, ys):

@@ -5,8 +5,7 @@ import os
 from collections.abc import Sequence
 
 from dla_keras.report.galleries import Gallery
-from dla_keras.report.page import bars
-from dla_keras.report.page import gallery_blocks
+from dla_keras.report.page import gallery_sections
 from dla_keras.report.page import render
 from dla_keras.tables import text_table
 
@@ -87,13 +86,8 @@ def comparison_markdown(comparison: Comparison) -> str:
     header, rows = class_table(comparison)
     if rows:
         parts.append(text_table(header, rows))
-    parts += notes(comparison)
-    parts.append(
-        "\n".join(
-            f"- {name}: {text}" for name, text in comparison.facts.items()
-        )
-    )
-    return "\n\n".join(parts) + "\n"
+    facts = [f"- {name}: {text}" for name, text in comparison.facts.items()]
+    return "\n\n".join([*parts, *notes(comparison), "\n".join(facts)]) + "\n"
 
 
 def comparison_page(
@@ -107,23 +101,19 @@ def comparison_page(
     """
     header, by_class = class_table(comparison)
     files = [row for row in comparison.rows if row.costs]
+    measured = [("text", note) for note in notes(comparison)]
+    facts = [*comparison.facts.items()]
     sections = [
         ("Files", [("table", *main_table(comparison))]),
-        ("Size, MB", _bars({r.name: r.megabytes for r in comparison.rows})),
+        ("Size, MB", _bars(comparison.rows, lambda row: row.megabytes)),
         *(
-            (f"Latency on {_spoken(n)}, ms", _bars(_latency(files, n)))
+            (f"Latency on {_spoken(n)}, ms", _bars(files, _milliseconds, n))
             for n in comparison.threads
         ),
-        ("Memory, MB", _bars(_memory(files))),
+        ("Memory, MB", _bars(files, _peak_megabytes)),
         ("Classes", [("table", header, by_class)] if by_class else []),
-        *((shown.title, gallery_blocks(shown)) for shown in galleries),
-        (
-            "How it was measured",
-            [
-                *(("text", note) for note in notes(comparison)),
-                ("facts", [*comparison.facts.items()]),
-            ],
-        ),
+        *gallery_sections(galleries),
+        ("How it was measured", [*measured, ("facts", facts)]),
     ]
     return render(comparison.title, "Files beside Keras", sections)
 
@@ -135,11 +125,7 @@ def as_json(comparison: Comparison) -> dict:
         | {"loss_points": row.loss, "class_loss_points": row.class_loss}
         for row in comparison.rows
     ]
-    return {
-        "title": comparison.title,
-        "facts": comparison.facts,
-        "rows": rows,
-    }
+    return {"title": comparison.title, "facts": comparison.facts, "rows": rows}
 
 
 def _columns(threads):
@@ -201,17 +187,16 @@ def _class_cell(row, name):
     return text if loss is None else f"{text} ({loss:+z.1f})"
 
 
-def _latency(files, threads):
-    return {row.name: _milliseconds(row, threads) for row in files}
-
-
-def _memory(files):
-    peaks = {row.name: _peak_megabytes(row) for row in files}
-    return {name: peak for name, peak in peaks.items() if peak is not None}
-
-
-def _bars(values):
-    return bars(values, ".1f")
+def _bars(rows, measure, *options):
+    """A bar for each row of which there is a number."""
+    values = {row.name: measure(row, *options) for row in rows}
+    full = max(filter(None, values.values()), default=1)
+    lines = [
+        (name, 85 * value / full, f"{value:.1f}", None, None)
+        for name, value in values.items()
+        if value is not None
+    ]
+    return [("bars", lines)] if lines else []
 
 
 def _spoken(threads):

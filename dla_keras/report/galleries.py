@@ -12,7 +12,6 @@ from dla_keras.data.datasets import IGNORE_LABEL
 from dla_keras.inference.prediction_files import colorize
 from dla_keras.report.grids import colored_mask
 from dla_keras.report.grids import dark_on_white
-from dla_keras.report.grids import resized
 
 RED, GREEN, BLUE = (214, 0, 50), (0, 150, 60), (60, 110, 230)
 # Kind of a pixel -> its color over the grey picture.
@@ -24,6 +23,7 @@ DIFFERENCES = {
     "both are wrong": (235, 150, 0),
     "not labelled": BLUE,
 }
+WIDTH = 480  # pixels that pictures of a page are shrunk to
 GREYS = 16  # few, and pale: they are for orientation
 REACH = 0.0075  # of the diagonal: how far from the truth a boundary is found
 
@@ -35,8 +35,8 @@ class ShownPicture:
     Args:
         name: File or key that it came from.
         caption: Text about it.
-        views: Title of a view -> PIL image; photographs of mode `"RGB"`, few
-            colors of mode `"P"`.
+        views: Title of a view -> PIL image of any size; photographs of mode
+            `"RGB"`, few colors of mode `"P"`.
     """
 
     name: str
@@ -100,7 +100,6 @@ def segmentation_galleries(
     split,
     per_picture: Sequence[dict],
     count: int = 3,
-    width: int = 480,
 ) -> tuple[Gallery, Gallery]:
     """Return the worst and the best pictures by their own mIoU.
 
@@ -109,8 +108,6 @@ def segmentation_galleries(
         split: Sequence of `Example` with `info`.
         per_picture: `per_picture` of the scores of the same split.
         count: Number of pictures of each. Defaults to `3`.
-        width: Width that pictures are shrunk to, in pixels. Defaults to
-            `480`.
 
     Raises:
         ValueError: If the rows are not as many as the pictures.
@@ -133,7 +130,7 @@ def segmentation_galleries(
 
     named = zip(split.info.class_names, palette, strict=True)
     colors = (*named, *ERRORS.items())
-    return _galleries(split, per_picture, "miou", show, count, width, colors)
+    return _galleries(split, per_picture, "miou", show, count, colors)
 
 
 def boundary_galleries(
@@ -141,7 +138,6 @@ def boundary_galleries(
     split,
     per_picture: Sequence[dict],
     count: int = 3,
-    width: int = 480,
 ) -> tuple[Gallery, Gallery]:
     """Return the worst and the best pictures by their own best F.
 
@@ -150,8 +146,6 @@ def boundary_galleries(
         split: Sequence of `BoundaryExample`.
         per_picture: `pictures` of the scores of the same split.
         count: Number of pictures of each. Defaults to `3`.
-        width: Width that pictures are shrunk to, in pixels. Defaults to
-            `480`.
 
     Raises:
         ValueError: If the rows are not as many as the pictures.
@@ -165,7 +159,7 @@ def boundary_galleries(
         }
         if example.image is not None:
             truth = np.any(example.annotations, axis=0)
-            kinds = _boundary_kinds(truth, found >= row["threshold"], width)
+            kinds = _boundary_kinds(truth, found >= row["threshold"])
             views["errors"] = marked(
                 example.image, kinds, BOUNDARY_ERRORS.values()
             )
@@ -177,10 +171,10 @@ def boundary_galleries(
         return caption, views
 
     colors = tuple(BOUNDARY_ERRORS.items())
-    return _galleries(split, per_picture, "f", show, count, width, colors)
+    return _galleries(split, per_picture, "f", show, count, colors)
 
 
-def _boundary_kinds(truth, found, width):
+def _boundary_kinds(truth, found):
     """Masks of boundaries that are found, false and missed."""
     from scipy import ndimage
 
@@ -192,12 +186,12 @@ def _boundary_kinds(truth, found, width):
 
     kinds = found & near(truth), found & ~near(truth), truth & ~near(found)
     # Lines of a pixel would not survive the shrinking.
-    size = -(-truth.shape[1] // width)
+    size = -(-truth.shape[1] // WIDTH)
     return [ndimage.maximum_filter(kind, size) for kind in kinds]
 
 
 def classification_galleries(
-    split, per_picture: Sequence[dict], count: int = 8, width: int = 200
+    split, per_picture: Sequence[dict], count: int = 8
 ) -> tuple[Gallery, Gallery]:
     """Return the pictures whose true class was least and most likely.
 
@@ -206,8 +200,6 @@ def classification_galleries(
         per_picture: For each of its pictures `probability`, that of the true
             class, and `prediction`, the id of the likeliest class.
         count: Number of pictures of each. Defaults to `8`.
-        width: Width that pictures are shrunk to, in pixels. Defaults to
-            `200`.
 
     Raises:
         ValueError: If the rows are not as many as the pictures.
@@ -221,10 +213,10 @@ def classification_galleries(
         )
         return caption, {"": Image.fromarray(picture.image)}
 
-    return _galleries(split, per_picture, "probability", show, count, width)
+    return _galleries(split, per_picture, "probability", show, count)
 
 
-def _galleries(split, per_picture, key, show, count, width, colors=()):
+def _galleries(split, per_picture, key, show, count, colors=()):
     """The worst and the best by a score, drawn by `show`."""
     if len(per_picture) != len(split):
         raise ValueError(
@@ -234,8 +226,7 @@ def _galleries(split, per_picture, key, show, count, width, colors=()):
 
     def picture(index):
         example = split[index]
-        caption, views = show(example, per_picture[index])
-        return _shown(example.name, caption, views, width)
+        return ShownPicture(example.name, *show(example, per_picture[index]))
 
     worst, best = extremes([row[key] for row in per_picture], count)
     return (
@@ -249,7 +240,6 @@ def difference_gallery(
     split,
     expected: Mapping[int, np.ndarray],
     found: Mapping[int, np.ndarray],
-    width: int = 480,
 ) -> Gallery:
     """Return pictures with two masks and their differences, the worst first.
 
@@ -258,50 +248,33 @@ def difference_gallery(
         split: Sequence of `Example` with `info`.
         expected: Masks of Keras by index of a picture.
         found: Masks of the file by index of a picture.
-        width: Width that pictures are shrunk to, in pixels. Defaults to
-            `480`.
     """
-    info = split.info
-    share = {
-        index: float((mask != expected[index]).mean())
-        for index, mask in found.items()
-    }
-
-    def show(index):
-        example = split[index]
-        masks = expected[index], found[index]
+    info, shown = split.info, []
+    for index, mask in found.items():
+        example, keras = split[index], expected[index]
+        label, differs = example.label, mask != keras
+        known = label != IGNORE_LABEL
+        kinds = (keras == label, mask == label, known, ~known)
         views = {
             "picture": Image.fromarray(example.image),
-            "Keras": colored_mask(masks[0], info.palette),
-            "the file": colored_mask(masks[1], info.palette),
-            "difference": mark_differences(
-                example.image, example.label, *masks
+            "Keras": colored_mask(keras, info.palette),
+            "the file": colored_mask(mask, info.palette),
+            "difference": marked(
+                example.image,
+                [differs & kind for kind in kinds],
+                DIFFERENCES.values(),
             ),
         }
-        caption = f"{share[index]:.2%} of pixels differ"
-        return _shown(example.name, caption, views, width)
-
+        caption = f"{differs.mean():.2%} of pixels differ"
+        picture = ShownPicture(example.name, caption, views)
+        shown.append((differs.mean(), picture))
+    shown.sort(key=lambda pair: -pair[0])
     named = zip(info.class_names, info.palette, strict=True)
     return Gallery(
         f"{name}: where it differs most",
-        tuple(map(show, sorted(share, key=share.get, reverse=True))),
+        tuple(picture for _, picture in shown),
         (*named, *DIFFERENCES.items()),
     )
-
-
-def mark_differences(image, label, expected, found) -> Image.Image:
-    """Return the picture in pale grey, differing pixels by who is right.
-
-    Args:
-        image: uint8 `(h, w, 3)`.
-        label: uint8 `(h, w)`, class ids or `IGNORE_LABEL`.
-        expected: uint8 `(h, w)`, the mask of Keras.
-        found: uint8 `(h, w)`, the mask of the file.
-    """
-    known, right = label != IGNORE_LABEL, expected == label
-    kinds = (right, found == label, known, ~known)
-    kinds = [(expected != found) & kind for kind in kinds]
-    return marked(image, kinds, DIFFERENCES.values())
 
 
 def marked(image, kinds, colors) -> Image.Image:
@@ -340,11 +313,3 @@ def overlaid(image, mask, palette, share: float = 0.7) -> Image.Image:
     known = (np.asarray(mask) != IGNORE_LABEL)[..., None] * share  # (h, w, 1)
     mixed = known * colorize(mask, palette) + (1 - known) * grey
     return Image.fromarray(np.uint8(np.round(mixed)))
-
-
-def _shown(name, caption, views, width):
-    small = {
-        title: resized(view, min(width, view.width))
-        for title, view in views.items()
-    }
-    return ShownPicture(name, caption, small)

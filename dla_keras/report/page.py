@@ -20,7 +20,9 @@ import numpy as np
 
 from dla_keras.files import atomic_path
 from dla_keras.report import charts
+from dla_keras.report.galleries import WIDTH
 from dla_keras.report.galleries import Gallery
+from dla_keras.report.grids import resized
 
 CONFUSIONS = 12  # rows of the table of what is confused most
 
@@ -34,13 +36,13 @@ SCORES = {
     "ois_f": "OIS F",
     "ap": "AP",
 }
-# A task's decisive score -> how the page calls the task, and its flag.
+# A task's decisive score -> how the page calls the task, and flags for it.
 TASKS = {
     "miou": ("Segmentation", ""),
     "top1": ("Classification", " --task classification"),
     "ods_f": ("Boundary detection", " --task boundary"),
 }
-_POINT = ("precision", "recall", "f", "threshold")  # of the curve
+_POINT = ("precision", "recall", "f")
 
 _PREDICT = (
     "dla-keras predict --model {model}{task} --input pictures/ "
@@ -99,13 +101,10 @@ def write_report(
         {name: color for shown in galleries for name, color in shown.colors},
         model,
     )
-    folder = pathlib.Path(path).absolute().parent.name
-    write_page(path, report_page(run, galleries, folder))
-
-
-def write_page(path, page: str) -> None:
-    """Write a page; a file name that is no UTF-8 does not stop it."""
+    folder = pathlib.Path(path).absolute().parent
+    page = report_page(run, galleries, folder.name)
     with atomic_path(path) as temporary:
+        # A file name that is no UTF-8 shall not stop it.
         temporary.write_text(page, encoding="utf-8", errors="replace")
 
 
@@ -129,7 +128,7 @@ def report_page(
         ("Precision and recall", _precision_recall(run)),
         ("Classes", _classes(run)),
         ("Confusion", _confusion(run)),
-        *((shown.title, gallery_blocks(shown)) for shown in galleries),
+        *gallery_sections(galleries),
         ("Run", _facts(run)),
         ("Next", _next(run)),
     )
@@ -162,39 +161,13 @@ def _template():
         loader=jinja2.FileSystemLoader(folder),
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= {"data_uri": _data_uri, "rgb": rgb}
+    environment.filters["data_uri"] = _data_uri
     return environment.get_template("page.html")
 
 
-def bars(values: dict[str, float], form: str) -> list:
-    """Return a block with a bar for each value, in their order.
-
-    Args:
-        values: Name -> number, not below 0.
-        form: Format of the numbers, for instance `".1f"`.
-    """
-    full = max(values.values(), default=0) or 1
-    rows = [
-        (name, 85 * value / full, format(value, form), None, None)
-        for name, value in values.items()
-    ]
-    return [("bars", rows)] if rows else []
-
-
-def gallery_blocks(shown: Gallery) -> list:
-    """Return the block of a gallery, none for one without pictures."""
-    return [("gallery", shown)] if shown.pictures else []
-
-
-def rgb(color) -> str:
-    """Return a color as CSS.
-
-    Example:
-
-    >>> rgb((0, 128, 255))
-    'rgb(0,128,255)'
-    """
-    return "rgb({:d},{:d},{:d})".format(*map(int, color))
+def gallery_sections(galleries: Iterable[Gallery]) -> list[tuple]:
+    """Return a section for each gallery that has a picture."""
+    return [(g.title, [("gallery", g)]) for g in galleries if g.pictures]
 
 
 def _subtitle(run):
@@ -215,14 +188,11 @@ def _result(run):
     names = [key for key in SCORES if key in run.scores]
     values = [(SCORES[key], f"{run.scores[key]:.3f}") for key in names]
     blocks = [("tiles", values)]
-    rows = [
-        (name, *(f"{row[key]:.3f}" for key in names))
-        for name, row in (
-            *run.scores.get("baselines", {}).items(),
-            ("this model", run.scores),
-        )
-    ]
-    if len(rows) > 1:
+    if baselines := run.scores.get("baselines"):
+        rows = [
+            (name, *(f"{row[key]:.3f}" for key in names))
+            for name, row in {**baselines, "this model": run.scores}.items()
+        ]
         blocks.append(("table", ("", *(SCORES[key] for key in names)), rows))
     return blocks
 
@@ -239,13 +209,9 @@ def _curves(run):
         ("learning rate", rates),
     ]
     shown = [
-        (
-            caption,
-            lines if len(lines) > 1 else (),
-            charts.line_chart(lines, "step", caption),
-        )
+        (caption, lines if len(lines) > 1 else (), svg)
         for caption, lines in drawn
-        if lines
+        if (svg := charts.line_chart(lines, "step", caption))
     ]
     return [("charts", shown)] if shown else []
 
@@ -268,36 +234,23 @@ def _classes(run):
     if "confusion" not in run.scores:
         return []
     counts = np.asarray(run.scores["confusion"], np.float64)
-    names, total = run.scores["class_names"], counts.sum()
-    present = counts.sum(1)
-    values, what = (
-        run.scores.get("per_class_iou"),
-        "Share of the pixels, and IoU.",
-    )
+    names, present = run.scores["class_names"], counts.sum(1)
+    values = run.scores.get("per_class_iou")
+    what = "Share of the pixels, and IoU."
     if values is None:
-        found = np.diag(charts.row_shares(counts))
-        values = {
-            name: float(share) if count else None
-            for name, share, count in zip(names, found, present, strict=True)
-        }
+        found = np.diag(charts.row_shares(counts)).tolist()
+        found = [f if n else None for f, n in zip(found, present, strict=True)]
+        values = dict(zip(names, found, strict=True))
         what = "Share of the pictures, and how many of them are found."
-    shares = dict(zip(names, present / max(total, 1), strict=True))
+    shares = dict(zip(names, present / max(counts.sum(), 1), strict=True))
     known = {name: v for name, v in values.items() if v is not None}
     rows = [
-        (
-            name,
-            85 * known[name],
-            f"{known[name]:.3f}",
-            rgb(run.colors[name]) if name in run.colors else None,
-            f"{shares[name]:.1%}",
-        )
-        for name in sorted(known, key=known.get, reverse=True)
+        (name, 85 * v, f"{v:.3f}", run.colors.get(name), f"{shares[name]:.1%}")
+        for name, v in sorted(known.items(), key=lambda item: -item[1])
     ]
     blocks = [("text", what), ("bars", rows)]
-    if absent := [name for name in values if name not in known]:
-        blocks.append(
-            ("text", f"Neither there nor found: {', '.join(absent)}.")
-        )
+    if absent := ", ".join(name for name in values if name not in known):
+        blocks.append(("text", f"Neither there nor found: {absent}."))
     return blocks
 
 
@@ -307,16 +260,12 @@ def _precision_recall(run):
         return []
     svg = charts.precision_recall_chart({"this model": run.scores})
     rows = [
-        (name, *(_three(run.scores[key].get(k)) for k in _POINT))
+        (name, *(f"{run.scores[key][k]:.3f}" for k in _POINT))
         for key, name in (("ods", "ODS"), ("ois", "OIS"))
     ]
     chart = ("charts", [("Green lines join points of equal F.", (), svg)])
-    header = ("", "precision", "recall", "F", "threshold")
+    header = ("", "precision", "recall", "F")
     return [("columns", ([chart], [("table", header, rows)]))]
-
-
-def _three(value):
-    return "" if value is None else f"{value:.3f}"
 
 
 def _confusion(run):
@@ -383,18 +332,17 @@ def _next(run):
     if run.model is None:
         return []
     model = pathlib.Path(run.model)
-    exported = model.with_name("int8.tflite")
     lines = [("On pictures of your own:", _PREDICT)]
     if model.suffix == ".tflite":
         lines.append(("Its speed on this machine:", _BENCHMARK))
     else:
         lines.append(("A small file for phones and browsers:", _EXPORT))
         lines.append(("Both, scored side by side:", _EVALUATE))
-    (flag,) = {flag for key, (_, flag) in TASKS.items() if key in run.scores}
+    flags = [flag for key, (_, flag) in TASKS.items() if key in run.scores]
     words = {
         "model": shlex.quote(str(model)),
-        "exported": shlex.quote(str(exported)),
-        "task": flag,
+        "exported": shlex.quote(str(model.with_name("int8.tflite"))),
+        "task": flags[0],
     }
     commands = [(why, line.format(**words)) for why, line in lines]
     return [("commands", commands)]
@@ -417,6 +365,7 @@ def duration(seconds) -> str:
 
 def _data_uri(image):
     """Few colors as PNG, which keeps their edges; photographs as JPEG."""
+    image = resized(image, min(WIDTH, image.width))
     kind = "png" if image.mode == "P" else "jpeg"
     buffer = io.BytesIO()
     image.save(buffer, kind, optimize=True)

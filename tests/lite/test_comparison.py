@@ -14,7 +14,6 @@ from boxes import SIZE
 from boxes import fitted
 from boxes import write_run
 from files import convert
-from PIL import Image
 from running import command
 
 from dla_keras import DLABoundaryDetector
@@ -39,8 +38,6 @@ from dla_keras.report.comparison import Comparison
 from dla_keras.report.comparison import class_table
 from dla_keras.report.comparison import comparison_page
 from dla_keras.report.comparison import main_table
-from dla_keras.report.galleries import DIFFERENCES
-from dla_keras.report.galleries import mark_differences
 from dla_keras.tasks.segmentation import evaluate
 
 EXPORTED = [f"{name}.tflite" for name in PRECISIONS]
@@ -310,19 +307,6 @@ def test_classes_that_do_not_occur_have_no_loss():
         Comparison("<t>", (strange,), (1,), {"machine": "<m>"})
     )
     assert "<b>" not in html and "<m>" not in html and "&lt;b&gt;" in html
-
-
-def test_differences_are_marked_by_who_is_right():
-    image = np.full((1, 6, 3), 255, np.uint8)
-    label, expected, found = np.uint8(
-        [[[0, 0, 0, 0, 0, 255]], [[0, 0, 1, 1, 1, 1]], [[0, 1, 0, 2, 1, 0]]]
-    )
-    marked = mark_differences(image, label, expected, found)
-    colors = np.asarray(marked.convert("RGB"))[0].tolist()
-    red, green, orange, blue = map(list, DIFFERENCES.values())
-    white = [255] * 3
-    assert colors == [white, red, green, orange, white, blue]
-    assert isinstance(marked, Image.Image) and marked.mode == "P"
 
 
 def test_nodes_that_a_delegate_replaces_are_its_own():

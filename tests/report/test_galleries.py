@@ -1,5 +1,6 @@
 """Galleries: which pictures are shown, and what is drawn beside them."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
@@ -85,9 +86,7 @@ def test_boundaries_are_found_false_or_missed():
         annotations=[truth],
     )
     row = {"f": 0.5, "threshold": 0.5, "recall": 0.5, "precision": 0.5}
-    shown, _ = galleries.boundary_galleries(
-        lambda _: found, [example], [row], width=300
-    )
+    shown, _ = galleries.boundary_galleries(lambda _: found, [example], [row])
     errors = pixels(shown.pictures[0].views["errors"])[100]
     columns = [
         np.flatnonzero((errors == color).all(-1)).tolist()
@@ -123,3 +122,28 @@ def test_classification_shows_the_least_and_the_most_likely():
     shown = galleries.classification_galleries(split, rows, count=1)
     assert [g.pictures[0].name for g in shown] == ["1.png", "2.png"]
     assert shown[0].pictures[0].caption == "dog: 20.0%; found: cat"
+
+
+def test_differences_are_marked_by_who_is_right():
+    label, keras, found = np.uint8(
+        [[[0, 0, 0, 0, 0, 255]], [[0, 0, 1, 1, 1, 1]], [[0, 1, 0, 2, 1, 0]]]
+    )
+    split = make_split(1)
+    image = np.full((1, 6, 3), 255, np.uint8)
+    split[0] = dataclasses.replace(split[0], image=image, label=label)
+    shown = galleries.difference_gallery("f", split, {0: keras}, {0: found})
+    marked = shown.pictures[0].views["difference"]
+    red, green, orange, blue = galleries.DIFFERENCES.values()
+    white = (255, 255, 255)
+    assert marked.mode == "P" and list(map(tuple, pixels(marked)[0])) == [
+        *(white, red, green, orange, white, blue)
+    ]
+    assert shown.pictures[0].caption == "66.67% of pixels differ"
+
+
+def test_the_pictures_that_differ_most_come_first():
+    split = make_split(3)
+    masks = [guess(example.image) for example in split]
+    other = {i: (mask + (i == 1)) % 3 for i, mask in enumerate(masks)}
+    shown = galleries.difference_gallery("f", split, masks, other)
+    assert [p.name for p in shown.pictures][0] == split[1].name
