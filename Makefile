@@ -12,7 +12,7 @@ EVERY_BACKEND := layers weights models/test_golden.py models/test_models.py \
 
 .PHONY: demo web docs test slow backends package test-web lint clean
 
-$(BIN)/.installed: setup.py constraints.txt
+$(BIN)/.installed: setup.py dla_keras/version.py constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "dla_keras needs Python 3.11 or newer; this is $$($(PYTHON) --version)." \
 	    "Name another one: make PYTHON=python3.12 ..."; exit 1; }

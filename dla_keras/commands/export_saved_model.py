@@ -1,7 +1,7 @@
 """Exports a segmentation model as a SavedModel and verifies it.
 
-dla-keras export-saved-model --model runs/x/model.keras \
-    --output runs/x/saved_model
+    dla-keras export-saved-model --model runs/x/model.keras \\
+        --output runs/x/saved_model
 
 The signatures `serving_default` (uint8) and `serving_float` (float32) take RGB
 pictures, 0 to 255, `(N, H, W, 3)`, normalise them themselves and give `mask`

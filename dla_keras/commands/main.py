@@ -1,7 +1,9 @@
 """Deep Layer Aggregation for Keras, from training to phones.
 
-dla-keras demo                   # first: a small network in ten minutes
-dla-keras COMMAND --help         # flags and examples of a command
+    dla-keras demo                   # first: a network in ten minutes
+    dla-keras COMMAND --help         # flags and examples of a command
+
+Every command takes flags only, and says what it wrote and where.
 """
 
 import importlib

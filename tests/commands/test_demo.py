@@ -26,6 +26,13 @@ def test_every_stage_has_flags_that_its_command_takes(tmp_path):
     assert score.model == [f"{tmp_path}/{name}" for name in FILES]
     assert float32.model == int8.model == score.model[0]
     assert [float32.output, int8.output] == score.model[1:]
+    assert float32.min_agreement == int8.min_agreement == 0
+
+
+def test_the_files_of_a_whole_demo_are_verified(tmp_path):
+    exports = list(demo.stages(tmp_path, demo.STEPS))[1:3]
+    for _, arguments in exports:
+        assert export_tflite.parse_flags(arguments).min_agreement is None
 
 
 def run(tmp_path, codes):

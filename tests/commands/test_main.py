@@ -48,14 +48,16 @@ def run_fresh(module, *arguments):
     return *json.loads(last), done.stdout, lines
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_help_is_quick_and_shows_the_examples(module):
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_is_quick_and_shows_the_examples(name):
+    module = COMMANDS[name][0]
     code, seconds, heavy, text, _ = run_fresh(module, "--help")
     doc = importlib.import_module(f"dla_keras.commands.{module}").__doc__
     assert (code, heavy) == (0, [])
     # 0.06 to 0.08 s on an idle core; it was 5 s.
     assert seconds < 1.0
     assert doc.strip().partition("\n")[2].strip("\n") in text
+    assert f"\n    dla-keras {name}" in doc
     assert "default: None" not in text and "default: False" not in text
 
 
