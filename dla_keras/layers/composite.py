@@ -41,8 +41,11 @@ class Composite(layers.Layer):
 
     A model of composites can therefore be taken apart into plain Keras layers,
     which quantization-aware training needs. The parts are named after the
-    composite, so every name is unique in a model.
+    composite, so every name is unique in a model. The config says which of
+    them are frozen.
     """
+
+    _parts_to_restore = ()
 
     def __call__(self, *args, **kwargs):
         if not _OPEN.get():
@@ -52,12 +55,75 @@ class Composite(layers.Layer):
         return self.call(*args, **kwargs)
 
     def part(self, suffix, **overrides):
-        """Return the arguments that a part takes over: name and precision."""
+        """Return the arguments that a part takes over from the composite."""
         return {
             "name": f"{self.name}_{suffix}",
             "dtype": self.dtype_policy,
+            # Setting `trainable` reaches only the parts that exist then.
+            "trainable": self.trainable,
             **overrides,
         }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        parts = config.pop("trainable_parts", {})
+        layer = super().from_config(config)
+        layer._parts_to_restore = tuple(parts.items())
+        return layer
+
+    def _post_build(self):
+        super()._post_build()
+        if self._parts_to_restore:  # some of them exist only now
+            set_trainable_parts(self, dict(self._parts_to_restore))
+
+    def get_config(self):
+        parts = trainable_parts(self)
+        if not self.built:
+            parts |= dict(self._parts_to_restore)
+        return {
+            **super().get_config(),
+            **({"trainable_parts": parts} if parts else {}),
+        }
+
+
+def trainable_parts(layer: layers.Layer) -> dict[str, bool]:
+    """Return the parts whose `trainable` differs from the layer around them.
+
+    Args:
+        layer: Layer or model whose parts have unique names.
+
+    Returns:
+        Name of each such part, at any depth, and its `trainable`.
+
+    Example:
+
+    >>> backbone = dla_keras.DLABackbone("dla46_c", trainable=False)
+    >>> backbone.level5.trainable = True
+    >>> trainable_parts(backbone)
+    {'level5': True}
+    """
+    found = {}
+    for part in layer._flatten_layers(include_self=False, recursive=False):
+        if part.trainable != layer.trainable:
+            found[part.name] = part.trainable
+        found.update(trainable_parts(part))
+    return found
+
+
+def set_trainable_parts(layer: layers.Layer, parts: dict[str, bool]) -> None:
+    """Freeze and unfreeze the parts of a layer as `trainable_parts` says.
+
+    Args:
+        layer: Built layer or model.
+        parts: Names of parts and their `trainable`. All others take that of
+            the layer around them.
+    """
+    # One by one: TensorFlow skips an assignment that changes nothing, and with
+    # it the parts.
+    for part in layer._flatten_layers(include_self=False, recursive=False):
+        part.trainable = parts.get(part.name, layer.trainable)
+        set_trainable_parts(part, parts)
 
 
 def recompute(layer, function, *inputs):
@@ -76,8 +142,9 @@ def recompute(layer, function, *inputs):
     Returns:
         `function(*inputs)`.
     """
-    weights = layer.trainable_variables
-    states = layer.non_trainable_variables
+    # Not `trainable_variables`: parts of a frozen layer may train.
+    weights = [v for v in layer.variables if v.trainable]
+    states = [v for v in layer.variables if not v.trainable]
     # Copies, since on some backends a value is the variable, which changes.
     before = [ops.copy(state.value) for state in states]
 

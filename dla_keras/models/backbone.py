@@ -1,10 +1,15 @@
-"""The DLA backbone: a normalised picture in, a pyramid of features out."""
+"""The DLA backbone: from a normalized image to a pyramid of features."""
+
+from collections.abc import Sequence
 
 import keras
 from keras.saving import register_keras_serializable
 
 from dla_keras.layers.convolution import ConvBN
 from dla_keras.layers.hierarchical import Tree
+from dla_keras.models.network import DType
+from dla_keras.models.network import ImageShape
+from dla_keras.models.network import Network
 from dla_keras.variants import find_variant
 
 LEVELS = ("P0", "P1", "P2", "P3", "P4", "P5")
@@ -12,26 +17,29 @@ MAX_STRIDE = 32
 
 
 @register_keras_serializable(package="dla_keras")
-class DLABackbone(keras.Model):
+class DLABackbone(Network):
     """Deep layer aggregation backbone (section 4 and figure 3 of the paper).
 
     Args:
-        variant: a name of `dla_keras.VARIANTS`, for instance `"dla34"`.
-        levels: names of the features wanted, fine to coarse; nothing beyond
+        variant: Name in `dla_keras.VARIANTS`, for instance `"dla34"`.
+        levels: Names of the features to return, fine to coarse. Nothing beyond
             the last one is built. Defaults to all, `("P0", ..., "P5")`.
-        output_stride: `32`, or `16` or `8`: where the last levels would
-            stride, they dilate instead (DeepLab's atrous convolution), with
-            the same weights. Defaults to `32`.
-        drop_path_rate: stochastic depth's rate in the last level; it rises
+        output_stride: Stride of the coarsest features: `32`, `16` or `8`.
+            Levels beyond it dilate instead of striding (DeepLab's atrous
+            convolution), with the same weights. Defaults to `32`.
+        drop_path_rate: Rate of stochastic depth in the last level; it rises
             evenly from level to level. Defaults to `0.0`.
-        remat: gradient checkpointing: whether training computes inner values
-            again instead of keeping them, which takes less memory and more
+        remat: Whether training computes inner values again instead of keeping
+            them (gradient checkpointing), which takes less memory and more
             time. Defaults to `False`.
         input_shape: `(height, width, 3)`, each side a multiple of
             `output_stride` or `None`. Defaults to `(None, None, 3)`.
+        name: Name of the model. Defaults to one made from the class's.
+        trainable: Whether training changes the weights. Defaults to `True`.
+        dtype: Precision policy. Defaults to Keras' own.
 
     Input shape:
-        `(batch, height, width, 3)`, already normalised.
+        `(batch, height, width, 3)`, normalized.
 
     Output shape:
         A dictionary of the `levels`; `Pn` has stride `2**n`, or
@@ -39,8 +47,8 @@ class DLABackbone(keras.Model):
         `(batch, height / 2**n, width / 2**n, filters[n])`.
 
     Raises:
-        ValueError: for an unknown variant or level, another output stride or
-            number of channels, or a picture whose sides are not multiples.
+        ValueError: If the variant, a level, the output stride or the number of
+            channels is unknown, or a side is not a multiple of the stride.
 
     Example:
 
@@ -50,18 +58,18 @@ class DLABackbone(keras.Model):
     {'P2': (1, 16, 24, 64), 'P5': (1, 2, 3, 256)}
     """
 
-    tasks = ()
-
     def __init__(
         self,
-        variant,
-        levels=LEVELS,
-        output_stride=MAX_STRIDE,
-        drop_path_rate=0.0,
-        remat=False,
-        input_shape=(None, None, 3),
-        **kwargs,
-    ):
+        variant: str,
+        levels: Sequence[str] = LEVELS,
+        output_stride: int = MAX_STRIDE,
+        drop_path_rate: float = 0.0,
+        remat: bool = False,
+        input_shape: ImageShape = (None, None, 3),
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: DType = None,
+    ) -> None:
         row = find_variant(variant)
         if output_stride not in (8, 16, 32):
             raise ValueError(
@@ -77,7 +85,6 @@ class DLABackbone(keras.Model):
 
         # === Layers ===
         # Named as in the reference, so that its weights' names lead here.
-        dtype = kwargs.get("dtype")
         deepest = LEVELS.index(levels[-1])
         parts = {
             "base_layer": ConvBN(
@@ -99,7 +106,7 @@ class DLABackbone(keras.Model):
                 residual_root=row.residual_root,
                 groups=row.groups,
                 base_width=row.base_width,
-                # The levels behind the output stride keep its size.
+                # The levels beyond the output stride keep its size.
                 dilation_rate=max(1, 2 ** (level - 1) // output_stride),
                 atrous=2**level > output_stride,
                 drop_path_rate=drop_path_rate * (level - 2) / 3,
@@ -114,12 +121,12 @@ class DLABackbone(keras.Model):
         for level in range(deepest + 1):
             x = parts[f"level{level}"](x)
             features[f"P{level}"] = x  # (N, H/2**level, W/2**level, filters)
-        outputs = {name: features[name] for name in levels}
-        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+        outputs = {level: features[level] for level in levels}
+        super().__init__(inputs, outputs, name, trainable)
 
         # === Attributes ===
-        for name, layer in parts.items():
-            setattr(self, name, layer)
+        for attribute, layer in parts.items():
+            setattr(self, attribute, layer)
         self.variant = variant
         self.levels = tuple(levels)
         self.output_stride = output_stride
@@ -133,12 +140,7 @@ class DLABackbone(keras.Model):
 
     def get_config(self):
         return {
-            "name": self.name,
-            "trainable": self.trainable,
-            # A functional model's own policy is not what its layers have.
-            "dtype": keras.dtype_policies.serialize(
-                self.base_layer.dtype_policy
-            ),
+            **super().get_config(),
             "variant": self.variant,
             "levels": self.levels,
             "output_stride": self.output_stride,
@@ -148,17 +150,26 @@ class DLABackbone(keras.Model):
         }
 
 
-def check_input_shape(shape, stride=MAX_STRIDE):
-    """Raises unless `shape` is `(height, width, 3)` with sides that fit."""
+def check_input_shape(shape: ImageShape, stride: int = MAX_STRIDE) -> None:
+    """Raise unless a shape is `(height, width, 3)` with sides that fit.
+
+    Args:
+        shape: Shape of one image; an unknown side is `None`.
+        stride: Divisor of both sides. Defaults to `32`.
+
+    Raises:
+        ValueError: If the shape does not fit, or Keras' image data format is
+            `"channels_first"`.
+    """
     if keras.config.image_data_format() != "channels_last":
         raise ValueError(
-            "dla_keras works on channels_last pictures. Received: "
+            "dla_keras works on channels_last images. Received: "
             "image_data_format='channels_first'. Call "
             "keras.config.set_image_data_format('channels_last')."
         )
     if len(shape) != 3 or shape[-1] != 3:
         raise ValueError(
-            "Expected RGB pictures of shape (height, width, 3). Received: "
+            "Expected RGB images of shape (height, width, 3). Received: "
             f"{tuple(shape)}."
         )
     for side in shape[:2]:
@@ -171,5 +182,5 @@ def check_input_shape(shape, stride=MAX_STRIDE):
             raise ValueError(
                 f"Height and width must be multiples of {stride}. "
                 f"Received: {tuple(shape)}. Pad to {' x '.join(map(str, fit))}"
-                " (dla_keras.inference.predictor pads and crops for you)."
+                " (`dla_keras.load` pads and crops for you)."
             )

@@ -1,4 +1,7 @@
-"""The DLA classifier: an RGB picture in, a probability per class out."""
+"""The DLA classifier: from an RGB image to a probability per class."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import initializers
@@ -8,6 +11,9 @@ from keras.saving import register_keras_serializable
 from dla_keras.layers.convolution import pixel_normalization
 from dla_keras.models.backbone import MAX_STRIDE
 from dla_keras.models.backbone import DLABackbone
+from dla_keras.models.network import DType
+from dla_keras.models.network import ImageShape
+from dla_keras.models.network import Network
 from dla_keras.normalization import IMAGENET_MEAN
 from dla_keras.normalization import IMAGENET_STD
 
@@ -18,43 +24,49 @@ POOLINGS = {
 
 
 @register_keras_serializable(package="dla_keras")
-class DLAClassifier(keras.Model):
+class DLAClassifier(Network):
     """DLA classifier or feature extractor (section 4.1 of the paper).
 
     Args:
-        variant: a name of `dla_keras.VARIANTS`, for instance `"dla34"`.
-        num_classes: number of classes. Defaults to `1000`.
-        include_top: whether to end in the classification layer. Defaults to
-            `True`.
-        pooling: without top: `None` for the feature map at the output
+        variant: Name in `dla_keras.VARIANTS`, for instance `"dla34"`.
+        num_classes: Number of classes. Defaults to `1000`.
+        include_top: Whether the model ends in the classification layer.
+            Defaults to `True`.
+        pooling: Output without top: `None` for the feature map at the output
             stride, `"avg"` or `"max"` for a vector. Defaults to `None`.
-        classifier_activation: of the last layer, `None` for logits. Defaults
-            to `"softmax"`.
-        output_stride: `32`, `16` or `8`, see `DLABackbone`. Defaults to `32`.
-        dropout_rate: of the features before the last layer, in training.
-            Defaults to `0.0`.
-        drop_path_rate: see `DLABackbone`. Defaults to `0.0`.
-        remat: gradient checkpointing: whether training computes inner values
-            again instead of keeping them, which takes less memory and more
+        classifier_activation: Activation of the last layer, `None` for logits.
+            Defaults to `"softmax"`.
+        output_stride: Stride of the features: `32`, `16` or `8`, see
+            `DLABackbone`. Defaults to `32`.
+        dropout_rate: Share of the features that training drops before the last
+            layer. Defaults to `0.0`.
+        drop_path_rate: Rate of stochastic depth, see `DLABackbone`. Defaults
+            to `0.0`.
+        remat: Whether training computes inner values again instead of keeping
+            them (gradient checkpointing), which takes less memory and more
             time. Defaults to `False`.
-        mean: RGB mean for pixels scaled to 0..1. Defaults to ImageNet's.
-        std: RGB standard deviation, likewise.
-        class_names: names carried along for reports and exported files.
-            Defaults to `None`.
+        mean: RGB mean of pixels scaled to 0..1. Defaults to ImageNet's.
+        std: RGB standard deviation of pixels scaled to 0..1. Defaults to
+            ImageNet's.
+        class_names: Names that reports and exported files show. Defaults to
+            `None`.
         input_shape: `(height, width, 3)`, sides multiples of `output_stride`
             or `None`. Defaults to `(None, None, 3)`.
+        name: Name of the model. Defaults to one made from the class's.
+        trainable: Whether training changes the weights. Defaults to `True`.
+        dtype: Precision policy. Defaults to Keras' own.
 
     Input shape:
-        `(batch, height, width, 3)`: RGB, 0 to 255. The model normalises;
-        `model.backbone` takes what is normalised already.
+        `(batch, height, width, 3)`: RGB, 0 to 255. The model normalizes;
+        `model.backbone` takes normalized images.
 
     Output shape:
         `(batch, num_classes)`; without top `(batch, channels)` or
         `(batch, height / output_stride, width / output_stride, channels)`.
 
     Raises:
-        ValueError: for an unknown argument, or a picture whose sides are not
-            multiples of `output_stride`.
+        ValueError: If an argument is unknown, or a side of an image is not a
+            multiple of `output_stride`.
 
     Example:
 
@@ -63,25 +75,25 @@ class DLAClassifier(keras.Model):
     TensorShape([1, 10])
     """
 
-    palette = None
-
     def __init__(
         self,
-        variant,
-        num_classes=1000,
-        include_top=True,
-        pooling=None,
-        classifier_activation="softmax",
-        output_stride=MAX_STRIDE,
-        dropout_rate=0.0,
-        drop_path_rate=0.0,
-        remat=False,
-        mean=IMAGENET_MEAN,
-        std=IMAGENET_STD,
-        class_names=None,
-        input_shape=(None, None, 3),
-        **kwargs,
-    ):
+        variant: str,
+        num_classes: int = 1000,
+        include_top: bool = True,
+        pooling: str | None = None,
+        classifier_activation: str | None = "softmax",
+        output_stride: int = MAX_STRIDE,
+        dropout_rate: float = 0.0,
+        drop_path_rate: float = 0.0,
+        remat: bool = False,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
+        class_names: Sequence[str] | None = None,
+        input_shape: ImageShape = (None, None, 3),
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: DType = None,
+    ) -> None:
         if pooling not in (None, *POOLINGS):
             raise ValueError(
                 "`pooling` must be None, 'avg' or 'max'. Received: "
@@ -89,12 +101,11 @@ class DLAClassifier(keras.Model):
             )
         if include_top and class_names and len(class_names) != num_classes:
             raise ValueError(
-                f"`class_names` needs one entry for each of the "
-                f"{num_classes} classes. Received: {len(class_names)}."
+                f"`class_names` needs one entry for each of the {num_classes} "
+                f"classes. Received: {len(class_names)}."
             )
 
         # === Layers ===
-        dtype = kwargs.get("dtype")
         normalize = pixel_normalization(mean, std, dtype=dtype)
         backbone = DLABackbone(
             variant,
@@ -114,7 +125,7 @@ class DLAClassifier(keras.Model):
         if include_top:
             fc = layers.Dense(
                 num_classes,
-                # As the authors start their final 1x1 convolution.
+                # The start of the authors' final 1x1 convolution.
                 kernel_initializer=initializers.VarianceScaling(
                     2.0, "fan_out", "untruncated_normal"
                 ),
@@ -128,9 +139,10 @@ class DLAClassifier(keras.Model):
         x = backbone(normalize(inputs))["P5"]  # (N, H/32, W/32, C)
         for layer in (pool, dropout, fc):
             x = x if layer is None else layer(x)
-        super().__init__(inputs=inputs, outputs=x, **kwargs)
+        super().__init__(inputs, x, name, trainable)
 
         # === Attributes ===
+        self.tasks = ("classification",) if include_top else ()
         self.normalize = normalize
         self.backbone = backbone
         self.pool = pool
@@ -147,17 +159,18 @@ class DLAClassifier(keras.Model):
         self.remat = remat
         self.mean = tuple(mean)
         self.std = tuple(std)
-        self.class_names = class_names and tuple(class_names)
+        self.class_names = tuple(class_names) if class_names else None
         self.image_shape = tuple(input_shape)
 
-    def with_head(self, **changes):
-        """The same network with another head, its backbone's weights kept.
+    def with_head(self, **changes: Any) -> "DLAClassifier":
+        """Return a model with another head and this one's backbone weights.
 
         A functional model cannot change in place, so this is a new one; the
-        old keeps its own copy of the weights.
+        old keeps its own copy of the weights. What is frozen stays frozen; the
+        new head trains, unless the whole model is frozen.
 
         Args:
-            **changes: constructor arguments that change: `num_classes`,
+            **changes: Constructor arguments that change: `num_classes`,
                 `include_top`, `pooling`, `classifier_activation`,
                 `dropout_rate`, `class_names` or others but `variant`.
 
@@ -165,7 +178,7 @@ class DLAClassifier(keras.Model):
             A `DLAClassifier` whose last layer starts anew.
 
         Raises:
-            ValueError: for another variant, or a faulty argument.
+            ValueError: If an argument is faulty, or would change the variant.
 
         Example:
 
@@ -176,17 +189,12 @@ class DLAClassifier(keras.Model):
         if "variant" in changes:
             raise ValueError(
                 "Another variant has other weights: with_head cannot change "
-                f"`variant`. Received: {changes['variant']!r}."
+                f"`variant`. Received: {changes['variant']!r}. Build another "
+                "model."
             )
-        config = {**self.get_config(), "class_names": None, **changes}
-        model = type(self).from_config(config)
+        model = self._rebuilt(("fc",), {"class_names": None, **changes})
         model.backbone.set_weights(self.backbone.get_weights())
         return model
-
-    @property
-    def tasks(self) -> tuple[str, ...]:
-        """Names of the tasks that the output is for; none without top."""
-        return ("classification",) if self.include_top else ()
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
@@ -197,12 +205,7 @@ class DLAClassifier(keras.Model):
 
     def get_config(self):
         return {
-            "name": self.name,
-            "trainable": self.trainable,
-            # A functional model's own policy is not what its layers have.
-            "dtype": keras.dtype_policies.serialize(
-                self.normalize.dtype_policy
-            ),
+            **super().get_config(),
             "variant": self.variant,
             "num_classes": self.num_classes,
             "include_top": self.include_top,

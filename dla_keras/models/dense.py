@@ -1,4 +1,4 @@
-"""What the dense models share: a picture's features, and scores per pixel."""
+"""What dense models share: features of an image, and scores of each pixel."""
 
 from dataclasses import dataclass
 
@@ -15,15 +15,15 @@ from dla_keras.models.backbone import DLABackbone
 
 @dataclass(frozen=True)
 class DenseFeatures:
-    """A picture's features at one stride, and the layers that make them.
+    """Features of an image at one stride, and the layers that compute them.
 
     Args:
-        image: the picture's placeholder.
+        image: Placeholder of the image.
         values: `(batch, height / head_stride, width / head_stride, filters)`.
-        normalize: the layer that normalises pixels.
-        backbone: the `DLABackbone`.
-        dla_up: the `DLAUp`.
-        config: the arguments that they were built with.
+        normalize: The layer that normalizes pixels.
+        backbone: The `DLABackbone`.
+        dla_up: The `DLAUp`.
+        config: The arguments that they were built with.
     """
 
     image: keras.KerasTensor
@@ -46,12 +46,12 @@ def dense_features(
     input_shape,
     dtype,
 ) -> DenseFeatures:
-    """Backbone and iterative aggregation (section 4.2) on a new placeholder.
+    """Return backbone and iterative aggregation (section 4.2) of an image.
 
-    Args: as `DLASegmenter`'s.
+    The arguments are those of `DLASegmenter`.
 
     Raises:
-        ValueError: for an unknown argument.
+        ValueError: If an argument is unknown.
     """
     if head_stride not in (2, 4, 8, 16):
         raise ValueError(
@@ -63,7 +63,7 @@ def dense_features(
         drop_path_rate=drop_path_rate,
         remat=remat,
         input_shape=input_shape,
-        name="base",  # the reference's name, in checkpoints since
+        name="base",  # the reference's name, and that in old checkpoints
         dtype=dtype,
     )
     dla_up = DLAUp(upsampling, node, remat, name="dla_up", dtype=dtype)
@@ -86,18 +86,15 @@ def dense_features(
 
 
 def pixel_head(filters, head_stride, upsampling, dtype=None, prefix=""):
-    """The layers that score every pixel: a 1x1 convolution, an upsampling.
+    """Return the layers that score every pixel: 1x1 convolution, upsampling.
 
     Args:
-        filters: scores of a pixel.
-        head_stride: what to upsample by.
-        upsampling: `"bilinear"` or `"learned"`; the authors keep even the
-            learned one bilinear here, and so it is frozen.
-        dtype: of the convolution. Defaults to `None`: Keras' own.
-        prefix: of the layers' names. Defaults to `""`.
-
-    Returns:
-        The two layers.
+        filters: Scores per pixel.
+        head_stride: Factor of the upsampling.
+        upsampling: `"bilinear"` or `"learned"`. The authors keep even the
+            learned one bilinear here, so it is frozen.
+        dtype: Precision policy of the convolution. Defaults to Keras' own.
+        prefix: Beginning of the layers' names. Defaults to `""`.
     """
     fc = layers.Conv2D(
         filters,
@@ -108,8 +105,7 @@ def pixel_head(filters, head_stride, upsampling, dtype=None, prefix=""):
         name=f"{prefix}fc",
         dtype=dtype,
     )
-    # Logits leave in the weights' precision, whatever a mixed policy
-    # computes in.
+    # Logits have the weights' precision, even under a mixed policy.
     up = choose("upsampling", upsampling, UPSAMPLINGS)(
         head_stride, name=f"{prefix}up", dtype=fc.variable_dtype
     )

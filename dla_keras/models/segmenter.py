@@ -1,53 +1,64 @@
-"""DLA-Up for segmentation: an RGB picture in, class logits per pixel out."""
+"""DLA-Up for segmentation: from an RGB image to class logits per pixel."""
 
-import keras
+from collections.abc import Sequence
+from typing import Any
+
 from keras.saving import register_keras_serializable
 
 from dla_keras.models.dense import dense_features
 from dla_keras.models.dense import pixel_head
+from dla_keras.models.network import DType
+from dla_keras.models.network import ImageShape
+from dla_keras.models.network import Network
 from dla_keras.normalization import IMAGENET_MEAN
 from dla_keras.normalization import IMAGENET_STD
 
 
 @register_keras_serializable(package="dla_keras")
-class DLASegmenter(keras.Model):
+class DLASegmenter(Network):
     """DLA-Up: backbone, iterative aggregation, 1x1 head (section 4.2).
 
     Args:
-        variant: a name of `dla_keras.VARIANTS`, for instance `"dla34"`.
-        num_classes: output channels.
-        head_stride: stride at which classes are scored before the last
+        variant: Name in `dla_keras.VARIANTS`, for instance `"dla34"`.
+        num_classes: Number of classes.
+        head_stride: Stride at which classes are scored before the last
             upsampling: `2`, `4`, `8` or `16`. Defaults to `4`.
         upsampling: `"bilinear"` (fixed, for the edge) or `"learned"` (the
             authors' transposed convolutions; their last one is frozen).
             Defaults to `"bilinear"`.
-        node: what aggregates in DLA-Up: `"conv"`, the paper's, or
+        node: Aggregation node of DLA-Up: `"conv"`, the paper's, or
             `"separable"`, with an eighth of its cost. Defaults to `"conv"`.
-        boundary_head: whether the same features are also scored for the
+        boundary_head: Whether the same features are also scored for the
             boundaries between classes. Defaults to `False`.
-        drop_path_rate: see `DLABackbone`. Defaults to `0.0`.
-        remat: gradient checkpointing: whether training computes inner values
-            again instead of keeping them, which takes less memory and more
+        drop_path_rate: Rate of stochastic depth, see `DLABackbone`. Defaults
+            to `0.0`.
+        remat: Whether training computes inner values again instead of keeping
+            them (gradient checkpointing), which takes less memory and more
             time. Defaults to `False`.
-        mean: RGB mean for pixels scaled to 0..1. Defaults to ImageNet's.
-        std: RGB standard deviation, likewise.
-        class_names: names carried along for reports and exported files.
+        mean: RGB mean of pixels scaled to 0..1. Defaults to ImageNet's.
+        std: RGB standard deviation of pixels scaled to 0..1. Defaults to
+            ImageNet's.
+        class_names: Names that reports and exported files show. Defaults to
+            `None`.
+        palette: RGB colors (0 to 255) that reports and exported files show.
             Defaults to `None`.
-        palette: RGB colours (0 to 255) carried along, likewise.
         input_shape: `(height, width, 3)`, sides multiples of 32 or `None`.
             Defaults to `(None, None, 3)`.
+        name: Name of the model. Defaults to one made from the class's.
+        trainable: Whether training changes the weights. Defaults to `True`.
+        dtype: Precision policy. Defaults to Keras' own.
 
     Input shape:
-        `(batch, height, width, 3)`: RGB, 0 to 255. The model normalises.
+        `(batch, height, width, 3)`: RGB, 0 to 255. The model normalizes.
 
     Output shape:
         `(batch, height, width, num_classes)`: logits. With a boundary head a
-        dictionary: those as `"classes"`, and as `"boundary"` `(batch, height,
-        width, 1)`, the logit of a boundary.
+        dictionary: these as `"classes"`, and the logit of a boundary as
+        `"boundary"`, `(batch, height, width, 1)`.
 
     Raises:
-        ValueError: for an unknown argument, or a picture whose sides are not
-            multiples of 32 (`dla_keras.inference.predictor` pads and crops).
+        ValueError: If an argument is unknown, or a side of an image is not a
+            multiple of 32 (`dla_keras.load` pads and crops).
 
     Example:
 
@@ -58,21 +69,23 @@ class DLASegmenter(keras.Model):
 
     def __init__(
         self,
-        variant,
-        num_classes,
-        head_stride=4,
-        upsampling="bilinear",
-        node="conv",
-        boundary_head=False,
-        drop_path_rate=0.0,
-        remat=False,
-        mean=IMAGENET_MEAN,
-        std=IMAGENET_STD,
-        class_names=None,
-        palette=None,
-        input_shape=(None, None, 3),
-        **kwargs,
-    ):
+        variant: str,
+        num_classes: int,
+        head_stride: int = 4,
+        upsampling: str = "bilinear",
+        node: str = "conv",
+        boundary_head: bool = False,
+        drop_path_rate: float = 0.0,
+        remat: bool = False,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
+        class_names: Sequence[str] | None = None,
+        palette: Sequence[Sequence[int]] | None = None,
+        input_shape: ImageShape = (None, None, 3),
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: DType = None,
+    ) -> None:
         for argument, facts in (
             ("class_names", class_names),
             ("palette", palette),
@@ -82,7 +95,6 @@ class DLASegmenter(keras.Model):
                     f"`{argument}` needs one entry for each of the "
                     f"{num_classes} classes. Received: {len(facts)}."
                 )
-        dtype = kwargs.get("dtype")
 
         # === Functional model ===
         features = dense_features(
@@ -105,9 +117,10 @@ class DLASegmenter(keras.Model):
             )
             boundary = boundary_up(boundary_fc(features.values))
             outputs = {"classes": outputs, "boundary": boundary}
-        super().__init__(inputs=features.image, outputs=outputs, **kwargs)
+        super().__init__(features.image, outputs, name, trainable)
 
         # === Attributes ===
+        self.tasks = ("segmentation", "boundary")[: 1 + boundary_head]
         self.normalize = features.normalize
         self.backbone = features.backbone
         self.dla_up = features.dla_up
@@ -122,6 +135,8 @@ class DLASegmenter(keras.Model):
         self.upsampling = upsampling
         self.node = node
         self.boundary_head = boundary_head
+        self.drop_path_rate = drop_path_rate
+        self.remat = remat
         self.mean = tuple(mean)
         self.std = tuple(std)
         self.class_names = class_names and tuple(class_names)
@@ -129,17 +144,47 @@ class DLASegmenter(keras.Model):
         self.image_shape = tuple(input_shape)
         self._features_config = features.config
 
-    @property
-    def tasks(self) -> tuple[str, ...]:
-        """Names of the tasks that the outputs are for, in their order."""
-        return ("segmentation", "boundary")[: 1 + self.boundary_head]
+    def with_head(self, **changes: Any) -> "DLASegmenter":
+        """Return a model with another head and the other weights of this one.
+
+        A functional model cannot change in place, so this is a new one; the
+        old keeps its own copy of the weights. What is frozen stays frozen; the
+        new head trains, unless the whole model is frozen.
+
+        Args:
+            **changes: Constructor arguments that change: `num_classes`,
+                `class_names`, `palette`, `boundary_head` or others but those
+                that backbone and DLA-Up are built with.
+
+        Returns:
+            A `DLASegmenter` whose 1x1 convolutions start anew.
+
+        Raises:
+            ValueError: If an argument is faulty, or would change the weights
+                that are kept.
+
+        Example:
+
+        >>> model = DLASegmenter("dla46_c", num_classes=19)
+        >>> model.with_head(num_classes=3).output.shape
+        (None, None, None, 3)
+        """
+        for argument in ("variant", "head_stride", "upsampling", "node"):
+            if argument in changes:
+                raise ValueError(
+                    "with_head keeps the weights of backbone and DLA-Up, so "
+                    f"it cannot change `{argument}`. Received: "
+                    f"{changes[argument]!r}. Build another model."
+                )
+        changes = {"class_names": None, "palette": None, **changes}
+        model = self._rebuilt(("fc", "boundary_fc"), changes)
+        model.backbone.set_weights(self.backbone.get_weights())
+        model.dla_up.set_weights(self.dla_up.get_weights())
+        return model
 
     def get_config(self):
         return {
-            "name": self.name,
-            "trainable": self.trainable,
-            # A functional model's own policy is not what its layers have.
-            "dtype": keras.dtype_policies.serialize(self.fc.dtype_policy),
+            **super().get_config(),
             **self._features_config,
             "num_classes": self.num_classes,
             "boundary_head": self.boundary_head,
