@@ -44,7 +44,10 @@ def machine_slug() -> str:
 
 def command_line() -> str:
     """Return the running command as one would type it."""
-    return shlex.join(["python", *sys.argv])
+    script, *arguments = sys.argv
+    name = pathlib.Path(script).name
+    start = [name] if name == "dla-keras" else ["python", script]
+    return shlex.join([*start, *arguments])
 
 
 def local_time() -> str:

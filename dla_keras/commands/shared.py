@@ -26,11 +26,25 @@ class _Help(argparse.RawDescriptionHelpFormatter):
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that says a mistake in one line, and where the help is."""
+    """A parser that says a mistake in one line, and where the help is.
+
+    Its help names the flags that are needed once more, and not all of them.
+    """
 
     def error(self, message):
         pointer = f"See `{self.prog} --help`."
         self.exit(BAD_INPUT, f"error: {message}\n{pointer}\n")
+
+    def format_help(self):
+        needed = [action for action in self._actions if action.required]
+        flags = [
+            f"{row.option_strings[0]} {row.dest.upper()}" for row in needed
+        ]
+        self.usage = " ".join([self.prog, *flags, "[--flag VALUE ...]"])
+        for action in self._actions:
+            if action.help is None and action.default is not None:
+                action.help = "default: %(default)s"
+        return super().format_help()
 
     def parse_known_args(self, args=None, namespace=None):
         # Before anything is found to be missing: that may be the flag which is
