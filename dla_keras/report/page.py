@@ -36,24 +36,39 @@ SCORES = {
     "ois_f": "OIS F",
     "ap": "AP",
 }
-# A task's decisive score -> how the page calls the task, and flags for it.
+# A task's decisive score -> how the page calls the task.
 TASKS = {
-    "miou": ("Segmentation", ""),
-    "top1": ("Classification", " --task classification"),
-    "ods_f": ("Boundary detection", " --task boundary"),
+    "miou": "Segmentation",
+    "top1": "Classification",
+    "ods_f": "Boundary detection",
+}
+# Ending of a model's file -> what to do next, and the command for it.
+_PREDICT = (
+    "On pictures of your own:",
+    "dla-keras predict --model {model} --input pictures/ --output predictions/",
+)
+NEXT = {
+    ".keras": (
+        _PREDICT,
+        (
+            "A small file for phones and browsers:",
+            "dla-keras export-tflite --model {model} --precision int8 "
+            "--output {exported}",
+        ),
+        (
+            "Both, scored side by side:",
+            "dla-keras evaluate --model {model} {exported}",
+        ),
+    ),
+    ".tflite": (
+        _PREDICT,
+        (
+            "Its speed on this machine:",
+            "dla-keras benchmark --model {model}",
+        ),
+    ),
 }
 _POINT = ("precision", "recall", "f")
-
-_PREDICT = (
-    "dla-keras predict --model {model}{task} --input pictures/ "
-    "--output predictions/"
-)
-_EXPORT = (
-    "dla-keras export-tflite --model {model} --precision int8 "
-    "--output {exported}"
-)
-_EVALUATE = "dla-keras evaluate --model {model} {exported}{task}"
-_BENCHMARK = "dla-keras benchmark --model {model}"
 
 
 @dataclass(frozen=True)
@@ -173,7 +188,7 @@ def gallery_sections(galleries: Iterable[Gallery]) -> list[tuple]:
 def _subtitle(run):
     pictures = run.scores["pictures"]
     count = pictures if isinstance(pictures, int) else len(pictures)
-    tasks = [name for key, (name, _) in TASKS.items() if key in run.scores]
+    tasks = [name for key, name in TASKS.items() if key in run.scores]
     parts = [" and ".join(tasks), f"{count} pictures"]
     if run.history:
         parts.insert(1, f"{run.history[-1]['step']} steps")
@@ -329,23 +344,16 @@ def _times(run):
 
 def _next(run):
     """The commands that a reader may want to type now."""
-    if run.model is None:
-        return []
-    model = pathlib.Path(run.model)
-    lines = [("On pictures of your own:", _PREDICT)]
-    if model.suffix == ".tflite":
-        lines.append(("Its speed on this machine:", _BENCHMARK))
-    else:
-        lines.append(("A small file for phones and browsers:", _EXPORT))
-        lines.append(("Both, scored side by side:", _EVALUATE))
-    flags = [flag for key, (_, flag) in TASKS.items() if key in run.scores]
-    words = {
+    model = pathlib.Path(run.model or "")
+    paths = {
         "model": shlex.quote(str(model)),
-        "exported": shlex.quote(str(model.with_name("int8.tflite"))),
-        "task": flags[0],
+        "exported": shlex.quote(str(model.parent / "int8.tflite")),
     }
-    commands = [(why, line.format(**words)) for why, line in lines]
-    return [("commands", commands)]
+    lines = [
+        (why, command.format(**paths))
+        for why, command in NEXT.get(model.suffix, ())
+    ]
+    return [("commands", lines)] if lines else []
 
 
 def duration(seconds) -> str:

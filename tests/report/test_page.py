@@ -3,6 +3,7 @@
 import base64
 import csv
 import html.parser
+import importlib
 import io
 import json
 import re
@@ -17,6 +18,7 @@ from pictures import guess
 from pictures import make_split
 from PIL import Image
 
+from dla_keras.commands.main import COMMANDS
 from dla_keras.report.galleries import segmentation_galleries
 from dla_keras.report.page import Run
 from dla_keras.report.page import render
@@ -200,16 +202,29 @@ def test_bars_have_the_colors_of_their_classes(run_dir):
     assert all(f"<small>{share:.1%}</small>" in page for share in shares)
 
 
-def test_the_page_ends_with_commands(run_dir):
-    page, scores = write(run_dir)
-    commands = [line for line in Reader(page).text if "dla-keras " in line]
-    words = [shlex.split(command) for command in commands]
-    assert [w[1] for w in words] == ["predict", "export-tflite", "evaluate"]
-    assert all(str(run_dir / "model.keras") in w for w in words)
-    scores["model"] = "my runs/int8.tflite"
-    page = report_page(Run(scores, {}, [], [], model=scores["model"]))
-    assert "dla-keras benchmark --model &#39;my runs/int8.tflite&#39;" in page
-    assert "<h2>Next</h2>" not in report_page(Run(scores, {}, [], []))
+@pytest.mark.parametrize(
+    "model, names",
+    [
+        ("my runs/a.keras", ["predict", "export-tflite", "evaluate"]),
+        ("my runs/a.tflite", ["predict", "benchmark"]),
+        ("maps/", []),  # recorded predictions
+    ],
+)
+def test_the_page_ends_with_commands_that_exist(model, names):
+    page = report_page(Run(CLASSIFIER, {}, [], [], model=model))
+    text = Reader(page).text
+    commands = [shlex.split(t) for t in text if t.startswith("dla-keras ")]
+    assert [command[1] for command in commands] == names
+    assert ("<h2>Next</h2>" in page) == bool(names)
+    for _, name, *flags in commands:
+        module = f"dla_keras.commands.{COMMANDS[name][0]}"
+        assert importlib.import_module(module).parse_flags(flags)
+        assert model in flags
+
+
+def test_a_run_says_where_its_model_is(run_dir):
+    page, _ = write(run_dir)
+    assert f"--model {run_dir / 'model.keras'}" in page
 
 
 def test_a_page_of_scores_alone(tmp_path):
