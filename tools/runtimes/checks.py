@@ -10,8 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from dla_keras.lite.file.facts import KINDS
-from dla_keras.lite.file.facts import output_names
+from dla_keras.lite.file.facts import OUTPUTS
 from dla_keras.lite.file.tflite_file import TfliteFile
 from dla_keras.lite.measure.cost import last_words
 from runtimes import runner
@@ -105,8 +104,8 @@ class _File:
 
 
 def _expect(model, pictures):
-    data = pathlib.Path(model).read_bytes()
-    numbers = "float" if TfliteFile(data).float_ops else "integer"
+    file = TfliteFile(pathlib.Path(model).read_bytes())
+    numbers = "float" if file.float_ops else "integer"
     python = REFERENCE.python(None)
     package, expected = REFERENCE.package, {}
     try:
@@ -115,7 +114,7 @@ def _expect(model, pictures):
             expected[kernels] = outputs
     except RunError as error:
         raise ValueError(f"LiteRT cannot run {model}: {error}") from error
-    return _File(model, pictures, numbers, output_names(data), expected)
+    return _File(model, pictures, numbers, file.output_names, expected)
 
 
 def _kernels(runtime, file):
@@ -146,7 +145,7 @@ def _checks(python, runtime, kernels, wanted, file):
     same = kernels if kernels in runner.KERNELS else "xnnpack"
     against = "xnnpack" if runtime is REFERENCE else same
     expected = file.expected[against]
-    kinds = [KINDS[name] for name in file.names]
+    kinds = [OUTPUTS[name][0] for name in file.names]
     if runtime.gives_masks:
         size = file.pictures.shape[1:3]
         expected = [mediapipe_masks(expected[0], size)]
