@@ -38,7 +38,7 @@ def start(run_dir, *flags):
 
 
 def finish(process, code=0):
-    """Waits for a process; returns what it said."""
+    """Wait for a process; return what it printed."""
     output, _ = process.communicate(timeout=300)
     assert process.returncode == code, output
     return output
@@ -65,7 +65,7 @@ def rows(run_dir):
 
 
 def curve(run_dir):
-    """Steps of the loss curve in TensorBoard's files, in order."""
+    """Return the steps of the loss curve in TensorBoard's files, in order."""
     steps = []
     for path in sorted(run_dir.glob("events.out.tfevents.*")):
         for record in tf.data.TFRecordDataset(str(path)):
@@ -76,7 +76,7 @@ def curve(run_dir):
 
 
 def history(run_dir):
-    """The rows of `history.csv`, less the time they took."""
+    """Return the rows of `history.csv` without the seconds."""
     table = list(
         csv.DictReader((run_dir / "history.csv").read_text().splitlines())
     )
@@ -135,7 +135,7 @@ def kill_often(tmp_path, kills, steps, seed):
             time.sleep(draw.uniform(0, 0.1))
         assert process.poll() is None, process.communicate()[0]
         process.kill()
-        process.wait()
+        process.communicate()
         inside += half_written(run_dir)
     finish(start(run_dir, *length))
     finish(start(reference, *length))

@@ -280,7 +280,7 @@ def test_importing_it_changes_nothing_for_other_processes():
 
 @pytest.fixture(scope="module")
 def sparse_and_tied():
-    """A model as PCQAT leaves it, its network in 8 bits, and its file."""
+    """Return a model after PCQAT, its network in 8 bits, and its file."""
     model = fitted("bilinear")
     staged = set_stage(model, Stage("sparse"))
     staged.prune(SPARSITY)
@@ -377,7 +377,8 @@ def test_two_replicas_train_as_one(tmp_path):
     paths = {replicas: tmp_path / f"{replicas}.npz" for replicas in (1, 2)}
     processes = [start_replicas(p, n, *allowed) for n, p in paths.items()]
     for process in processes:
-        assert process.wait(300) == 0, process.stderr.read()
+        _, messages = process.communicate(timeout=300)
+        assert process.returncode == 0, messages
     one, two = (np.load(path) for path in paths.values())
     for method, most in allowed.items():
         names = [
