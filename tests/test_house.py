@@ -106,6 +106,12 @@ def test_docstring_examples(name):
     }
     options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     runner = doctest.DocTestRunner(optionflags=options)
+    seen = set()
     for test in doctest.DocTestFinder().find(module, globs=names):
-        runner.run(test)
+        # The twelve named networks share one docstring: the first of them
+        # runs, and `test_models.py` checks which network each name makes.
+        calls = [re.sub(r"DLA\d+\w*", "DLA", e.source) for e in test.examples]
+        if tuple(calls) not in seen:
+            runner.run(test)
+        seen.add(tuple(calls))
     assert not runner.summarize(verbose=False).failed

@@ -64,7 +64,7 @@ def parse_arguments(argv):
 
 
 def read_pictures(folder, count: int) -> list:
-    """The first pictures of a folder, or drawn ones."""
+    """Return the first images of a folder, or drawn ones."""
     if count < 1:
         raise ValueError(f"--count must be at least 1. Received: {count}.")
     if folder is None:
@@ -120,7 +120,7 @@ def table_row(check):
 
 
 def refuse_failures(checks, required) -> None:
-    """Raises `VerificationError` for a failed or a missing check."""
+    """Raise `VerificationError` for a failed or a missing check."""
     failed = [
         f"{check.runtime} {check.file} {check.output}".strip()
         for check in checks

@@ -31,7 +31,7 @@ SMALL_MODEL_PICTURES = 24  # solved on these, calibrated on the first 8
 
 
 def solved_model(pictures, labels, ignore_label: int = 255):
-    """A random DLA-46-C whose last layer is a ridge regression.
+    """Return a random DLA-46-C whose last layer is a ridge regression.
 
     No gradient step: batch norms take one batch's statistics. Blocks add
     little to their shortcuts, as in a trained network: in a purely random one

@@ -23,7 +23,7 @@ PICTURE = np.zeros((48, 50, 3), np.uint8)
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
-    """A network of one layer that says nothing of itself."""
+    """Return a network of one layer whose file has no facts."""
     kernel = tf.ones((3, 3, 3, 4))
 
     @tf.function(input_signature=[tf.TensorSpec((1, *SIZE, 3), tf.uint8)])

@@ -34,7 +34,7 @@ def run_folder(model, tmp_path_factory):
 
 
 def export(name, model=None):
-    """A command's `main`; with `model`, it need not read one from disk."""
+    """Return a command's `main`; with `model`, it reads none from disk."""
     load = lambda path: model
     if model is None:
         return command(name)

@@ -22,7 +22,7 @@ COLORS = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
 
 @pytest.fixture
 def predict(monkeypatch, tmp_path):
-    """Runs the command with a model whose class is the brightest colour."""
+    """Run the command with a model whose class is the brightest channel."""
     opened = ModelFile(
         Predictor(lambda image: image.argmax(-1).astype(np.uint8)),
         Predictor(lambda image: image.astype(np.float32) / 255),

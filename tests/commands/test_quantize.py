@@ -29,7 +29,7 @@ FEW = "--steps 3 --batch-size 2 --crop 32x64 --calibration-pictures 2"
 
 @pytest.fixture(scope="module", autouse=True)
 def tiny_variant():
-    """A network with all that a DLA has, and little of it."""
+    """Return a tiny network with every kind of layer that a DLA has."""
     row = Variant((1, 1, 1, 1), (8, 8, 16, 32, 32, 64), "basic")
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(VARIANTS, "dla_tiny", row)

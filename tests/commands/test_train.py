@@ -15,7 +15,7 @@ TINY = "--variant dla46_c --size 32x64 --batch-size 2 --steps 6".split()
 
 
 def flags(name, text):
-    """What a command makes of its flags."""
+    """Return the settings that a command reads from flags."""
     module = importlib.import_module(f"dla_keras.commands.{name}")
     return module.parse_flags(text.split())
 

@@ -12,7 +12,7 @@ from dla_keras.data.augmentation import random_box
 
 
 def coordinates(height, width):
-    """A picture whose pixels tell where they come from."""
+    """Return an image whose pixels tell where they come from."""
     y, x = np.mgrid[:height, :width]
     return np.stack([y, x, np.zeros_like(x)], -1).astype(np.uint8)
 

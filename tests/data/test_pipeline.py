@@ -26,13 +26,13 @@ class Shades(list):
 
 
 def still(size, **changes):
-    """An augmentation that changes nothing but what is named."""
+    """Return an augmentation that makes only the changes named."""
     plain = {"scale": (1, 1), "rotation": 0.0, "flip": False, "jitter": 0.0}
     return Augmentation(size, **{**plain, **changes})
 
 
 def coordinates(height=40, width=60):
-    """A picture whose pixels tell where they come from, and its label."""
+    """Return an image whose pixels tell where they come from, and its label."""
     y, x = np.mgrid[:height, :width]
     image = np.stack([y, x, np.zeros_like(x)], -1).astype(np.uint8)
     return image, ((y // 4 + x // 4) % 7).astype(np.uint8)

@@ -29,7 +29,7 @@ def free_ports(count):
 
 
 def launch(arguments, workers=1):
-    """Starts a script, once or as so many workers of a cluster."""
+    """Start a script, once or as several workers of a cluster."""
     cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(workers)]}
     processes = []
     for index in range(workers):
@@ -52,7 +52,7 @@ def launch(arguments, workers=1):
 
 
 def finish(processes, code=0):
-    """Waits for all; returns what each said."""
+    """Wait for all processes; return what each printed."""
     outputs = [process.communicate(timeout=300)[0] for process in processes]
     for process, output in zip(processes, outputs, strict=True):
         assert process.returncode == code, output
@@ -66,34 +66,51 @@ def results(path, replicas, *cases, workers=1):
 
 
 @pytest.fixture(scope="module")
+def two_replicas(tmp_path_factory):
+    """All that two replicas are asked for, in one process."""
+    path = tmp_path_factory.mktemp("two") / "2.npz"
+    return results(path, 2, *SMALL, "overflow", "dropout")
+
+
+@pytest.fixture(scope="module")
 def one_device(tmp_path_factory):
     return results(tmp_path_factory.mktemp("one") / "1.npz", 1, *SMALL)
 
 
-def assert_equal(ours, theirs, tolerance):
-    for name in ours.files:
+def assert_equal(ours, theirs, tolerance, cases):
+    names = [name for name in ours.files if name.split("/")[0] in cases]
+    assert names
+    for name in names:
         np.testing.assert_allclose(
             ours[name], theirs[name], rtol=0, atol=tolerance, err_msg=name
         )
 
 
-@pytest.mark.parametrize(
-    ("replicas", "workers", "cases"),
-    [(2, 1, SMALL), (4, 1, ("sgd", "accumulated")), (2, 2, SMALL[:3])],
-)
-def test_replicas_take_the_steps_of_one(
-    tmp_path, one_device, replicas, workers, cases
-):
-    ours = results(tmp_path / "n.npz", replicas, *cases, workers=workers)
+def assert_the_steps_of_one(ours, one_device, cases):
     for case in cases:
         losses = ours[f"{case}/losses"]
         assert losses[0] != pytest.approx(losses[-1], rel=1e-3)
     # Float64. Measured: 1e-15, for AdamW 5e-12.
-    assert_equal(ours, one_device, 1e-10)
+    assert_equal(ours, one_device, 1e-10, cases)
 
 
-def test_what_replicas_share_and_what_not(tmp_path):
-    ours = results(tmp_path / "2.npz", 2, "overflow", "dropout")
+def test_two_replicas_take_the_steps_of_one(two_replicas, one_device):
+    assert_the_steps_of_one(two_replicas, one_device, SMALL)
+
+
+@pytest.mark.parametrize(
+    ("replicas", "workers", "cases"),
+    [(4, 1, ("sgd", "accumulated")), (2, 2, SMALL[:3])],
+)
+def test_replicas_and_workers_take_the_steps_of_one(
+    tmp_path, one_device, replicas, workers, cases
+):
+    ours = results(tmp_path / "n.npz", replicas, *cases, workers=workers)
+    assert_the_steps_of_one(ours, one_device, cases)
+
+
+def test_what_replicas_share_and_what_not(two_replicas):
+    ours = two_replicas
     # What overflows on one replica is skipped on both.
     assert not ours["overflow/changed"]
     assert ours["overflow/scale"] == 2.0**39
@@ -109,7 +126,7 @@ def test_a_deep_network_on_two_replicas(tmp_path):
     one = results(tmp_path / "1.npz", 1, "deep")
     two = results(tmp_path / "2.npz", 2, "deep")
     # Measured: 2e-6 in float64, so quickly does it move apart.
-    assert_equal(two, one, 2e-5)
+    assert_equal(two, one, 2e-5, ("deep",))
 
 
 def assert_runs_end_alike(ours, theirs, step):

@@ -16,7 +16,7 @@ from dla_keras.engine.checkpoints import read_checkpoint
 
 @pytest.fixture
 def run(tmp_path, capfd):
-    """Runs in `tmp_path / name`; gives the exit code and what it said."""
+    """Return a function that runs in `tmp_path / name`: code and output."""
 
     def run(name, *flags):
         arguments = ["--run-dir", tmp_path / name, "--steps", 24, *flags]

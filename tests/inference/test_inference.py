@@ -44,7 +44,7 @@ def draw(height, width, seed=0):
 
 
 def joined(probabilities, image, tile, overlap):
-    """The pieces laid side by side; each pixel comes once."""
+    """Lay the pieces side by side and check that each pixel comes once."""
     classes = probabilities(image[:32, :32]).shape[-1]
     whole = np.full((*image.shape[:2], classes), np.nan, np.float32)
     for top, left, piece in probability_pieces(
@@ -78,7 +78,7 @@ def test_spans_cover_a_side_and_share_half_the_overlap(overlap):
 
 
 def blurred(image):
-    """Looks 8 pixels far, and differently at each pixel of a stride of 32."""
+    """Return scores that look 8 pixels far, by the place modulo 32."""
     padded = np.pad(image[..., 0].astype(np.float32), 8)
     height, width = image.shape[:2]
     total = sum(
@@ -215,7 +215,7 @@ def arguments(text):
 
 
 def fake_file(monkeypatch, size=None, with_probabilities=True):
-    """A file whose likeliest class is the brightest colour."""
+    """Return a file whose likeliest class is the brightest channel."""
     shares = Predictor(lambda image: np.float32(image), size)
     opened = ModelFile(
         Predictor(lambda image: np.uint8(image.argmax(-1)), size),

@@ -31,7 +31,7 @@ VAL = [read_digit("val", index)[0] for index in range(20)]
 
 @pytest.fixture(scope="module")
 def model():
-    """A random network whose last layer is fitted to some digits.
+    """Return a random network whose last layer is fitted to some digits.
 
     Blocks add little to their shortcuts, so that roundings do not grow.
     """

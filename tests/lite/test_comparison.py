@@ -59,7 +59,7 @@ def run_folder(model, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def exported(model, run_folder):
-    """The folder that the command fills."""
+    """Return the folder that the command fills."""
     load = {"inference.model_files.load_dense_model": lambda path: model}
     main = command("export_tflite", load)
     folder = run_folder / "tflite"

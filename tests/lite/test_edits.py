@@ -23,7 +23,7 @@ def edited(data, *change):
 
 
 def poolings(lowest, highest):
-    """A file of two poolings; the numbers in between are quantised anew."""
+    """Return a file of two poolings with a requantization in between."""
     rounded = tf.quantization.fake_quant_with_min_max_args
 
     @tf.function(input_signature=[tf.TensorSpec((1, 64, 64, 4), tf.float32)])
@@ -90,7 +90,7 @@ PICTURES = RNG.normal(size=(4, 1, 16, 24, 3)).astype("float32")
 
 
 def convolution(kernel_size=7, strides=1, channels=3, quantized=True):
-    """A `.tflite` file of one convolution with a ReLU."""
+    """Return a `.tflite` file of one convolution with a ReLU."""
     shape = (kernel_size, kernel_size, channels, 8)
     kernel = tf.constant(RNG.normal(size=shape).astype("float32"))
     bias = tf.constant(RNG.normal(size=8).astype("float32"))

@@ -30,7 +30,7 @@ model.train_on_batch(np.zeros((1, 64, 64, 3)), np.zeros((1, 64, 64, 5)))
 
 
 def run(backend, arguments):
-    """A Python process on another backend; its output if it fails."""
+    """Run Python on another backend; return its output if it fails."""
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
     result = subprocess.run(

@@ -23,7 +23,7 @@ def predict(model, inputs):
 
 
 def randomize_statistics(model):
-    """Running statistics of a network that has seen something."""
+    """Set running statistics to those of a network that has seen data."""
     random = np.random.default_rng(0)
     for variable in model.non_trainable_variables:
         if variable.path.endswith("moving_mean"):
@@ -48,6 +48,21 @@ def idle_weights(model, images, targets):
         for weight, array in zip(model.trainable_weights, before, strict=True)
         if np.array_equal(keras.ops.convert_to_numpy(weight), array)
     ]
+
+
+def test_each_named_function_makes_its_variant(monkeypatch):
+    made = {}
+    names = {v.replace("_", ""): v for v in dla_keras.list_variants()}
+    functions = [f for f in dla_keras.__all__ if f.lower() in names]
+    assert len(functions) == len(names) == 12
+    for name in functions:
+        function = getattr(dla_keras, name)
+        stand_in = lambda variant, *_, name=name, **__: made.update(
+            {name: variant}
+        )
+        monkeypatch.setattr("dla_keras.applications.DLA", stand_in)
+        function()
+    assert made == {name: names[name.lower()] for name in functions}
 
 
 def test_named_functions_show_their_arguments():

@@ -48,7 +48,7 @@ DETECTOR = {
 
 @pytest.fixture
 def run_dir(tmp_path):
-    """A run's folder as training leaves it."""
+    """Return a run's folder as training leaves it."""
     config = {
         "dataset": f"/data/{EVIL}",
         "variant": "dla34",
@@ -115,7 +115,7 @@ class Reader(html.parser.HTMLParser):
 
 
 def write(run_dir):
-    """The page of a run on a made split, its scores and its galleries."""
+    """Return the page of a run on a made split, its scores and galleries."""
     split = make_split()
     scores = evaluate(guess, split)
     scores["baselines"] = {"class by row": {"miou": 0.1, "pixel_accuracy": 0.2}}

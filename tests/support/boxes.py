@@ -15,7 +15,7 @@ COLORS = np.array(
 
 
 def draw(seed):
-    """A grey picture with noisy boxes in four colors, and its label."""
+    """Return a gray image with noisy boxes in four colors, and its label."""
     rng = np.random.default_rng(seed)
     label = np.zeros(SIZE, np.uint8)
     for color in rng.integers(1, 5, 4):
@@ -33,7 +33,7 @@ INT8_AGREEMENT = 0.9
 
 
 def fitted(upsampling):
-    """A random network whose last layer is fitted to the colors.
+    """Return a random network whose last layer is fitted to the colors.
 
     No gradient step: batch norms take one batch's statistics, and the scores
     are a ridge regression. So it knows something within two seconds. Blocks
@@ -60,7 +60,7 @@ def fitted(upsampling):
 
 
 def write_run(folder, model):
-    """What training leaves: a model, its config.json, and the dataset."""
+    """Write what training leaves: a model, its config.json, and the dataset."""
     data = folder / "data"
     data.mkdir()
     for split, seeds in (("train", range(4)), ("val", range(100, 103))):

@@ -11,7 +11,7 @@ KERNELS = (
 
 
 def run_at_random(data, kernels=KERNELS[0]):
-    """What a file makes of whole numbers, all 256 for 8 bits."""
+    """Return a file's output for random whole numbers, all 256 for 8 bits."""
     interpreter = Interpreter(
         model_content=data, experimental_op_resolver_type=kernels
     )

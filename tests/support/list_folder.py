@@ -7,7 +7,7 @@ from PIL import Image
 
 
 def write_folder(folder, count=5, size=(48, 64), classes=3):
-    """A folder of list files with random pictures; returns its name."""
+    """Write a folder of list files with random images; return its name."""
     random = np.random.default_rng(0)
     names = {"images": [], "labels": []}
     for index in range(count):

@@ -28,5 +28,5 @@ def make_split(count=8):
 
 
 def guess(image):
-    """The class of each pixel by its brightest channel."""
+    """Return the class of each pixel by its brightest channel."""
     return image.argmax(-1).astype(np.uint8)

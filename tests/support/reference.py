@@ -15,7 +15,7 @@ OUTPUTS = np.load(GOLDEN / "outputs.npz")
 
 
 def parameter(name, shape):
-    """The value of a PyTorch parameter, from its name alone."""
+    """Return the value of a PyTorch parameter, made from its name alone."""
     random = np.random.default_rng(zlib.crc32(name.encode()))
     if name == "up.weight":  # the authors keep this one bilinear
         value = np.broadcast_to(bilinear_kernel(shape[-1] // 2), shape)
@@ -33,19 +33,19 @@ def parameter(name, shape):
 
 
 def state_dict(model):
-    """All parameters of a reference model, PyTorch name -> array."""
+    """Return all parameters of a reference model: PyTorch name -> array."""
     return {n: parameter(n, tuple(s)) for n, s in SHAPES[model].items()}
 
 
 def image(height, width):
-    """A normalised picture, NHWC."""
+    """Return a normalized image, NHWC."""
     seed = zlib.crc32(f"image 1x3x{height}x{width}".encode())
     picture = np.random.default_rng(seed).normal(0, 1, (1, 3, height, width))
     return picture.astype(np.float32).transpose(0, 2, 3, 1)
 
 
 def relative_error(received, name):
-    """Largest difference from a golden output, over its largest magnitude."""
+    """Return the largest difference from a golden output, relative to it."""
     expected = OUTPUTS[name]
     assert received.shape == expected.shape
     return np.abs(received - expected).max() / np.abs(expected).max()

@@ -56,7 +56,7 @@ CASES = {
 
 
 def train(strategy, case):
-    """The losses and all variables after a few steps."""
+    """Return the losses and all variables after a few steps."""
     network, optimizer_name, size, steps, options = CASES[case]
     options = dict(options)
     keras.utils.set_random_seed(0)
@@ -97,7 +97,7 @@ def train(strategy, case):
 
 
 def overflow(strategy):
-    """A step that overflows float16 on one replica only.
+    """Take a step that overflows float16 on one replica only.
 
     The others see ignored pixels alone, so their gradients are zero.
     """
@@ -146,7 +146,7 @@ def overflow(strategy):
 
 
 def dropout_masks(strategy):
-    """The masks that the replicas draw, two calls each."""
+    """Return the masks that the replicas draw, two calls each."""
     with strategy.scope():
         model = Tiny(dropout_rate=0.5)
         join_replicas(strategy, model)

@@ -13,7 +13,7 @@ from dla_keras import weights
 
 
 def random_state(model):
-    """An own value for each of the model's weights."""
+    """Return a different value for each of the model's weights."""
     slots = weights.torch_slots(model)
     return {n: reference.parameter(n, s.shape) for n, s in slots.items()}
 
@@ -38,13 +38,13 @@ def assert_equal(states, others):
 
 @functools.cache
 def small():
-    """A classifier that no test changes."""
+    """Return a classifier that no test changes."""
     return dla_keras.DLA46C()
 
 
 @contextlib.contextmanager
 def refused(model, *messages, error=ValueError):
-    """What the block does is an error that says this, and changes nothing."""
+    """Check that the block raises such an error and changes nothing."""
     before = values(model)
     with pytest.raises(error) as caught:
         yield

@@ -94,7 +94,7 @@ def score(model, val, watch):
 
 
 def slow_down_disk():
-    """Makes checkpoints take long, so that random kills meet them."""
+    """Make checkpoints take long, so that random kills meet them."""
     sync = os.fsync
 
     def slow(descriptor):
@@ -116,7 +116,7 @@ def parse_flags(argv=None):
 
 
 def poison(crop):
-    """The crop; NaN of the picture that is `POISONED` pixels high."""
+    """Return the crop, or NaN for the image that is `POISONED` pixels high."""
 
     def augment(image, label, seed):
         bad = tf.shape(image)[0] == POISONED
@@ -127,7 +127,7 @@ def poison(crop):
 
 
 def make_task(args, strategy, plan, train, val):
-    """The task, with augmentation and everything the flags ask for."""
+    """Return the task, with augmentation and everything the flags ask for."""
     crop = Augmentation((16, 32), (0.8, 1.25), 5.0, jitter=0.2)
     return assemble(
         args,

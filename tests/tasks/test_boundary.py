@@ -38,7 +38,7 @@ PICTURES = RANDOM.integers(0, 256, (2, 32, 64, 3), np.uint8)
 
 
 def save_truth(path, maps):
-    """A ground truth file as BSDS500 has them."""
+    """Write a ground truth file in BSDS500's format."""
     path.parent.mkdir(parents=True, exist_ok=True)
     truth = np.empty((1, len(maps)), object)
     for index, each in enumerate(maps):
@@ -48,7 +48,7 @@ def save_truth(path, maps):
 
 @pytest.fixture(scope="module")
 def bsds(tmp_path_factory):
-    """A folder like BSDS500's: bright boxes on dark, two annotators."""
+    """Write a folder like BSDS500's: bright boxes on dark, two annotators."""
     folder = tmp_path_factory.mktemp("bsds")
     for split, count in (("train", 4), ("val", 2)):
         for number in range(count):

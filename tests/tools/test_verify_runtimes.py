@@ -47,7 +47,7 @@ numpy.savez(arguments[-1], *outputs)
 
 
 def fake(*command, kernels=("xnnpack",), **facts):
-    """A runtime of this Python with something before the runner."""
+    """Return a runtime of this Python that runs a snippet before the runner."""
     python = Python((sys.executable, *command))
     return Runtime("fake", "ai_edge_litert", lambda c: python, kernels, **facts)
 
@@ -61,7 +61,7 @@ def missing(cache):
 
 
 def converted(integer):
-    """A network of one layer: `boundary` and `logits` from a picture."""
+    """Return a network of one layer: `boundary` and `logits` from an image."""
     rng = np.random.default_rng(1)
     kernel = tf.constant(rng.normal(size=(3, 3, 3, 5)).astype("float32") / 300)
     dtype = tf.float32 if integer else tf.uint8

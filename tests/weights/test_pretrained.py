@@ -57,7 +57,7 @@ def test_own_files(tmp_path):
 
 
 def write_tf2cv(path):
-    """The golden network's file; its weights are told from their paths."""
+    """Write the golden network's file; its weights follow from their paths."""
     golden = np.load(reference.GOLDEN / "weights_tf2cv.npz")
     with h5py.File(path, "w") as file:
         for name, shape in zip(golden["paths"], golden["shapes"], strict=True):
@@ -126,7 +126,7 @@ def test_unknown_presets_are_explained(name, message):
 
 @pytest.fixture
 def site(tmp_path, monkeypatch):
-    """A publisher on this machine: path -> content, and an empty cache."""
+    """Serve files on this machine (path -> content), with an empty cache."""
     constants = pytest.importorskip("huggingface_hub.constants")
     files = {}
 

@@ -47,7 +47,7 @@ APT::Sandbox::User "root";
 
 
 def emulated_arm(cache, requirements: tuple[str, ...]) -> Python:
-    """A Python for ARM and an emulator, made once.
+    """Return a Python for ARM and an emulator, made once.
 
     Args:
         cache: folder that holds them.

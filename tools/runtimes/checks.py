@@ -65,7 +65,7 @@ class RunError(Exception):
 
 
 def check_files(pictures: dict, cache, runtimes=RUNTIMES) -> Iterator[Check]:
-    """Checks files in all runtimes.
+    """Check files in all runtimes.
 
     What LiteRT gives on this machine with the same kernels counts as right,
     and XNNPACK's as right for its builtin kernels.
@@ -162,7 +162,7 @@ def _checks(python, runtime, kernels, wanted, file):
 
 
 def mediapipe_masks(logits, size):
-    """The masks that MediaPipe Tasks makes of logits, at the pictures' size.
+    """Return MediaPipe Tasks' masks of logits, at the images' size.
 
     It enlarges coarse logits with corner on corner, where the network has
     half-pixel centres: its masks of such files are off by up to half a
@@ -184,7 +184,7 @@ def mediapipe_masks(logits, size):
 
 
 def _run(python, package, kernels, model, pictures):
-    """Outputs, and the runtime's version and processor."""
+    """Return the outputs, and the runtime's version and processor."""
     with tempfile.TemporaryDirectory() as folder:
         source = pathlib.Path(folder, "pictures.npy")
         target = pathlib.Path(folder, "outputs.npz")

@@ -34,7 +34,7 @@ class Python:
 
 
 def this_python(cache, module: str) -> Python:
-    """The Python that runs, if it has a module.
+    """Return the running Python, if it has a module.
 
     Args:
         cache: not needed here.
@@ -51,7 +51,7 @@ def this_python(cache, module: str) -> Python:
 def own_python(
     cache, requirements: tuple[str, ...], versions: tuple[str, ...] = ()
 ) -> Python:
-    """A virtual environment in the cache, made once.
+    """Return a virtual environment in the cache, made once.
 
     Args:
         cache: folder that holds all of them.
@@ -74,7 +74,7 @@ def own_python(
 
 
 def made_once(cache, name: str, recipe: tuple[str, ...], fill) -> pathlib.Path:
-    """A folder of the cache, filled unless it is there already.
+    """Return a folder of the cache, filled unless it is there already.
 
     Args:
         cache: where.
@@ -92,7 +92,7 @@ def made_once(cache, name: str, recipe: tuple[str, ...], fill) -> pathlib.Path:
 
 
 def run(command, **options) -> None:
-    """Runs a command of the making.
+    """Run a command that makes a part of an environment.
 
     Raises:
         NotInstalledError: if it fails, with its last words.

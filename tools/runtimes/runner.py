@@ -45,7 +45,7 @@ def run_interpreter(package, kernels, model, pictures):
 
 
 def run_mediapipe(model, pictures):
-    """The category mask that MediaPipe Tasks gives for each picture."""
+    """Return the category mask that MediaPipe Tasks gives for each image."""
     import mediapipe
     from mediapipe.tasks.python import BaseOptions
     from mediapipe.tasks.python import vision

@@ -59,7 +59,7 @@ def write_masks(folder, name, data):
 
 
 def edited(data, change) -> bytes:
-    """A `.tflite` file after `change` to its object form."""
+    """Return a `.tflite` file after `change` to its object form."""
     model = schema.ModelT.InitFromPackedBuf(bytearray(data), 0)
     change(model, model.subgraphs[0])
     builder = Builder(len(data))
