@@ -1,6 +1,6 @@
 """A camera, a canvas that takes color and class in one stroke, and brushes.
 
-Things (`vehicles.py`, `people.py`, `roadside.py`) are drawn with brushes, in
+Things (`traffic.py`, `roadside.py`) are drawn with brushes, in
 metres; the camera maps metres to pixels of the canvas.
 """
 

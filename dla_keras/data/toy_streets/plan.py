@@ -7,9 +7,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dla_keras.data.toy_streets import people
 from dla_keras.data.toy_streets import roadside
-from dla_keras.data.toy_streets import vehicles
+from dla_keras.data.toy_streets import traffic
 from dla_keras.data.toy_streets.canvas import Camera
 from dla_keras.data.toy_streets.canvas import between
 from dla_keras.data.toy_streets.canvas import pick
@@ -197,22 +196,22 @@ class Item:
 # Rare classes are more frequent and nearer than in a real street, since a small
 # network has to learn them from 600 images.
 ITEMS = (
-    Item(vehicles.tram, "rails", 0.85, 1, (14, 40), (1.3, 8.2), 3.4),
-    Item(vehicles.bus, "lane", 0.3, 1, (10, 32), (1.3, 5.7), 3.0),
-    Item(vehicles.bus, "crossing", 0.15, 1, (12, 26), (5.7, 1.3), 3.0),
-    Item(vehicles.truck, "lane", 0.3, 1, (9, 30), (1.3, 3.9), 3.2),
-    Item(vehicles.truck, "crossing", 0.15, 1, (11, 24), (3.9, 1.3), 3.2),
-    Item(vehicles.car, "lane", 0.6, 3, (7, 45), (1.0, 2.4), 1.5),
-    Item(vehicles.car, "crossing", 0.3, 2, (8, 24), (2.4, 1.0), 1.5),
-    Item(vehicles.car, "parked", 0.7, 5, (5, 45), (1.0, 2.4), 1.5),
-    Item(people.motorcyclist, "lane", 0.3, 2, (5, 16), (0.4, 1.1), 1.6),
-    Item(people.motorcyclist, "crossing", 0.2, 1, (5, 13), (1.1, 0.4), 1.6),
-    Item(people.motorcycle, "rack", 0.3, 2, (5, 14), (0.9, 0.6), 1.1),
-    Item(people.cyclist, "lane", 0.3, 2, (5, 15), (0.4, 0.9), 1.7),
-    Item(people.cyclist, "crossing", 0.25, 1, (5, 13), (0.9, 0.4), 1.7),
-    Item(people.bicycle, "rack", 0.3, 3, (4, 12), (0.9, 0.5), 1.0),
-    Item(people.person, "pavement", 0.75, 5, (4, 24), (0.3, 0.3), 1.7),
-    Item(people.person, "across", 0.4, 4, (5, 20), (0.3, 0.3), 1.7),
+    Item(traffic.tram, "rails", 0.85, 1, (14, 40), (1.3, 8.2), 3.4),
+    Item(traffic.bus, "lane", 0.3, 1, (10, 32), (1.3, 5.7), 3.0),
+    Item(traffic.bus, "crossing", 0.15, 1, (12, 26), (5.7, 1.3), 3.0),
+    Item(traffic.truck, "lane", 0.3, 1, (9, 30), (1.3, 3.9), 3.2),
+    Item(traffic.truck, "crossing", 0.15, 1, (11, 24), (3.9, 1.3), 3.2),
+    Item(traffic.car, "lane", 0.6, 3, (7, 45), (1.0, 2.4), 1.5),
+    Item(traffic.car, "crossing", 0.3, 2, (8, 24), (2.4, 1.0), 1.5),
+    Item(traffic.car, "parked", 0.7, 5, (5, 45), (1.0, 2.4), 1.5),
+    Item(traffic.motorcyclist, "lane", 0.3, 2, (5, 16), (0.4, 1.1), 1.6),
+    Item(traffic.motorcyclist, "crossing", 0.2, 1, (5, 13), (1.1, 0.4), 1.6),
+    Item(traffic.motorcycle, "rack", 0.3, 2, (5, 14), (0.9, 0.6), 1.1),
+    Item(traffic.cyclist, "lane", 0.3, 2, (5, 15), (0.4, 0.9), 1.7),
+    Item(traffic.cyclist, "crossing", 0.25, 1, (5, 13), (0.9, 0.4), 1.7),
+    Item(traffic.bicycle, "rack", 0.3, 3, (4, 12), (0.9, 0.5), 1.0),
+    Item(traffic.person, "pavement", 0.75, 5, (4, 24), (0.3, 0.3), 1.7),
+    Item(traffic.person, "across", 0.4, 4, (5, 20), (0.3, 0.3), 1.7),
     Item(roadside.tree, "kerb", 0.45, 5, (7, 60), (0.8, 0.8), 5.0),
     Item(roadside.bush, "kerb", 0.25, 3, (5, 30), (0.7, 0.7), 1.0),
     Item(roadside.lamp_post, "kerb", 0.6, 4, (4, 35), (0.2, 0.2), 6.0),

@@ -14,9 +14,9 @@ from dla_keras.data.toy_streets.canvas import between
 from dla_keras.data.toy_streets.canvas import jitter
 from dla_keras.data.toy_streets.canvas import mix
 from dla_keras.data.toy_streets.canvas import pick
-from dla_keras.data.toy_streets.people import CLOTHES
-from dla_keras.data.toy_streets.people import DARK
-from dla_keras.data.toy_streets.people import GREY
+from dla_keras.data.toy_streets.traffic import CLOTHES
+from dla_keras.data.toy_streets.traffic import DARK
+from dla_keras.data.toy_streets.traffic import GREY
 
 LEAVES = (
     (62, 92, 42),

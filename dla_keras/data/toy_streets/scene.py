@@ -29,7 +29,7 @@ from dla_keras.data.toy_streets.plan import plan_camera
 from dla_keras.data.toy_streets.plan import plan_items
 from dla_keras.data.toy_streets.plan import plan_lots
 from dla_keras.data.toy_streets.plan import plan_street
-from dla_keras.data.toy_streets.vehicles import PAINTS
+from dla_keras.data.toy_streets.traffic import PAINTS
 
 # Metres by which things reach beyond their foot. Crowns reach farther, but with
 # wider spans things that never meet would hide each other in circles.
