@@ -17,6 +17,7 @@ from dla_keras.files import atomic_path
 
 # CSS variable -> color on white paper. The page defines them, light and dark.
 THEME = {
+    "card": "#ffffff",
     "text": "#1c2330",
     "soft": "#657084",
     "rule": "#e3e7ee",
@@ -53,8 +54,8 @@ def line_chart(
         return ""
     with _style():
         axes = _plot(380, 240, xlabel=x_name)
-        for color, (name, (xs, ys)) in zip(LINES, lines.items(), strict=False):
-            color = THEME[color]
+        for index, (name, (xs, ys)) in enumerate(lines.items()):
+            color = THEME[LINES[index % len(LINES)]]
             axes.plot(*_thinned(xs, ys), color=color, linewidth=1.8)
             for x, y in zip(xs, ys, strict=True) if len(xs) <= 40 else ():
                 tip = f"{_TIP}{name} {y:.4g} at {x:g}"
@@ -154,7 +155,11 @@ def _draw_precision_recall(axes, scores):
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1))
     axes.set_aspect("equal")
     axes.legend(
-        loc="lower left", fontsize=9, frameon=False, labelcolor=THEME["text"]
+        loc="lower left",
+        fontsize=9,
+        facecolor=THEME["card"],
+        edgecolor=THEME["rule"],
+        labelcolor=THEME["text"],
     )
 
 

@@ -125,4 +125,5 @@ def test_the_matrix_as_a_file(tmp_path, count):
     names = [f"class {index}" for index in range(count)]
     path = tmp_path / "confusion.png"
     charts.confusion_figure(np.eye(count), names, path)
-    assert 700 < Image.open(path).width < 2000
+    with Image.open(path) as image:
+        assert 700 < image.width < 2000
