@@ -29,7 +29,7 @@ from dla_keras.inference.model_files import open_boundaries
 from dla_keras.inference.multiscale import parse_scales
 from dla_keras.report.charts import precision_recall_figure
 from dla_keras.tables import text_table
-from dla_keras.tasks.boundary import evaluate_boundary_split
+from dla_keras.tasks.boundary import evaluate
 from dla_keras.tasks.boundary import soft_boundaries
 
 CANNY_THRESHOLDS = np.geomspace(0.005, 0.5, 40)  # of a gradient, at most 1
@@ -76,12 +76,12 @@ def compare(args) -> None:
     examples = [split[index] for index in range(args.pictures or len(split))]
     results = {}
     for name, find in detectors(args).items():
-        results[name] = evaluate_boundary_split(
+        results[name] = evaluate(
             find,
             examples,
+            lambda indices, name=name: tqdm(indices, name),
             args.thresholds,
             args.processes,
-            lambda indices, name=name: tqdm(indices, name),
         )
     output = pathlib.Path(args.output)
     write_json(output / "scores.json", results)

@@ -29,7 +29,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from dla_keras import provenance
-from dla_keras.commands.shared import parse_size
+from dla_keras.choices import parse_size
 from dla_keras.commands.shared import run_command
 from dla_keras.data.segmentation import open_split
 from dla_keras.data.toy_streets import draw_picture

@@ -20,7 +20,7 @@ import time
 import dla_keras  # isort: skip  (first: it quietens TensorFlow)
 import numpy as np
 
-from dla_keras.commands.shared import parse_size
+from dla_keras.choices import parse_size
 from dla_keras.commands.shared import run_command
 from dla_keras.data.pictures import read_rgb
 from dla_keras.inference.model_files import open_model

@@ -1,4 +1,4 @@
-"""Choosing a row of a table by its name: the one message for a wrong name."""
+"""Reading what a person chose: a row of a table by its name, a size."""
 
 import difflib
 from collections.abc import Mapping
@@ -30,3 +30,23 @@ def choose(argument: str, name: str, table: Mapping):
         f"`{argument}` must be one of {', '.join(table)}. "
         f"Received: {name!r}.{hint}"
     )
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Return the height and width, in pixels, that a text names.
+
+    Raises:
+        ValueError: If it is not two numbers with an "x" between.
+
+    Example:
+
+    >>> parse_size("384x480")
+    (384, 480)
+    """
+    height, _, width = text.lower().partition("x")
+    if not (height.isdecimal() and width.isdecimal()):
+        raise ValueError(
+            "Expected HEIGHTxWIDTH in pixels, for instance 384x480. "
+            f"Received: {text!r}."
+        )
+    return int(height), int(width)

@@ -16,8 +16,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from dla_keras import provenance
+from dla_keras.choices import parse_size
 from dla_keras.commands.shared import make_parser
-from dla_keras.commands.shared import parse_size
 from dla_keras.commands.shared import run_command
 from dla_keras.files import append_csv
 from dla_keras.files import check_csv

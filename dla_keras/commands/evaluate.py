@@ -1,207 +1,230 @@
-"""Scores models on a dataset's validation split: one table for all of them.
+"""Score models on a dataset's validation split, in one table.
 
-    dla-keras evaluate --model runs/x/model.keras \\
-        runs/x/int8.tflite --dataset toy_streets
-
-Takes `.keras`, SavedModel and `.tflite` alike. Beside each model, a folder
-`<model>.evaluation` gets `metrics.json`, `predictions.png` and `report.html`.
-The authors' test time: `--scales 0.5,0.75,1,1.25,1.5`, and `--flip`.
-
+    dla-keras evaluate --model runs/x/model.keras runs/x/int8.tflite
+    dla-keras evaluate --model runs/x/model.keras --dataset camvid
     dla-keras evaluate --task boundary --predictions maps/ \\
         --ground-truth BSDS500/data/groundTruth/val --json scores.json
-    dla-keras evaluate --task boundary --model runs/y/model.keras
 
-Boundaries: the BSDS500 benchmark on any detector's maps (grey PNG of 8 or 16
-bits, or `.npy` from 0 to 1), or on those of a model.
+Takes `.keras`, SavedModel and `.tflite` alike; a model file says itself what
+it is for. Beside each model, a folder `<model>.evaluation` gets
+`metrics.json`, `report.html` and pictures; a second task of a model gets a
+folder in it. The authors' test time: `--scales 0.5,0.75,1,1.25,1.5 --flip`.
+
+Boundaries: the BSDS500 benchmark on those of a model, or on any detector's
+maps (`--predictions`: grey PNG of 8 or 16 bits, or `.npy` from 0 to 1).
 """
 
 import argparse
 import pathlib
 import sys
+from dataclasses import dataclass
 
 from dla_keras.commands.inference_flags import add_flags
-from dla_keras.commands.inference_flags import open_boundary_finder
-from dla_keras.commands.inference_flags import open_predictor
+from dla_keras.commands.inference_flags import chosen_tasks
+from dla_keras.commands.inference_flags import read_views
 from dla_keras.commands.shared import find_dataset
 from dla_keras.commands.shared import make_parser
 from dla_keras.commands.shared import run_command
+from dla_keras.commands.task_flags import FLAGS
+from dla_keras.commands.task_flags import add_task_flags
 from dla_keras.files import atomic_path
 from dla_keras.files import write_json
 from dla_keras.tables import text_table
 
 
 def parse_flags(argv=None) -> argparse.Namespace:
+    """Return the parsed flags."""
     parser = make_parser("evaluate", __doc__)
     add = parser.add_argument
-    add("--task", choices=("segmentation", "boundary"), default="segmentation")
     add("--model", nargs="+", default=[], help="one or more model files")
     add("--dataset", help="default: what the first model was trained on")
     add("--data-dir", help="folder with list files, or TFDS' data folder")
     add("--split", default="val")
     add("--output-dir", help="instead of <model>.evaluation; one model only")
     add("--table", help="also write the table to this file")
+    add("--json", help="also write the scores to this file; one model only")
     add_flags(parser)
-    _add_boundary_flags(parser.add_argument_group("boundaries").add_argument)
+    for task in FLAGS:
+        add_task_flags(parser, task, "evaluation")
     args = parser.parse_args(argv)
     if not args.model and not args.predictions:
         parser.error("expected --model FILE, or for boundaries --predictions")
+    if args.predictions and not args.task:
+        parser.error("--predictions needs --task: files do not say their task")
     for flag in ("output_dir", "json"):
-        if getattr(args, flag) and len(args.model) > 1:
+        if vars(args)[flag] and len(args.model) > 1:
             name = flag.replace("_", "-")
             parser.error(f"--{name} takes the results of one --model only")
-    if args.json and args.task != "boundary":
-        parser.error("--json is for --task boundary; metrics.json has the rest")
     return args
 
 
-def _add_boundary_flags(add):
-    add("--predictions", help="folder of boundary maps, instead of --model")
-    add("--ground-truth", help="folder of .mat files (or .png, .npy)")
-    add("--thresholds", type=int, default=99)
-    add("--json", help="also write the scores to this file")
-    add(
-        "--nms",
-        action=argparse.BooleanOptionalAction,
-        help="keep ridges only; by default of models' maps, not of files'",
-    )
-    add("--processes", type=int, help="default: one per processor")
+@dataclass(frozen=True)
+class Candidate:
+    """What is scored: a model at one of its tasks, or recorded predictions.
+
+    Args:
+        name: Name in the table.
+        path: Path of the model, or of the folder of predictions.
+        task: Name of the task.
+        output: Folder of the results.
+        split: Split to score it on.
+        find: Finder of the task's row.
+    """
+
+    name: str
+    path: pathlib.Path
+    task: str
+    output: pathlib.Path
+    split: object
+    find: object
 
 
-def file_megabytes(path) -> float:
-    """Size of a file, or of all files in a folder, in MB (10**6 bytes)."""
-    path = pathlib.Path(path)
-    files = [path] if path.is_file() else path.rglob("*")
-    return sum(file.stat().st_size for file in files) / 1e6
+def candidates(args):
+    """Yield what the flags name, each file opened when its turn comes."""
+    from dla_keras.inference.model_files import open_model
+    from dla_keras.tasks import TASKS
+
+    if args.predictions:
+        path = pathlib.Path(args.predictions)
+        split, find = TASKS[args.task].open_recorded(
+            path, args.ground_truth, args.nms
+        )
+        output = pathlib.Path(args.output_dir or f"{path}.evaluation")
+        yield Candidate(path.name, path, args.task, output, split, find)
+        return
+    dataset, data_dir = find_dataset(args.model[0], args.dataset, args.data_dir)
+    splits = {}
+    for path in map(pathlib.Path, args.model):
+        opened = open_model(path, args.threads)
+        views = read_views(args, path)
+        for task in chosen_tasks(opened, args.task):
+            row = TASKS[task]
+            if task not in splits:
+                splits[task] = row.open_split(dataset, args.split, data_dir)
+            split = splits[task]
+            find = row.file_finder(opened, views)
+            row.find_in(find, split[0].image)  # compiles: no part of latency
+            output = pathlib.Path(args.output_dir or f"{path}.evaluation")
+            if task != opened.tasks[0]:
+                output /= task
+            yield Candidate(path.name, path, task, output, split, find)
 
 
-def evaluate_model(path, split, args) -> dict:
-    """Scores one model file and writes what belongs to it."""
+def evaluate_candidate(candidate: Candidate, earlier: dict, args) -> dict:
+    """Return the scores of a candidate, with all its files written.
+
+    Args:
+        candidate: What to score.
+        earlier: Name -> scores of what was scored before at its task.
+        args: Parsed flags.
+    """
     from tqdm import tqdm
 
-    from dla_keras.report.galleries import segmentation_galleries
-    from dla_keras.report.grids import prediction_grid
-    from dla_keras.report.page import write_report
-    from dla_keras.tasks.segmentation import evaluate
+    from dla_keras.tasks import TASKS
+    from dla_keras.tasks import options
 
-    predict, _ = open_predictor(path, args)
-    predict(split[0].image)  # compiles, which shall not count as latency
-    bar = lambda indices: tqdm(indices, desc=pathlib.Path(path).name)
-    scores = evaluate(predict, split, progress=bar)
+    row = TASKS[candidate.task]
+    scores = row.evaluate(
+        candidate.find,
+        candidate.split,
+        lambda indices: tqdm(indices, desc=candidate.name),
+        **options(args, row.EVALUATE_FLAGS),
+    )
     scores |= {
-        "model": str(path),
-        "dataset": split.info.name,
+        "model": str(candidate.path),
+        "dataset": candidate.split.info.name,
         "split": args.split,
-        "megabytes": file_megabytes(path),
+        "megabytes": file_megabytes(candidate.path),
     }
-    output = pathlib.Path(args.output_dir or f"{path}.evaluation")
-    write_json(output / "metrics.json", scores)
-    with atomic_path(output / "predictions.png") as temporary:
-        prediction_grid(predict, split).save(temporary)
-    galleries = segmentation_galleries(predict, split, scores["per_picture"])
-    run_dir = pathlib.Path(path).parent
-    write_report(output / "report.html", scores, run_dir, galleries)
+    write_results(
+        row,
+        candidate.output,
+        candidate.find,
+        candidate.split,
+        {**earlier, candidate.name: scores},
+        candidate.path.parent,
+    )
     return scores
 
 
-def evaluate_all(args) -> None:
-    """Scores every model and prints one table."""
-    from dla_keras.data.segmentation import open_split
+def write_results(row, folder, find, split, results: dict, run_dir) -> None:
+    """Write pictures, report and scores; `metrics.json` is the last.
 
-    source = find_dataset(args.model[0], args.dataset, args.data_dir)
-    split = open_split(source[0], args.split, source[1])
-    results = [evaluate_model(path, split, args) for path in args.model]
-    table = text_table(
-        (
-            f"{split.info.name}, {len(split)} pictures",
-            "MB",
-            "mIoU",
-            "pixel accuracy",
-            "ms/picture",
-        ),
-        [
-            (
-                pathlib.Path(scores["model"]).name,
-                f"{scores['megabytes']:.1f}",
-                f"{scores['miou']:.4f}",
-                f"{scores['pixel_accuracy']:.4f}",
-                f"{scores['milliseconds']:.1f}",
-            )
-            for scores in results
-        ],
-    )
-    print(table)
+    Args:
+        row: Row of the task.
+        folder: Folder to write into.
+        find: Finder of the row.
+        split: Split that was scored.
+        results: Name -> scores, those of `find` last.
+        run_dir: Folder of the training, for the report.
+    """
+    from dla_keras.report.page import write_report
+
+    *_, scores = results.values()
+    for name, save in row.figures(find, split, results).items():
+        with atomic_path(folder / name) as temporary:
+            save(temporary)
+    galleries = row.galleries(find, split, scores)
+    kept = {k: v for k, v in scores.items() if k not in row.LEFT_OUT}
+    write_report(folder / "report.html", kept, run_dir, galleries)
+    write_json(folder / "metrics.json", kept)
+
+
+def file_megabytes(path: pathlib.Path) -> float:
+    """Return the size of a file, or of all in a folder, in MB (10**6 bytes)."""
+    files = [path] if path.is_file() else path.rglob("*")
+    return sum(file.stat().st_size for file in files if file.is_file()) / 1e6
+
+
+def results_table(task: str, split, results: dict[str, dict]) -> str:
+    """Return the table of a task, a model a row.
+
+    Args:
+        task: Name of the task.
+        split: Split that was scored.
+        results: Name -> scores.
+    """
+    from dla_keras.tasks import TASKS
+
+    rows = []
+    for name, scores in results.items():
+        cells = {
+            "MB": f"{scores['megabytes']:.1f}",
+            **TASKS[task].cells(scores),
+            "ms/picture": f"{scores['milliseconds']:.1f}",
+        }
+        rows.append((name, *cells.values()))
+    title = f"{split.info.name}, {len(split)} pictures"
+    return text_table((title, *cells), rows)
+
+
+def evaluate_all(args) -> None:
+    """Score every model at each of its tasks, and print a table of each."""
+    results, splits = {}, {}
+    for candidate in candidates(args):
+        at_task = results.setdefault(candidate.task, {})
+        name = candidate.name
+        if name in at_task:  # of another folder
+            name = str(candidate.path)
+        at_task[name] = evaluate_candidate(candidate, at_task, args)
+        splits[candidate.task] = candidate.split
+        print(f"Written to {candidate.output}: metrics.json, report.html")
+    tables = [results_table(t, splits[t], r) for t, r in results.items()]
+    text = "\n\n".join(tables)
+    print(text)
     if args.table:
         with atomic_path(args.table) as temporary:
-            temporary.write_text(table + "\n")
-
-
-def boundary_detectors(args):
-    """Yields a name, its output folder, its split and what finds its maps."""
-    from dla_keras.data.boundaries import GroundTruth
-    from dla_keras.data.boundaries import open_boundary_split
-    from dla_keras.tasks.boundary import read_boundaries
-
-    if args.predictions:
-        if not args.ground_truth:
-            raise ValueError("--predictions need --ground-truth FOLDER.")
-        split = GroundTruth(args.ground_truth)
-        find = read_boundaries(args.predictions, split, bool(args.nms))
-        folder = pathlib.Path(args.predictions)
-        yield folder.name, f"{folder}.evaluation", split, find
-        return
-    for path in args.model:
-        dataset, data_dir = find_dataset(path, args.dataset, args.data_dir)
-        split = open_boundary_split(dataset, args.split, data_dir)
-        find = open_boundary_finder(path, args)
-        yield pathlib.Path(path).name, f"{path}.evaluation", split, find
-
-
-def evaluate_boundaries(args) -> None:
-    """The benchmark of every detector, and one figure of all."""
-    from tqdm import tqdm
-
-    from dla_keras.report.charts import precision_recall_figure
-    from dla_keras.report.galleries import boundary_galleries
-    from dla_keras.report.page import write_report
-    from dla_keras.tasks.boundary import evaluate_boundary_split
-
-    results = {}
-    for name, output, split, find in boundary_detectors(args):
-        bar = lambda indices, name=name: tqdm(indices, desc=name)
-        scores = evaluate_boundary_split(
-            find, split, args.thresholds, args.processes, bar
-        )
-        results[name] = scores
-        output = pathlib.Path(args.output_dir or output)
-        write_json(output / "metrics.json", scores)
-        galleries = boundary_galleries(find, split, scores["pictures"])
-        run_dir = pathlib.Path(output).parent
-        write_report(output / "report.html", scores, run_dir, galleries)
-        precision_recall_figure(results, output / "precision_recall.png")
-    rows = [
-        (
-            name,
-            f"{scores['ods_f']:.3f}",
-            f"{scores['ods']['threshold']:.2f}",
-            f"{scores['ois_f']:.3f}",
-            f"{scores['ap']:.3f}",
-        )
-        for name, scores in results.items()
-    ]
-    header = f"{len(split)} pictures", "ODS", "threshold", "OIS", "AP"
-    print(text_table(header, rows))
-    files = "metrics.json, precision_recall.png, report.html"
-    print(f"Written to {output}: {files}")
+            temporary.write_text(text + "\n")
     if args.json:
-        write_json(args.json, scores)
-
-
-TASKS = {"segmentation": evaluate_all, "boundary": evaluate_boundaries}
+        scores = {task: s for task, r in results.items() for s in r.values()}
+        only = scores if len(scores) > 1 else next(iter(scores.values()))
+        write_json(args.json, only)
 
 
 def main(argv=None) -> int:
+    """Run the command; return its exit code."""
     args = parse_flags(argv)
-    return run_command(lambda: TASKS[args.task](args))
+    return run_command(lambda: evaluate_all(args))
 
 
 if __name__ == "__main__":

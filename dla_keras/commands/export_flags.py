@@ -3,8 +3,8 @@
 import argparse
 import pathlib
 
+from dla_keras.choices import parse_size
 from dla_keras.commands.shared import make_parser
-from dla_keras.commands.shared import parse_size
 
 
 def export_parser(command: str, doc: str) -> argparse.ArgumentParser:

@@ -13,11 +13,11 @@ is 1.
 
 import sys
 
+from dla_keras.choices import parse_size
 from dla_keras.commands.export_flags import check_folder
 from dla_keras.commands.export_flags import export_parser
 from dla_keras.commands.export_flags import print_table
 from dla_keras.commands.shared import find_dataset
-from dla_keras.commands.shared import parse_size
 from dla_keras.commands.shared import run_command
 from dla_keras.files import new_folder
 from dla_keras.quiet import quiet_stderr

@@ -1,13 +1,20 @@
-"""Writes masks, or boundaries, and overlays of pictures.
+"""Write what a model finds in pictures: masks, boundaries, classes.
 
     dla-keras predict --model runs/x/model.keras \\
         --input pictures/ --output predictions/
 
-The input is a picture or a folder; folders in it and names are kept.
-`masks/<name>.png` holds class ids and shows them in colours (as PASCAL VOC's
-masks: Pillow reads the ids, OpenCV the colours), `overlays/<name>.jpg` is for
-looking, `predictions.json` names the ids. With `--task boundary` the maps are
-in `boundaries/<name>.png`, white being certain, thinned unless `--no-nms`.
+The input is a picture or a folder; folders in it and names are kept. A model
+file says itself what it is for:
+
+    segmentation    masks/<name>.png holds class ids and shows them in colors
+                    (as PASCAL VOC's masks: Pillow reads the ids, OpenCV the
+                    colors)
+    boundary        boundaries/<name>.png: white is certain, thinned unless
+                    --no-nms
+    classification  predictions.csv: the five likeliest classes a picture
+
+Where there is something to show, `overlays/<name>.jpg` is for looking;
+`predictions.json` names the ids.
 
 What is there already is left alone, so that a stopped run goes on;
 `--overwrite` makes it anew. A picture that cannot be read does not stop the
@@ -20,81 +27,77 @@ frames:
 """
 
 import argparse
-import dataclasses
 import json
 import pathlib
 import sys
+from dataclasses import dataclass
+from functools import partial
 
 from dla_keras.commands.inference_flags import add_flags
-from dla_keras.commands.inference_flags import open_boundary_finder
-from dla_keras.commands.inference_flags import open_predictor
+from dla_keras.commands.inference_flags import chosen_tasks
+from dla_keras.commands.inference_flags import read_views
 from dla_keras.commands.shared import make_parser
 from dla_keras.commands.shared import run_command
 from dla_keras.files import write_json
 
 
 def parse_flags(argv=None) -> argparse.Namespace:
+    """Return the parsed flags."""
     parser = make_parser("predict", __doc__)
     add = parser.add_argument
     add("--model", required=True, help=".keras, SavedModel or .tflite")
     add("--input", required=True, help="a picture, or a folder of them")
     add("--output", required=True, help="a folder")
     add("--overwrite", action="store_true", help="what is there already")
-    add("--task", choices=("segmentation", "boundary"), default="segmentation")
-    add(
-        "--nms",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="keep boundaries' ridges only",
-    )
     add_flags(parser)
     return parser.parse_args(argv)
 
 
-def mask_writer(args):
-    """What does a job, and facts about all results."""
-    from dla_keras.inference.prediction_files import find_classes
-    from dla_keras.inference.prediction_files import write_mask
+@dataclass(frozen=True)
+class Finding:
+    """One task of the model: its row, its finder, and where results go."""
+
+    row: object
+    find: object
+    results: object
+
+
+def open_findings(args, opened, classes) -> dict[str, Finding]:
+    """Return what there is to find, by task."""
+    from dla_keras.tasks import TASKS
+
+    views = read_views(args, args.model)
+    findings = {}
+    for task in chosen_tasks(opened, args.task):
+        row = TASKS[task]
+        findings[task] = Finding(
+            row,
+            row.file_finder(opened, views),
+            row.open_results(args.output, classes),
+        )
+    return findings
+
+
+def do_job(job, picture, findings, classes, output) -> None:
+    """Write all that is found in one picture."""
     from dla_keras.inference.prediction_files import write_overlay
 
-    predict, opened = open_predictor(args.model, args)
-    classes = find_classes(args.model, opened)
-
-    def write(job, picture):
-        mask = predict(picture)
-        write_overlay(job.overlay, picture, mask, classes.palette)
-        # Last: it says that all is done.
-        write_mask(job.result, mask, classes.palette)
-
-    return write, dataclasses.asdict(classes)
-
-
-def boundary_writer(args):
-    """The same for boundaries."""
-    from dla_keras.data.boundaries import BoundaryExample
-    from dla_keras.inference.prediction_files import write_boundary_overlay
-    from dla_keras.inference.prediction_files import write_soft_map
-
-    find = open_boundary_finder(args.model, args)
-
-    def write(job, picture):
-        example = BoundaryExample(picture, None, (), str(job.picture))
-        soft_map = find(example)
-        write_boundary_overlay(job.overlay, picture, soft_map)
-        write_soft_map(job.result, soft_map)
-
-    return write, {}
+    found = [(f, f.row.find_in(f.find, picture)) for f in findings]
+    layers = [
+        partial(f.row.draw_over, result, classes)
+        for f, result in found
+        if f.row.draw_over
+    ]
+    if layers:
+        path = job.path(pathlib.Path(output, "overlays"), ".jpg")
+        write_overlay(path, picture, layers)
+    # Last: they say that all is done.
+    for finding, result in found:
+        finding.results.write(job, result)
 
 
-# task -> its folder of results, and what makes them
-TASKS = {
-    "segmentation": ("masks", mask_writer),
-    "boundary": ("boundaries", boundary_writer),
-}
-
-
-def write_all(jobs, write) -> list[str]:
-    """Does the jobs; returns what is wrong with pictures that are faulty."""
+def write_all(jobs, findings, classes, output) -> list[str]:
+    """Do the jobs; return what is wrong with pictures that are faulty."""
     from tqdm import tqdm
 
     from dla_keras.inference.prediction_files import read_any
@@ -106,12 +109,12 @@ def write_all(jobs, write) -> list[str]:
         except (ValueError, OSError) as error:
             faults.append(str(error))
             continue
-        write(job, picture)
+        do_job(job, picture, findings, classes, output)
     return faults
 
 
 def claim_output(args, facts, fresh: bool) -> None:
-    """Notes what the results are of; those of two models are not mixed."""
+    """Note what the results are of; those of two models are not mixed."""
     path = pathlib.Path(args.output, "predictions.json")
     free = ("input", "output", "overwrite", "threads")
     flags = {k: v for k, v in vars(args).items() if k not in free}
@@ -127,26 +130,40 @@ def claim_output(args, facts, fresh: bool) -> None:
 
 
 def predict_all(args) -> None:
-    """Finds the pictures, does them, and says how it went."""
+    """Find the pictures, do them, and say how it went."""
     from PIL import Image
 
+    from dla_keras.inference.model_files import open_model
+    from dla_keras.inference.prediction_files import find_classes
     from dla_keras.inference.prediction_files import plan_jobs
 
     # The pictures are the user's own, and large ones are what tiles are for.
     Image.MAX_IMAGE_PIXELS = None
-    results, make_writer = TASKS[args.task]
-    jobs = plan_jobs(args.input, args.output, results)
-    write, facts = make_writer(args)
-    todo = [j for j in jobs if args.overwrite or not j.result.exists()]
+    jobs = plan_jobs(args.input, args.output)
+    opened = open_model(args.model, args.threads)
+    classes = find_classes(args.model, opened)
+    by_task = open_findings(args, opened, classes)
+    findings = tuple(by_task.values())
+    facts = {"task": " and ".join(by_task)}
+    for finding in findings:
+        finding.results.check(jobs)
+        facts |= finding.row.facts(classes)
+    results = [finding.results for finding in findings]
+    done = lambda job: all(job in each for each in results)
+    todo = [job for job in jobs if args.overwrite or not done(job)]
     if len(todo) < len(jobs):
         print(
             f"{len(jobs) - len(todo)} of {len(jobs)} pictures are in "
-            f"{args.output}/{results} already: left alone (--overwrite makes "
-            "them anew)."
+            f"{args.output}/{results[0].name} already: left alone "
+            "(--overwrite makes them anew)."
         )
     claim_output(args, facts, fresh=len(todo) == len(jobs))
-    faults = write_all(todo, write)
-    print(f"Written to {args.output}: {len(todo) - len(faults)} {results}")
+    for each in results:
+        each.begin(todo)
+    faults = write_all(todo, findings, classes, args.output)
+    count = len(todo) - len(faults)
+    written = ", ".join(each.spoken(count) for each in results)
+    print(f"Written to {args.output}: {written}")
     if faults:
         raise ValueError(
             f"{len(faults)} of {len(todo)} pictures could not be read: "
@@ -155,6 +172,7 @@ def predict_all(args) -> None:
 
 
 def main(argv=None) -> int:
+    """Run the command; return its exit code."""
     args = parse_flags(argv)
     return run_command(lambda: predict_all(args))
 

@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Callable
 
+from dla_keras.tasks.recipes import RENAMED
 from dla_keras.version import missing_extra
 
 BAD_INPUT = 2  # exit code
@@ -98,26 +99,6 @@ def positive(text: str) -> int:
     return number
 
 
-def parse_size(text: str) -> tuple[int, int]:
-    """Return height and width in pixels of a `--size`.
-
-    Raises:
-        ValueError: If the text is anything else.
-
-    Example:
-
-    >>> parse_size("384x480")
-    (384, 480)
-    """
-    height, _, width = text.lower().partition("x")
-    if not (height.isdecimal() and width.isdecimal()):
-        raise ValueError(
-            "Expected HEIGHTxWIDTH in pixels, for instance 384x480. "
-            f"Received: {text!r}."
-        )
-    return int(height), int(width)
-
-
 def find_dataset(model_path, dataset: str | None, data_dir: str | None):
     """Return the dataset to use: as passed, or as the training run recorded it.
 
@@ -137,17 +118,33 @@ def find_dataset(model_path, dataset: str | None, data_dir: str | None):
         raise FileNotFoundError(f"There is no model at {model_path}.")
     if dataset:
         return dataset, data_dir
+    config = read_config(model_path)
+    if "dataset" not in config:
+        path = pathlib.Path(model_path).parent / "config.json"
+        raise ValueError(
+            f"The dataset is not known: {path} does not name it. Pass "
+            "--dataset NAME, with --data-dir FOLDER where needed."
+        )
+    return config["dataset"], data_dir or config.get("data_dir")
+
+
+def read_config(model_path) -> dict:
+    """Return the settings of a model's run, by today's names.
+
+    Args:
+        model_path: Path of the model file; `config.json` lies beside it.
+
+    Returns:
+        Nothing where there is no such file, or somebody else's.
+    """
     path = pathlib.Path(model_path).parent / "config.json"
     try:
         config = json.loads(path.read_text())
-        return config["dataset"], data_dir or config.get("data_dir")
-    except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
-        raise ValueError(
-            "The dataset is not known: "
-            f"{path} does not name the dataset "
-            f"({type(error).__name__}). Pass --dataset NAME, with --data-dir "
-            "FOLDER where needed."
-        ) from error
+    except (OSError, json.JSONDecodeError):
+        return {}
+    if not isinstance(config, dict):
+        return {}
+    return {RENAMED.get(name, name): v for name, v in config.items()}
 
 
 def plain_message(error: Exception) -> str:

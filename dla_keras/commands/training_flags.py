@@ -5,16 +5,11 @@ import argparse
 from dla_keras.commands.shared import did_you_mean
 from dla_keras.commands.shared import make_parser
 from dla_keras.commands.shared import positive
+from dla_keras.tasks.recipes import COMPUTE
 from dla_keras.tasks.recipes import OPTIMIZERS
 from dla_keras.tasks.recipes import SCHEDULES
 
 STRATEGIES = ("one_device", "mirrored", "multi_worker")  # `engine/strategies`
-
-PRECISIONS = {
-    "float32": "float32",
-    "bfloat16": "mixed_bfloat16",
-    "float16": "mixed_float16",
-}
 
 
 def training_parser(command: str, doc: str) -> argparse.ArgumentParser:
@@ -89,7 +84,7 @@ def _add_optimization(add):
 
 def _add_speed(add):
     add("--strategy", choices=("auto", *STRATEGIES), default="auto")
-    add("--precision", choices=PRECISIONS, default="float32")
+    add("--compute", choices=tuple(COMPUTE), default="float32")
     add("--jit", action="store_true", help="XLA; one replica only")
     add(
         "--accumulate",

@@ -1,4 +1,4 @@
-"""Puts a task together from the flags: what every training command does."""
+"""Puts a run together from a task's row and flags, and runs it."""
 
 from functools import partial
 
@@ -23,10 +23,11 @@ from dla_keras.engine.strategies import join_replicas
 from dla_keras.engine.strategies import make_strategy
 from dla_keras.engine.task import Plan
 from dla_keras.engine.task import Task
+from dla_keras.tasks import options
 
 
 def set_up(args) -> tf.distribute.Strategy:
-    """The strategy, and every random generator seeded."""
+    """Return the strategy, with every random generator seeded."""
     strategy = make_strategy(args.strategy)
     keras.utils.set_random_seed(args.seed)
     if args.deterministic:
@@ -34,38 +35,19 @@ def set_up(args) -> tf.distribute.Strategy:
     return strategy
 
 
-def assemble(
-    args,
-    strategy,
-    plan,
-    train,
-    augment,
-    make_model,
-    loss_sums,
-    validation,
-    columns: tuple[str, ...],
-    mix=None,
-    draw=None,
-) -> Task:
-    """Everything that a run needs, made but not begun.
+def assemble(row, args, strategy, plan, train, val) -> Task:
+    """Return everything that a run needs, made but not begun.
 
     Args:
-        args: the flags of `make_parser`.
-        strategy: what `set_up` gave.
-        plan: what `make_plan` gave.
-        train: the training split.
-        augment: `(image, label, seed)` -> what the model gets.
-        make_model: gives the network, its weights to start from included.
-        loss_sums: `(labels, logits)` -> loss sum and the weight it stands on.
-        validation: `model` -> a function of `watch`, which goes through
-            the validation pictures with `watch(indices)` and gives scores.
-        columns: the scores for `history.csv`, the decisive one first.
-        mix: see `training_batches`. Defaults to `None`.
-        draw: `model` -> a function that gives a PIL image of what the model
-            predicts then. Defaults to `None`.
+        row: Row of the task, a module of `dla_keras.tasks`.
+        args: Parsed flags of training.
+        strategy: What `set_up` returned.
+        plan: What `make_plan` returned.
+        train: Training split.
+        val: Validation split.
     """
     _check_batch(args.batch_size, strategy, args.accumulate)
-    batches = _make_batches(args, remember(train), augment, mix)
+    batches = _make_batches(row, args, remember(train))
     rate = Schedule(
         args.learning_rate,
         plan.steps,
@@ -73,12 +55,14 @@ def assemble(
         args.milestones,
         round(args.warmup_epochs * plan.epoch_steps),
     )
-    model, optimizer, average = _make_network(args, strategy, rate, make_model)
+    model, optimizer, average = _make_network(
+        args, strategy, rate, lambda: row.make_model(args, train.info)
+    )
     train_steps = make_train_steps(
         strategy,
         model,
         optimizer,
-        loss_sums,
+        row.loss_sums(args, train),
         average,
         args.accumulate,
         args.clip_norm,
@@ -95,21 +79,21 @@ def assemble(
         optimizer=optimizer,
         train_steps=train_steps,
         batches=lambda start: distribute(strategy, feed(start)),
-        validate=validation(snapshot.model),
-        columns=columns,
+        validate=_make_validation(row, args, snapshot.model, val),
+        columns=row.COLUMNS,
         snapshot=snapshot,
         rate=lambda step: float(rate(step)),
         names=lambda step: batch_names(train, args.batch_size, step, args.seed),
         average=average,
-        draw=draw(snapshot.model) if draw else None,
+        draw=row.drawing(snapshot.model, val),
     )
 
 
 def make_plan(args, pictures: int) -> Plan:
-    """When what happens in a run over `pictures` training pictures.
+    """Return when what happens in a run over `pictures` training pictures.
 
     Raises:
-        ValueError: for a run without a step.
+        ValueError: If the run has no step.
     """
     epoch_steps = max(1, pictures // args.batch_size)
     steps = args.steps
@@ -131,6 +115,13 @@ def make_plan(args, pictures: int) -> Plan:
     )
 
 
+def _make_validation(row, args, model, val):
+    """Return what scores the model on the way, watched for signals."""
+    find = row.model_finder(model, args)
+    flags = options(args, row.EVALUATE_FLAGS)
+    return lambda watch: row.evaluate(find, val, watch, **flags)
+
+
 def _make_network(args, strategy, rate, make_model):
     with strategy.scope():
         model = make_model()
@@ -147,7 +138,8 @@ def _make_network(args, strategy, rate, make_model):
     return model, optimizer, average
 
 
-def _make_batches(args, train, augment, mix):
+def _make_batches(row, args, train):
+    augment, mix = row.augmentation(args), row.mixing(args, train.info)
     return lambda start, stop, replicas=1, pipeline=(0, 1): training_batches(
         train,
         augment,
@@ -171,15 +163,15 @@ def _check_batch(batch_size, strategy, accumulate):
         )
 
 
-def run(args, strategy, train, val, assemble_task):
-    """Trains as the flags say, from where the run's folder stands.
+def run(row, args, strategy, train, val):
+    """Train as the flags say, from where the run's folder stands.
 
     Args:
-        args: the flags of `make_parser`.
-        strategy: what `set_up` gave.
-        train: the training split.
-        val: the validation split.
-        assemble_task: `plan` -> what `assemble` gave.
+        row: Row of the task, a module of `dla_keras.tasks`.
+        args: Parsed flags of training.
+        strategy: What `set_up` returned.
+        train: Training split.
+        val: Validation split.
 
     Returns:
         The run's folder, and the scores at the end, which are `None` where
@@ -193,7 +185,7 @@ def run(args, strategy, train, val, assemble_task):
     resume = args.resume if chief or args.resume != "never" else "auto"
     start = find_start(run_dir, settings, resume, args.overwrite)
     # Before anything is written: it refuses what is wrong in the flags.
-    task = assemble_task(plan)
+    task = assemble(row, args, strategy, plan, train, val)
     whole = Run(task, plan, run_dir)
     if start:
         whole.restore(start)

@@ -27,6 +27,7 @@ from dla_keras.files import write_json
 from dla_keras.provenance import git_commit
 from dla_keras.provenance import local_time
 from dla_keras.provenance import processor
+from dla_keras.tasks.recipes import RENAMED
 from dla_keras.version import __version__
 
 CONFIG = "config.json"
@@ -125,6 +126,7 @@ def _check_settings(run_dir, settings):
             f"{run_dir / CONFIG} is not valid JSON ({error}). Choose another "
             "--run-dir, or pass --overwrite to lose that run."
         ) from error
+    theirs = {RENAMED.get(name, name): v for name, v in theirs.items()}
     ours = json.loads(json.dumps(settings))
     # The run may have begun with an earlier version that lacks some flags. They
     # make no difference when they are off.

@@ -5,6 +5,7 @@ All become the same `ModelFile`, so that one evaluation serves all three.
 
 import pathlib
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from dataclasses import replace
 
@@ -12,6 +13,8 @@ import numpy as np
 
 from dla_keras.inference.predictor import Predictor
 from dla_keras.inference.predictor import boundary_predictor
+from dla_keras.inference.predictor import log_probabilities
+from dla_keras.inference.predictor import model_logits
 from dla_keras.inference.predictor import model_predictor
 from dla_keras.inference.predictor import model_probabilities
 from dla_keras.inference.predictor import softmax
@@ -19,47 +22,53 @@ from dla_keras.inference.predictor import softmax
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A segmentation model, whichever kind of file it comes from.
+    """A model, whichever kind of file it comes from.
 
     Args:
-        masks: gives masks.
-        probabilities: gives probabilities; `None` where the file holds
-            nothing but masks.
-        class_names: what the file itself says. Defaults to `None`.
-        palette: likewise, an RGB colour per class. Defaults to `None`.
+        name: Path of the file, for messages.
+        tasks: Names of the tasks that it is for, in the order of its outputs.
+        size: Height and width that it takes; `None` for any.
+        masks: Predictor of masks, where it is for segmentation.
+        probabilities: Predictor of class probabilities; `None` where the file
+            holds nothing but masks.
+        boundaries: Predictor of boundaries' probabilities, where it is for
+            them.
+        logits: Function from uint8 pictures `(n, h, w, 3)` to logits
+            `(n, classes)`, where it is for classification.
+        class_names: Names that the file holds. Defaults to `None`.
+        palette: RGB color per class that it holds. Defaults to `None`.
     """
 
-    masks: Predictor
-    probabilities: Predictor | None
+    name: str
+    tasks: tuple[str, ...]
+    size: tuple[int, int] | None = None
+    masks: Predictor | None = None
+    probabilities: Predictor | None = None
+    boundaries: Predictor | None = None
+    logits: Callable[[np.ndarray], np.ndarray] | None = None
     class_names: tuple[str, ...] | None = None
     palette: tuple[tuple[int, int, int], ...] | None = None
 
 
-def open_model(path, num_threads: int = 2) -> ModelFile:
-    """Opens a model file of any kind.
+def open_model(path, threads: int = 2) -> ModelFile:
+    """Return a model file of any kind, opened.
 
     Args:
-        path: a `.keras` file, a SavedModel's folder or a `.tflite` file.
-        num_threads: for `.tflite` files. Defaults to `2`.
+        path: Path of a `.keras` file, a SavedModel's folder or a `.tflite`
+            file.
+        threads: Number of threads of `.tflite` files. Defaults to `2`.
 
     Raises:
-        FileNotFoundError: if nothing is there.
-        ValueError: for a file of another kind.
+        FileNotFoundError: If nothing is there.
+        ValueError: If the file is of another kind.
     """
     path = pathlib.Path(path)
     if not path.exists():
         raise FileNotFoundError(f"There is no model at {path}.")
     if path.suffix == ".tflite":
-        return _open_tflite(path, num_threads)
+        return _open_tflite(path, threads)
     if path.suffix == ".keras":
-        model = load_segmenter(path)
-        size = _fixed(model.image_shape[:2])
-        return ModelFile(
-            replace(model_predictor(model), size=size),
-            replace(model_probabilities(model), size=size),
-            model.class_names,
-            model.palette,
-        )
+        return _open_keras(path)
     if (path / "saved_model.pb").exists():
         return _open_saved_model(path)
     raise ValueError(
@@ -68,36 +77,64 @@ def open_model(path, num_threads: int = 2) -> ModelFile:
     )
 
 
-def open_boundaries(path, num_threads: int = 2) -> Predictor:
-    """A predictor of boundaries' probabilities around a model file.
+def _open_keras(path):
+    model = _load_keras(path, _model_classes())
+    if not model.tasks:
+        raise ValueError(
+            f"Expected a model that is for a task. Received: {path}, a "
+            f"{type(model).__name__} without its top."
+        )
+    size = _fixed(model.image_shape[:2])
+    at_size = lambda make: replace(make(model), size=size)
+    found = {}
+    if "segmentation" in model.tasks:
+        found["masks"] = at_size(model_predictor)
+        found["probabilities"] = at_size(model_probabilities)
+    if "boundary" in model.tasks:
+        found["boundaries"] = at_size(boundary_predictor)
+    if "classification" in model.tasks:
+        found["logits"] = model_logits(model)
+    return ModelFile(
+        str(path),
+        model.tasks,
+        size,
+        class_names=model.class_names,
+        palette=model.palette,
+        **found,
+    )
+
+
+def open_boundaries(path, threads: int = 2) -> Predictor:
+    """Return a predictor of boundaries' probabilities around a model file.
 
     Args:
-        path: a `.keras` or a `.tflite` file.
-        num_threads: for `.tflite` files. Defaults to `2`.
+        path: Path of a `.keras` or a `.tflite` file.
+        threads: Number of threads of `.tflite` files. Defaults to `2`.
 
     Returns:
-        uint8 `(h, w, 3)` -> float32 `(h, w, 1)`.
+        A predictor: uint8 `(h, w, 3)` -> float32 `(h, w, 1)`.
 
     Raises:
-        FileNotFoundError: if nothing is there.
-        ValueError: for a file of another kind, or without boundaries.
+        FileNotFoundError: If nothing is there.
+        ValueError: If the file is of another kind, or without boundaries.
     """
-    path = pathlib.Path(path)
-    if path.suffix != ".tflite":
-        model = load_boundary_model(path)
-        size = _fixed(model.image_shape[:2])
-        return replace(boundary_predictor(model), size=size)
-    from dla_keras.inference.tflite_model import LiteModel
-
-    model = LiteModel(path, num_threads)
-    if "boundary" not in model.tasks:
+    opened = open_model(path, threads)
+    if opened.boundaries is None:
         raise ValueError(f"{path} finds no boundaries, only classes.")
-    return Predictor(model.boundaries, tuple(model.input_shape[1:3]))
+    return opened.boundaries
 
 
-def load_predictor(path, num_threads: int = 2) -> Predictor:
-    """A predictor of masks around a model file; see `open_model`."""
-    return open_model(path, num_threads).masks
+def load_predictor(path, threads: int = 2) -> Predictor:
+    """Return a predictor of masks around a model file; see `open_model`."""
+    return open_model(path, threads).masks
+
+
+def _model_classes():
+    from dla_keras.models.boundary_detector import DLABoundaryDetector
+    from dla_keras.models.classifier import DLAClassifier
+    from dla_keras.models.segmenter import DLASegmenter
+
+    return DLASegmenter, DLABoundaryDetector, DLAClassifier
 
 
 def load_segmenter(path):
@@ -121,20 +158,6 @@ def load_dense_model(path):
     from dla_keras.models.segmenter import DLASegmenter
 
     return _load_keras(path, (DLABoundaryDetector, DLASegmenter))
-
-
-def load_boundary_model(path):
-    """The model that finds boundaries, of a `.keras` file.
-
-    Raises: as `load_segmenter`, and for a segmenter without a boundary head.
-    """
-    model = load_dense_model(path)
-    if not getattr(model, "boundary_head", True):
-        raise ValueError(
-            f"The DLASegmenter in {path} has no boundary head: train one with "
-            "--boundary-weight 1, or a DLABoundaryDetector."
-        )
-    return model
 
 
 def _load_keras(path, kinds):
@@ -173,20 +196,30 @@ def _check_keras_file(path):
         )
 
 
-def _open_tflite(path, num_threads):
+def _open_tflite(path, threads):
     from dla_keras.inference.tflite_model import LiteModel
 
-    model = LiteModel(path, num_threads)
-    if "segmentation" not in model.tasks:
-        raise ValueError(
-            f"{path} finds boundaries, no classes: pass --task boundary."
-        )
+    model = LiteModel(path, threads)
     size = tuple(model.input_shape[1:3])
-    probabilities = None
-    if not model.gives_mask:
-        probabilities = Predictor(lambda image: softmax(model.run(image)), size)
+    found = {}
+    if "segmentation" in model.tasks:
+        found["masks"] = Predictor(model, size)
+    if "segmentation" in model.tasks and not model.gives_mask:
+        run = lambda image: softmax(model.run(image))
+        found["probabilities"] = Predictor(run, size)
+    if "boundary" in model.tasks:
+        found["boundaries"] = Predictor(model.boundaries, size)
+    if "classification" in model.tasks:
+        found["logits"] = lambda images: log_probabilities(
+            np.stack([model.run(image) for image in images])
+        )
     return ModelFile(
-        Predictor(model, size), probabilities, model.class_names, model.palette
+        str(path),
+        model.tasks,
+        size,
+        class_names=model.class_names,
+        palette=model.palette,
+        **found,
     )
 
 
@@ -219,7 +252,13 @@ def _open_saved_model(path):
         probabilities = Predictor(
             lambda image: softmax(run(image, "logits")), size
         )
-    return ModelFile(masks, probabilities)
+    return ModelFile(
+        str(path),
+        ("segmentation",),
+        size,
+        masks=masks,
+        probabilities=probabilities,
+    )
 
 
 def _check_signature(path, inputs, outputs):

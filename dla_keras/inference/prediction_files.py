@@ -1,11 +1,13 @@
-"""The files of `predict.py`: pictures in; masks, maps and overlays out.
+"""The files of `predict`: pictures in; masks, maps, tables and overlays out.
 
-Beside `data/reading.py`, which is strict, since labels must fit: here any
-picture that people have is taken as a viewer would show it.
+Data sets are read strictly, since labels must fit; here any picture that
+people have is taken as a viewer would show it.
 """
 
+import csv
 import json
 import pathlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,33 +34,33 @@ _DEEP = ("I;16", "I;16B", "I;16L", "I;16N")
 
 @dataclass(frozen=True)
 class Job:
-    """A picture and what becomes of it.
+    """A picture and the name of what becomes of it.
 
     Args:
-        picture: its path.
-        result: path of a PNG, whose values are class ids, or how sure a
-            boundary is.
-        overlay: path of a JPEG, the result over the picture.
+        picture: Path of the picture.
+        name: Its path in the folder of pictures.
     """
 
     picture: pathlib.Path
-    result: pathlib.Path
-    overlay: pathlib.Path
+    name: pathlib.PurePath
+
+    def path(self, folder, suffix: str) -> pathlib.Path:
+        """Return the path of a file that is called as the picture."""
+        # Not `with_suffix` twice: "a.b" is a name.
+        stem = self.name.with_suffix("").name
+        return pathlib.Path(folder) / self.name.with_name(f"{stem}{suffix}")
 
 
-def plan_jobs(source, output, results: str = "masks") -> list[Job]:
-    """A job for a picture, or for each one of a folder and those in it.
+def plan_jobs(source, output) -> list[Job]:
+    """Return a job for a picture, or for each one in a folder and below.
 
     Args:
-        source: a picture, or a folder; hidden files are left out.
-        output: a folder; two in it repeat the folders and names of `source`.
-        results: the name of one; the other is `overlays`. Defaults to
-            `"masks"`.
+        source: Path of a picture or of a folder; hidden files are left out.
+        output: Folder of the results, which may lie in that of the pictures.
 
     Raises:
-        FileNotFoundError: if nothing is there, or no picture in the folder.
-        ValueError: for a video, for an output that is the input, or for two
-            pictures that would become one file.
+        FileNotFoundError: If nothing is there, or no picture in the folder.
+        ValueError: If the source is a video or the output.
     """
     source, output = pathlib.Path(source), pathlib.Path(output)
     if not source.exists():
@@ -76,7 +78,7 @@ def plan_jobs(source, output, results: str = "masks") -> list[Job]:
     if output.exists() and not output.is_dir():
         raise ValueError(f"--output is a folder. Received: the file {output}.")
     if not source.is_dir():
-        return [_job(source, source.parent, output, results)]
+        return [Job(source, pathlib.PurePath(source.name))]
     inside = output.resolve()
     paths = [
         path
@@ -90,43 +92,116 @@ def plan_jobs(source, output, results: str = "masks") -> list[Job]:
             f"There is no picture in {source}; looked for names that end with "
             f"{', '.join(sorted(SUFFIXES))}."
         )
-    jobs = [_job(path, source, output, results) for path in paths]
-    _check_names(jobs)
-    return jobs
+    return [Job(path, path.relative_to(source)) for path in paths]
 
 
-def _job(path, root, output, results):
-    name = path.relative_to(root).with_suffix("")
-    # Not `with_suffix`: "a.b" is a name.
-    return Job(
-        path,
-        output / results / name.with_name(f"{name.name}.png"),
-        output / "overlays" / name.with_name(f"{name.name}.jpg"),
-    )
+class PictureResults:
+    """Results that are pictures: a PNG for each, in a folder.
+
+    Args:
+        output: Folder of all results.
+        name: Name of the folder in it, for instance `"masks"`.
+        write: Function that writes a result: `(path, result)`.
+    """
+
+    def __init__(self, output, name: str, write: Callable):
+        self.name = name
+        self._folder = pathlib.Path(output, name)
+        self._write = write
+
+    def path(self, job: Job) -> pathlib.Path:
+        """Return the path of a job's result."""
+        return job.path(self._folder, ".png")
+
+    def check(self, jobs) -> None:
+        """Raise `ValueError` if two pictures would become one file."""
+        pictures = {}
+        for job in jobs:
+            other = pictures.setdefault(self.path(job), job.picture)
+            if other != job.picture:
+                raise ValueError(
+                    f"{other} and {job.picture} would both become "
+                    f"{self.path(job)}. Rename one."
+                )
+
+    def begin(self, jobs) -> None:
+        """Do nothing: each picture has a file of its own."""
+
+    def __contains__(self, job: Job) -> bool:
+        return self.path(job).exists()
+
+    def write(self, job: Job, result) -> None:
+        """Write a job's result."""
+        self._write(self.path(job), result)
+
+    def spoken(self, count: int) -> str:
+        """Return what so many results are called."""
+        return f"{count} {self.name}"
 
 
-def _check_names(jobs):
-    pictures = {}
-    for job in jobs:
-        other = pictures.setdefault(job.result, job.picture)
-        if other != job.picture:
-            raise ValueError(
-                f"{other} and {job.picture} would both become {job.result}. "
-                "Rename one."
-            )
+class TableResults:
+    """Results that are rows of one CSV file.
+
+    Args:
+        output: Folder of all results.
+        name: Name of the file in it.
+        row: Function from a result to its row, column -> text.
+    """
+
+    def __init__(self, output, name: str, row: Callable):
+        self.name = name
+        self._path = pathlib.Path(output, name)
+        self._row = row
+        self._rows = {}
+        if self._path.exists():
+            with self._path.open(newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file))
+            # A killed process may have left the last one half-written.
+            self._rows = {r["picture"]: r for r in rows if all(r.values())}
+
+    def check(self, jobs) -> None:
+        """Do nothing: rows have the pictures' whole names."""
+
+    def begin(self, jobs) -> None:
+        """Remove the rows of jobs that are to be done."""
+        for job in jobs:
+            self._rows.pop(str(job.name), None)
+        with atomic_path(self._path) as temporary:
+            self._add(temporary, self._rows.values())
+
+    def __contains__(self, job: Job) -> bool:
+        return str(job.name) in self._rows
+
+    def write(self, job: Job, result) -> None:
+        """Write a job's row."""
+        row = {"picture": str(job.name), **self._row(result)}
+        self._rows[row["picture"]] = row
+        self._add(self._path, [row])
+
+    def _add(self, path, rows):
+        with path.open("a", newline="", encoding="utf-8") as file:
+            for row in rows:
+                writer = csv.DictWriter(file, row, lineterminator="\n")
+                if not file.tell():
+                    writer.writeheader()
+                writer.writerow(row)
+
+    def spoken(self, count: int) -> str:
+        """Return what so many results are called."""
+        return f"{self.name} of {count} pictures"
 
 
 def read_any(path) -> np.ndarray:
-    """The pixels of a picture as a viewer shows it: uint8 `(h, w, 3)`.
+    """Return a picture as a viewer shows it: uint8 `(h, w, 3)`.
 
     Turned as its EXIF says; grey becomes RGB, 16 bits become 8, and what is
     transparent becomes white.
 
     Args:
-        path: of the file.
+        path: Path of the file.
 
     Raises:
-        ValueError: if it is no picture, cannot be decoded, or its pixels
+        ValueError: If it is no picture, cannot be decoded, or its pixels
             have no known range.
     """
     image = open_picture(path)
@@ -147,11 +222,11 @@ def read_any(path) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Classes:
-    """What the ids of a mask mean.
+    """The meaning of class ids.
 
     Args:
-        names: one per class id; `None` where nobody knows.
-        palette: an RGB colour for each.
+        names: One name per class id; `None` where nobody knows.
+        palette: RGB color of each.
     """
 
     names: tuple[str, ...] | None
@@ -159,11 +234,12 @@ class Classes:
 
 
 def find_classes(model_path, opened: ModelFile) -> Classes:
-    """Names and colours: the model's own, its run's, or just colours.
+    """Return the model's names and colors, its run's, or any colors.
 
     Args:
-        model_path: of the file; its run's `config.json` may lie beside it.
-        opened: the same file, opened.
+        model_path: Path of the model file; its run's `config.json` may lie
+            beside it.
+        opened: The same file, opened.
     """
     names, palette = opened.class_names, opened.palette
     config = pathlib.Path(model_path).resolve().parent / "config.json"
@@ -176,7 +252,7 @@ def find_classes(model_path, opened: ModelFile) -> Classes:
 
 
 def _trained_on(config):
-    """Facts of the dataset that a run's `config.json` names, if they last."""
+    """Return facts of the dataset that a `config.json` names, if known."""
     try:
         settings = json.loads(config.read_text())
         name, data_dir = settings["dataset"], settings.get("data_dir")
@@ -190,12 +266,12 @@ def _trained_on(config):
 
 
 def write_mask(path, mask, palette) -> None:
-    """Writes class ids as a PNG whose palette shows them in colours.
+    """Write class ids as a PNG whose palette shows them in colors.
 
     Args:
-        path: of the file.
+        path: Path of the file.
         mask: uint8 `(height, width)`.
-        palette: RGB colour per class.
+        palette: RGB color per class.
     """
     image = Image.fromarray(mask)
     every_id = np.arange(256, dtype=np.uint8)  # a byte per pixel, always
@@ -204,50 +280,59 @@ def write_mask(path, mask, palette) -> None:
         image.save(temporary)
 
 
-def write_overlay(path, picture, mask, palette, share: float = 0.5) -> None:
-    """Writes a picture with its mask over it, at most 4096 pixels a side.
+def write_overlay(path, picture, layers) -> None:
+    """Write a picture with results over it, at most 4096 pixels a side.
 
     Args:
-        path: of the file.
+        path: Path of the file.
         picture: uint8 `(height, width, 3)`.
-        mask: uint8 `(height, width)`.
-        palette: RGB colour per class.
-        share: of the mask's colours. Defaults to `0.5`.
+        layers: Functions that draw something over a PIL image, and return it.
     """
-    below, above = Image.fromarray(picture), Image.fromarray(mask)
-    below.thumbnail((OVERLAY_SIDE, OVERLAY_SIDE))
-    above = above.resize(below.size, Image.NEAREST)
-    colors = Image.fromarray(colorize(np.asarray(above), palette))
+    shown = Image.fromarray(picture)
+    shown.thumbnail((OVERLAY_SIDE, OVERLAY_SIDE))
+    for draw in layers:
+        shown = draw(shown)
     with atomic_path(path) as temporary:
-        Image.blend(below, colors, share).save(temporary, quality=92)
+        shown.save(temporary, quality=92)
+
+
+def blend_mask(below, mask, palette, share: float = 0.5) -> Image.Image:
+    """Return a picture with its mask over it.
+
+    Args:
+        below: PIL image.
+        mask: uint8 `(height, width)`, of any size.
+        palette: RGB color per class.
+        share: Share of the mask's colors. Defaults to `0.5`.
+    """
+    above = Image.fromarray(mask).resize(below.size, Image.NEAREST)
+    colors = Image.fromarray(colorize(np.asarray(above), palette))
+    return Image.blend(below, colors, share)
 
 
 def write_soft_map(path, soft_map) -> None:
-    """Writes a boundary map as a grey PNG of 8 bits.
+    """Write a boundary map as a grey PNG of 8 bits.
 
     Args:
-        path: of the file.
+        path: Path of the file.
         soft_map: `(height, width)`, 0 to 1, which becomes 255.
     """
     with atomic_path(path) as temporary:
         Image.fromarray(_bytes(soft_map)).save(temporary)
 
 
-def write_boundary_overlay(path, picture, soft_map) -> None:
-    """Writes a paler picture with its boundaries in it, as `write_overlay`.
+def draw_boundaries(below, soft_map) -> Image.Image:
+    """Return a paler picture with its boundaries in it.
 
     Args:
-        path: of the file.
-        picture: uint8 `(height, width, 3)`.
-        soft_map: `(height, width)`, 0 to 1.
+        below: PIL image.
+        soft_map: `(height, width)`, 0 to 1, of any size.
     """
-    below, above = Image.fromarray(picture), Image.fromarray(_bytes(soft_map))
-    below.thumbnail((OVERLAY_SIDE, OVERLAY_SIDE))
+    above = Image.fromarray(_bytes(soft_map))
     above = above.resize(below.size, Image.BILINEAR)
     paler = Image.blend(below, Image.new("RGB", below.size, "white"), 0.4)
     paler.paste(BOUNDARY_COLOR, mask=above)
-    with atomic_path(path) as temporary:
-        paler.save(temporary, quality=92)
+    return paler
 
 
 def _bytes(soft_map):
@@ -255,11 +340,11 @@ def _bytes(soft_map):
 
 
 def colorize(mask, palette) -> np.ndarray:
-    """A mask in its dataset's colours, ignored pixels in black.
+    """Return a mask in its dataset's colors, ignored pixels in black.
 
     Args:
         mask: `(height, width)`, class ids or `IGNORE_LABEL`.
-        palette: RGB colour per class.
+        palette: RGB color per class.
 
     Returns:
         uint8 `(height, width, 3)`.

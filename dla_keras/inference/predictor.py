@@ -194,6 +194,32 @@ def boundary_predictor(model) -> Predictor:
     return Predictor(lambda image: probabilities(image[None])[0].numpy())
 
 
+def model_logits(model):
+    """Return a function from pictures to logits around a classifier.
+
+    Args:
+        model: A `DLAClassifier` with its top.
+
+    Returns:
+        A function: uint8 `(n, h, w, 3)`, all of one size -> float32
+        `(n, classes)`.
+    """
+    import tensorflow as tf
+
+    @tf.function(reduce_retracing=True)
+    def scores(images):
+        return model(images, training=False)
+
+    if model.classifier_activation is None:
+        return lambda images: scores(images).numpy()
+    return lambda images: log_probabilities(scores(images).numpy())
+
+
+def log_probabilities(probabilities) -> np.ndarray:
+    """Return logits whose softmax is what is given, with 0 as almost 0."""
+    return np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
+
+
 def softmax(logits) -> np.ndarray:
     """Probabilities over the last axis.
 

@@ -1,16 +1,98 @@
-"""The benchmark on a split: of a network, or of any detector's maps."""
+"""Boundary detection as a row: how surely each pixel lies on a boundary."""
 
 import pathlib
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
 from dla_keras.bsds.benchmark import evaluate_boundaries
 from dla_keras.bsds.thinning import suppress_non_maxima
 from dla_keras.data.boundaries import BoundaryExample
+from dla_keras.data.boundaries import GroundTruth
+from dla_keras.data.boundaries import open_boundary_split
 from dla_keras.data.boundaries import read_soft_map
+from dla_keras.inference.multiscale import Views
 from dla_keras.inference.multiscale import averaged
+from dla_keras.inference.prediction_files import PictureResults
+from dla_keras.inference.prediction_files import draw_boundaries
+from dla_keras.inference.prediction_files import write_soft_map
+from dla_keras.inference.predictor import boundary_predictor
+from dla_keras.models.boundary_detector import DLABoundaryDetector
+from dla_keras.report.charts import precision_recall_figure
+from dla_keras.report.galleries import boundary_galleries
+from dla_keras.report.grids import boundary_grid
+from dla_keras.tasks.losses import boundary_cross_entropy_sums
+from dla_keras.tasks.recipes import COMPUTE
+from dla_keras.tasks.segmentation import augmentation  # noqa: F401
+from dla_keras.tasks.segmentation import mixing  # noqa: F401
+from dla_keras.tasks.segmentation import start_from
+
+COLUMNS = ("ods_f", "ois_f", "ap")  # of history.csv; the first decides
+SPLIT_FLAGS = ("annotators",)
+EVALUATE_FLAGS = ("thresholds", "processes")
+LEFT_OUT = ()  # of metrics.json
+RESULTS = "boundaries"
+
+
+# --- Training: crops are those of segmentation ---
+
+
+def open_split(dataset, split, data_dir=None, annotators="consensus"):
+    """Return a split of pictures and annotations; see `data.boundaries`."""
+    return open_boundary_split(dataset, split, data_dir, annotators)
+
+
+def make_model(args, info):
+    """Return the network, with its weights to start from.
+
+    Args:
+        args: Parsed flags of training.
+        info: Facts of the dataset.
+    """
+    model = DLABoundaryDetector(
+        args.variant,
+        head_stride=args.head_stride,
+        upsampling=args.upsampling,
+        node=args.node,
+        mean=info.mean,
+        std=info.std,
+        dtype=COMPUTE[args.compute],
+    )
+    return start_from(args.weights, model)
+
+
+def loss_sums(args, train) -> Callable:
+    """Return a function: labels, outputs -> loss sum and its weight."""
+    return partial(
+        boundary_cross_entropy_sums, positive_weight=args.positive_weight
+    )
+
+
+# --- Scores ---
+
+
+def model_finder(model, args=None) -> Callable:
+    """Return a function from example to map around a model in memory."""
+    return soft_boundaries(boundary_predictor(model))
+
+
+def file_finder(opened, views: Views) -> Callable:
+    """Return a function from example to boundary map around a model file.
+
+    Args:
+        opened: An opened model file.
+        views: What the model sees of a picture.
+
+    Raises:
+        ValueError: If the file cannot do what `views` asks.
+    """
+    if views.tile:
+        raise ValueError("--tile and --overlap are for segmentation only.")
+    predict = opened.boundaries
+    views.check_scales(opened.name, predict.size)
+    return soft_boundaries(predict, views.scales, views.flip, views.nms)
 
 
 def soft_boundaries(
@@ -18,14 +100,14 @@ def soft_boundaries(
     scales: tuple[float, ...] = (1.0,),
     flip: bool = False,
     nms: bool = True,
-) -> Callable[[np.ndarray], np.ndarray]:
-    """What finds a network's boundaries in a picture.
+) -> Callable[[BoundaryExample], np.ndarray]:
+    """Return a function from example to boundary map.
 
     Args:
-        probabilities: uint8 `(h, w, 3)` -> float32 `(h, w, 1)`.
-        scales: to average over. Defaults to `(1.0,)`.
-        flip: whether to average over the mirror image. Defaults to `False`.
-        nms: whether to keep ridges only, as the benchmark's papers do; see
+        probabilities: Function: uint8 `(h, w, 3)` -> float32 `(h, w, 1)`.
+        scales: Scales to average over. Defaults to `(1.0,)`.
+        flip: Whether to average over the mirror image. Defaults to `False`.
+        nms: Whether to keep ridges only, as the benchmark's papers do; see
             `suppress_non_maxima`. Defaults to `True`.
 
     Returns:
@@ -44,18 +126,16 @@ def soft_boundaries(
 
 
 def read_boundaries(folder, split, nms: bool = False) -> Callable:
-    """What finds the map of a picture among files.
+    """Return a function that finds an example's map among files.
 
     Args:
-        folder: of maps called as the pictures, which `read_soft_map` reads.
-        split: a sequence of `BoundaryExample`, every one of which needs one.
-        nms: whether to keep their ridges only. Defaults to `False`.
-
-    Returns:
-        As `soft_boundaries` does.
+        folder: Folder of maps called as the pictures, which `read_soft_map`
+            reads.
+        split: Sequence of `BoundaryExample`, each of which needs a map.
+        nms: Whether to keep ridges only. Defaults to `False`.
 
     Raises:
-        FileNotFoundError: naming the pictures without a map.
+        FileNotFoundError: If pictures have no map; it names them.
     """
     folder = pathlib.Path(folder)
     if not folder.is_dir():
@@ -78,21 +158,24 @@ def read_boundaries(folder, split, nms: bool = False) -> Callable:
     return find
 
 
-def evaluate_boundary_split(
+def evaluate(
     find: Callable[[BoundaryExample], np.ndarray],
     split,
+    progress: Callable = iter,
     thresholds: int = 99,
     processes: int | None = 1,
-    progress=iter,
 ) -> dict:
-    """The benchmark on the maps of a whole split.
+    """Return the benchmark's scores of the maps of a whole split.
 
     Args:
-        find: example -> boundary map `(h, w)`, 0 to 1.
-        split: a sequence of `BoundaryExample`.
-        thresholds: as in `boundary_counts`. Defaults to `99`.
-        processes: as in `evaluate_boundaries`. Defaults to `1`.
-        progress: wraps the indices, for instance `tqdm`. Defaults to none.
+        find: Function: example -> boundary map `(h, w)`, 0 to 1.
+        split: Sequence of `BoundaryExample`.
+        progress: Wrapper of the indices, for instance `tqdm`. Defaults to
+            none.
+        thresholds: Number of thresholds; see `boundary_counts`. Defaults to
+            `99`.
+        processes: Number of processes; see `evaluate_boundaries`. Defaults to
+            `1`.
 
     Returns:
         What `boundary_scores` does, `ods_f`, `ois_f` (their F alone), and
@@ -115,3 +198,88 @@ def evaluate_boundary_split(
         "ois_f": scores["ois"]["f"],
         "milliseconds": 1000 * float(np.median(seconds)),
     }
+
+
+def baselines(train, val) -> dict[str, dict]:
+    """Return nothing: every map of one value has the same poor F."""
+    return {}
+
+
+# --- What people see ---
+
+
+def drawing(model, val) -> Callable:
+    """Return a function that draws what the model finds now."""
+    find = model_finder(model)
+    return lambda: boundary_grid(find, val, count=4, width=256)
+
+
+def figures(find, split, results: dict[str, dict]) -> dict[str, Callable]:
+    """Return what saves the pictures beside a report, by file name.
+
+    Args:
+        find: Function from example to map.
+        split: Sequence of `BoundaryExample`.
+        results: Model -> scores, those of `find` last.
+    """
+    saved = {"precision_recall.png": partial(precision_recall_figure, results)}
+    if split[0].image is not None:
+        saved["predictions.png"] = boundary_grid(find, split).save
+    return saved
+
+
+def galleries(find, split, scores: dict) -> tuple:
+    """Return the worst and the best pictures."""
+    return boundary_galleries(find, split, scores["pictures"])
+
+
+def cells(scores: dict) -> dict[str, str]:
+    """Return the cells of the table of results, by column."""
+    return {
+        "ODS": f"{scores['ods_f']:.3f}",
+        "threshold": f"{scores['ods']['threshold']:.2f}",
+        "OIS": f"{scores['ois_f']:.3f}",
+        "AP": f"{scores['ap']:.3f}",
+    }
+
+
+# --- Predictions ---
+
+
+def open_recorded(predictions, truth, nms: bool = False) -> tuple:
+    """Return a split of annotations, and what finds maps among files.
+
+    Args:
+        predictions: Folder of maps called as the annotations, which
+            `read_soft_map` reads.
+        truth: Folder of annotations.
+        nms: Whether to keep ridges only. Defaults to `False`.
+
+    Raises:
+        ValueError: If no annotations are named.
+        FileNotFoundError: If a folder or a map is missing.
+    """
+    if not truth:
+        raise ValueError("--predictions need --ground-truth FOLDER.")
+    split = GroundTruth(truth)
+    return split, read_boundaries(predictions, split, nms)
+
+
+def facts(classes) -> dict:
+    """Return nothing: a map needs no names."""
+    return {}
+
+
+def open_results(output, classes) -> PictureResults:
+    """Return where the maps of pictures go, as `predict` writes them."""
+    return PictureResults(output, RESULTS, write_soft_map)
+
+
+def find_in(find, image) -> np.ndarray:
+    """Return what a finder finds in one picture: a map."""
+    return find(BoundaryExample(image, None, (), ""))
+
+
+def draw_over(soft_map, classes, below):
+    """Return a PIL image, paler, with boundaries in it."""
+    return draw_boundaries(below, soft_map)

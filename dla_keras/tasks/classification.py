@@ -1,51 +1,178 @@
-"""Scores a classifier on a split: top-1, top-5, and who is taken for whom."""
+"""Classification as a row: one class for a picture, and the next likely."""
 
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
+from dla_keras.choices import parse_size
+from dla_keras.data.augmentation import Mixing
+from dla_keras.data.augmentation import RandomResizedCrop
 from dla_keras.data.augmentation import central_crop
+from dla_keras.data.classification import open_classification_split
+from dla_keras.inference.multiscale import Views
+from dla_keras.inference.prediction_files import TableResults
+from dla_keras.inference.predictor import model_logits
 from dla_keras.inference.predictor import softmax
+from dla_keras.models.classifier import DLAClassifier
+from dla_keras.report.charts import confusion_figure
+from dla_keras.report.galleries import classification_galleries
+from dla_keras.tasks.losses import class_cross_entropy_sums
+from dla_keras.tasks.recipes import COMPUTE
+from dla_keras.tasks.segmentation import start_from
 
+COLUMNS = ("top1", "top5")  # of history.csv; the first decides
+SPLIT_FLAGS = ()
+EVALUATE_FLAGS = ()
+LEFT_OUT = ("per_picture",)  # of metrics.json: ImageNet has 50,000
+RESULTS = "predictions.csv"
+CROP_FRACTION = 0.875
+CROP_SIZE = (224, 224)  # where neither a file nor its run says another
 _BATCH = 32  # pictures
+_TOP = 5
 
 
-def evaluate_classifier(
-    predict: Callable[[np.ndarray], np.ndarray],
-    split,
-    size: tuple[int, int],
-    crop_pct: float = 0.875,
-    progress=iter,
-) -> dict:
-    """Scores of a classifier over a whole split, on central crops.
+# --- Training ---
+
+
+def open_split(dataset, split, data_dir=None):
+    """Return a split of labelled pictures; see `data.classification`."""
+    return open_classification_split(dataset, split, data_dir)
+
+
+def augmentation(args) -> Callable:
+    """Return the random crops that training sees."""
+    return RandomResizedCrop(
+        parse_size(args.size),
+        tuple(args.area),
+        tuple(args.aspect),
+        args.flip,
+        args.jitter,
+    )
+
+
+def mixing(args, info) -> Callable | None:
+    """Return what mixes pairs of pictures, `None` where no flag asks for it."""
+    if args.mixup or args.cutmix:
+        return Mixing(info.num_classes, args.mixup, args.cutmix)
+    return None
+
+
+def make_model(args, info):
+    """Return the network, its backbone with weights to start from.
 
     Args:
-        predict: uint8 pictures `(n, *size, 3)` -> logits `(n, classes)`.
-        split: a sequence of labelled pictures with `info`.
-        size: height and width of the crops, in pixels.
-        crop_pct: see `central_crop`. Defaults to `0.875`.
-        progress: wraps the batches' starts, for instance `tqdm`. Defaults to
-            none.
+        args: Parsed flags of training.
+        info: Facts of the dataset.
+    """
+    model = DLAClassifier(
+        args.variant,
+        info.num_classes,
+        classifier_activation=None,  # logits
+        dropout_rate=args.dropout,
+        drop_path_rate=args.drop_path,
+        class_names=info.class_names,
+        dtype=COMPUTE[args.compute],
+    )
+    return start_from(args.weights, model, model.backbone)
+
+
+def loss_sums(args, train) -> Callable:
+    """Return a function: labels, logits -> loss sum and its weight."""
+    return partial(
+        class_cross_entropy_sums, label_smoothing=args.label_smoothing
+    )
+
+
+# --- Scores ---
+
+
+@dataclass(frozen=True)
+class ClassFinder:
+    """A classifier on central crops of pictures.
+
+    Args:
+        logits: Function: uint8 pictures `(n, *size, 3)` -> `(n, classes)`.
+        size: Height and width of the crops, in pixels.
+        crop_fraction: See `central_crop`. Defaults to `0.875`.
+    """
+
+    logits: Callable[[np.ndarray], np.ndarray]
+    size: tuple[int, int]
+    crop_fraction: float = CROP_FRACTION
+
+    def __call__(self, images) -> np.ndarray:
+        """Return the logits of pictures of any size: `(n, classes)`."""
+        crops = [central_crop(i, self.size, self.crop_fraction) for i in images]
+        return np.asarray(self.logits(np.stack(crops)))
+
+
+def model_finder(model, args) -> ClassFinder:
+    """Return a finder around a model in memory, on the crops of `args`."""
+    return ClassFinder(
+        model_logits(model), parse_size(args.size), args.crop_fraction
+    )
+
+
+def file_finder(opened, views: Views) -> ClassFinder:
+    """Return a finder around a model file.
+
+    Args:
+        opened: An opened model file.
+        views: What the model sees of a picture.
+
+    Raises:
+        ValueError: If the file cannot do what `views` asks.
+    """
+    if views.several or views.tile:
+        raise ValueError(
+            "--scales, --flip and --tile are for tasks that score pixels. "
+            f"{opened.name} names one class a picture: leave them out."
+        )
+    size = opened.size or views.size or CROP_SIZE
+    return ClassFinder(
+        opened.logits, size, views.crop_fraction or CROP_FRACTION
+    )
+
+
+def evaluate(find: ClassFinder, split, progress: Callable = iter) -> dict:
+    """Return the scores of a classifier over a whole split.
+
+    Args:
+        find: Function: uint8 pictures -> logits `(n, classes)`.
+        split: Sequence of labelled pictures with `info`.
+        progress: Wrapper of the batches' starts, for instance `tqdm`. Defaults
+            to none.
 
     Returns:
         `top1`, `top5`, `confusion` (true classes in rows), `class_names`,
-        `pictures`, and `per_picture`: rows of `name`, `prediction` and the
-        `probability` of the true class.
+        `pictures`, `milliseconds`: the mean time of one picture, and
+        `per_picture`: rows of `name`, `prediction` and the `probability` of
+        the true class.
 
     Raises:
-        ValueError: for an empty split.
+        ValueError: If the split is empty.
     """
     if not len(split):
         raise ValueError("There is no picture to evaluate on.")
     names = split.info.class_names
     confusion = np.zeros((len(names), len(names)), np.int64)
-    near, rows = 0, []
+    near, rows, seconds = 0, [], 0.0
     for start in progress(range(0, len(split), _BATCH)):
         stop = min(start + _BATCH, len(split))
         pictures = [split[index] for index in range(start, stop)]
-        crops = [central_crop(p.image, size, crop_pct) for p in pictures]
         labels = np.array([p.label for p in pictures])
-        logits = np.asarray(predict(np.stack(crops)))
+        clock = time.perf_counter()
+        logits = find([p.image for p in pictures])
+        seconds += time.perf_counter() - clock
+        if logits.shape[1] != len(names):
+            raise ValueError(
+                f"Expected a classifier of the {len(names)} classes of "
+                f"{split.info.name}. Received: one of {logits.shape[1]}; pass "
+                "the --dataset that it was trained on."
+            )
         order = np.argsort(-logits, axis=-1)
         rows += [
             {
@@ -58,12 +185,85 @@ def evaluate_classifier(
             )
         ]
         np.add.at(confusion, (labels, order[:, 0]), 1)
-        near += int((order[:, :5] == labels[:, None]).sum())
+        near += int((order[:, :_TOP] == labels[:, None]).sum())
     return {
         "top1": float(np.trace(confusion) / len(split)),
         "top5": near / len(split),
         "confusion": confusion.tolist(),
         "class_names": list(names),
         "pictures": len(split),
+        "milliseconds": 1000 * seconds / len(split),
         "per_picture": rows,
     }
+
+
+def baselines(train, val) -> dict[str, dict]:
+    """Return nothing: the share of the commonest class tells too little."""
+    return {}
+
+
+# --- What people see ---
+
+
+def drawing(model, val) -> None:
+    """Return `None`: there is nothing to draw on the way."""
+
+
+def figures(find, split, results: dict[str, dict]) -> dict[str, Callable]:
+    """Return what saves the pictures beside a report, by file name.
+
+    Args:
+        find: A `ClassFinder`.
+        split: Sequence of labelled pictures with `info`.
+        results: Model -> scores, those of `find` last.
+    """
+    *_, scores = results.values()
+    drawn = partial(
+        confusion_figure, scores["confusion"], scores["class_names"]
+    )
+    return {"confusion.png": drawn}
+
+
+def galleries(find, split, scores: dict) -> tuple:
+    """Return the worst and the best pictures."""
+    return classification_galleries(split, scores["per_picture"])
+
+
+def cells(scores: dict) -> dict[str, str]:
+    """Return the cells of the table of results, by column."""
+    return {"top-1": f"{scores['top1']:.4f}", "top-5": f"{scores['top5']:.4f}"}
+
+
+# --- Predictions ---
+
+
+def open_recorded(predictions, truth, nms=None):
+    """Raise `ValueError`: classes that others found are not scored."""
+    raise ValueError("--predictions is for --task boundary: it takes maps.")
+
+
+def facts(classes) -> dict:
+    """Return what `predictions.json` says of the classes."""
+    return {"names": classes.names}
+
+
+def open_results(output, classes) -> TableResults:
+    """Return where the classes of pictures go, as `predict` writes them."""
+    return TableResults(output, RESULTS, partial(_top_classes, classes.names))
+
+
+def _top_classes(names, probabilities) -> dict[str, object]:
+    """Return the likeliest classes and how likely they are, by column."""
+    row = {}
+    for rank, index in enumerate(np.argsort(-probabilities)[:_TOP], start=1):
+        row[f"class_{rank}"] = names[index] if names else int(index)
+        row[f"probability_{rank}"] = f"{probabilities[index]:.4f}"
+    return row
+
+
+def find_in(find: ClassFinder, image) -> np.ndarray:
+    """Return what a finder finds in one picture: probabilities."""
+    return softmax(find([image]))[0]
+
+
+draw_over = None  # there is no place in the picture to show

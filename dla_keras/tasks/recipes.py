@@ -1,7 +1,8 @@
 """Recipes: what to train a dataset with, one row each; flags override.
 
-Rows whose comment names the paper are its own (section 5 and the authors'
-code); the others are what is usual for the dataset today.
+Plain data, which flags are read with before Keras is imported. Rows whose
+comment names the paper are its own (section 5 and the authors' code); the
+others are what is usual for the dataset today.
 """
 
 # Optimizer -> its learning rate and weight decay where no recipe says more.
@@ -10,6 +11,16 @@ OPTIMIZERS = {
     "adamw": (1e-3, 1e-2),  # further on after few steps from scratch
 }
 SCHEDULES = ("poly", "step", "cosine", "constant")
+
+# What training computes in -> Keras' name of it.
+COMPUTE = {
+    "float32": "float32",
+    "bfloat16": "mixed_bfloat16",
+    "float16": "mixed_float16",
+}
+
+# Settings' names in runs of earlier versions -> today's.
+RENAMED = {"crop_pct": "crop_fraction", "precision": "compute"}
 
 _SGD = {"optimizer": "sgd", "weight_decay": 1e-4, "schedule": "poly"}
 _ADAMW = {"optimizer": "adamw", "weight_decay": 0.05, "schedule": "cosine"}
@@ -158,7 +169,7 @@ CLASSIFICATION = {
         "size": "64x64",
         "area": (0.7, 1.0),
         "aspect": (0.85, 1.18),
-        "crop_pct": 1.0,
+        "crop_fraction": 1.0,
         "flip": False,
         "batch_size": 32,
         "epochs": 8,
@@ -195,7 +206,7 @@ CLASSIFICATION = {
         "cutmix": 1.0,
         "jitter": 0.4,
         "ema": 0.9999,
-        "precision": "bfloat16",
+        "compute": "bfloat16",
     },
     # The paper's crop and rate, from ImageNet's weights. For CUB-200, Stanford
     # Cars, FGVC-Aircraft, Food-101: --dataset caltech_birds2011, cars196, a
@@ -228,4 +239,12 @@ CLASSIFICATION = {
         "backbone_rate": 0.1,
         "label_smoothing": 0.1,
     },
+}
+
+# Task -> its recipes, the command's own default first, and the one for
+# datasets that have none.
+RECIPES = {
+    "segmentation": (SEGMENTATION, "toy_streets"),
+    "boundary": (BOUNDARIES, "bsds500"),
+    "classification": (CLASSIFICATION, "fine_tune"),
 }

@@ -1,29 +1,117 @@
-"""Scores a predictor on a split, and the two baselines that need no model."""
+"""Segmentation as a row: a class for every pixel of a picture."""
 
 import time
 from collections.abc import Callable
+from collections.abc import Iterable
 from functools import partial
 
 import numpy as np
 
+from dla_keras.choices import parse_size
+from dla_keras.data.augmentation import Augmentation
 from dla_keras.data.datasets import IGNORE_LABEL
+from dla_keras.data.segmentation import open_split as _open_split
+from dla_keras.inference.multiscale import Views
+from dla_keras.inference.multiscale import averaged
+from dla_keras.inference.prediction_files import PictureResults
+from dla_keras.inference.prediction_files import blend_mask
+from dla_keras.inference.prediction_files import write_mask
+from dla_keras.inference.predictor import model_predictor
+from dla_keras.inference.predictor import most_likely
+from dla_keras.inference.tiling import tiled
+from dla_keras.models.segmenter import DLASegmenter
+from dla_keras.report.galleries import segmentation_galleries
+from dla_keras.report.grids import prediction_grid
 from dla_keras.tasks.confusion import confusion_matrix
 from dla_keras.tasks.confusion import segmentation_scores
 from dla_keras.tasks.losses import cross_entropy_sums
 from dla_keras.tasks.losses import joint_sums
+from dla_keras.tasks.recipes import COMPUTE
+from dla_keras.weights.pretrained import load_pretrained
+
+COLUMNS = ("miou", "pixel_accuracy")  # of history.csv; the first decides
+SPLIT_FLAGS = ()
+EVALUATE_FLAGS = ()
+LEFT_OUT = ()  # of metrics.json
+RESULTS = "masks"
+
+
+# --- Training ---
+
+
+def open_split(dataset, split, data_dir=None):
+    """Return a split of pictures and label maps; see `data.segmentation`."""
+    return _open_split(dataset, split, data_dir)
+
+
+def augmentation(args) -> Callable:
+    """Return the random crops that training sees."""
+    return Augmentation(
+        parse_size(args.size),
+        tuple(args.scale),
+        args.rotation,
+        jitter=args.jitter,
+    )
+
+
+def mixing(args, info) -> None:
+    """Return `None`: label maps are not mixed."""
+
+
+def make_model(args, info):
+    """Return the network, with its weights to start from.
+
+    It has a boundary head where boundaries weigh something.
+
+    Args:
+        args: Parsed flags of training.
+        info: Facts of the dataset.
+    """
+    model = DLASegmenter(
+        args.variant,
+        info.num_classes,
+        head_stride=args.head_stride,
+        upsampling=args.upsampling,
+        node=args.node,
+        boundary_head=args.boundary_weight > 0,
+        mean=info.mean,
+        std=info.std,
+        class_names=info.class_names,
+        palette=info.palette,
+        dtype=COMPUTE[args.compute],
+    )
+    return start_from(args.weights, model)
+
+
+def start_from(weights: str | None, model, part=None):
+    """Return the model, with pretrained weights in it.
+
+    Args:
+        weights: Name or path of weights; `None` for none.
+        model: The whole model.
+        part: Part that they are for. Defaults to `None`: all of it.
+    """
+    if weights:
+        load_pretrained(model if part is None else part, weights)
+    return model
+
+
+def loss_sums(args, train) -> Callable:
+    """Return the loss that the flags ask for; see `make_loss`."""
+    return make_loss(train, args.class_weighting, args.boundary_weight)
 
 
 def make_loss(
     train, class_weighting: float = 0.0, boundary_weight: float = 0.0
 ) -> Callable:
-    """Labels and the network's outputs -> loss sum and its weight.
+    """Return a function: labels, outputs -> loss sum and its weight.
 
     Args:
-        train: the training split.
-        class_weighting: a class weighs its frequency to minus this power.
+        train: Training split.
+        class_weighting: Power; a class weighs its frequency to minus this.
             Defaults to `0.0`.
-        boundary_weight: of the boundaries' loss; `0` for a network without.
-            Defaults to `0.0`.
+        boundary_weight: Weight of the boundaries' loss; `0` for a network
+            without a boundary head. Defaults to `0.0`.
     """
     weights = class_weights(train, class_weighting)
     if not boundary_weight:
@@ -34,11 +122,11 @@ def make_loss(
 
 
 def class_weights(train, power: float) -> np.ndarray | None:
-    """Loss weights that are 1 for the average pixel.
+    """Return loss weights by class, 1 for the average pixel.
 
     Args:
-        train: the training split.
-        power: see `make_loss`; `0` gives `None`.
+        train: Training split.
+        power: See `make_loss`; `0` gives `None`.
     """
     if not power:
         return None
@@ -47,17 +135,79 @@ def class_weights(train, power: float) -> np.ndarray | None:
     return weights / (weights * frequency).sum()
 
 
-def evaluate(
-    predict: Callable[[np.ndarray], np.ndarray],
-    split,
-    progress=iter,
-) -> dict:
-    """Scores of masks over a whole split, at the pictures' own size.
+def class_frequencies(split) -> np.ndarray:
+    """Return the share of each class among a split's valid pixels."""
+    counts = sum(_class_counts(e.label, split.info.num_classes) for e in split)
+    return counts / counts.sum()
+
+
+def _class_counts(label, num_classes):
+    valid = label[label != IGNORE_LABEL]
+    return np.bincount(valid, minlength=num_classes)
+
+
+# --- Scores ---
+
+
+def model_finder(model, args=None) -> Callable:
+    """Return a function from picture to mask around a model in memory."""
+    return model_predictor(model)
+
+
+def file_finder(opened, views: Views) -> Callable:
+    """Return a function from picture to mask around a model file.
 
     Args:
-        predict: uint8 picture `(h, w, 3)` -> mask `(h, w)`.
-        split: a sequence of `Example` with `info`.
-        progress: wraps the indices, for instance `tqdm`. Defaults to none.
+        opened: An opened model file.
+        views: What the model sees of a picture.
+
+    Raises:
+        ValueError: If the file cannot do what `views` asks.
+    """
+    if not (views.several or views.tile):
+        return opened.masks
+    _check_file(opened, views)
+    predict = opened.probabilities
+    if views.several:
+        predict = averaged(predict, views.scales, views.flip)
+    if views.tile:
+        return tiled(predict, views.tile, views.overlap)
+    return most_likely(predict)
+
+
+def _check_file(opened, views):
+    if opened.probabilities is None:
+        raise ValueError(
+            "--scales, --flip and --tile need probabilities, and "
+            f"{opened.name} gives masks only. Export it with --head logits, "
+            "or use the .keras file."
+        )
+    size = opened.probabilities.size
+    views.check_scales(opened.name, size)
+    if size and views.tile and views.tile != size:
+        raise ValueError(
+            f"{opened.name} takes {size[0]}x{size[1]} only: pass --tile "
+            f"{size[0]}x{size[1]}. Received: {views.tile[0]}x{views.tile[1]}."
+        )
+
+
+def evaluate(
+    find: Callable[[np.ndarray], np.ndarray],
+    split,
+    progress: Callable = iter,
+    indices: Iterable[int] | None = None,
+    seen: Callable | None = None,
+) -> dict:
+    """Return the scores of masks over a split, at the pictures' own size.
+
+    Args:
+        find: Function: uint8 picture `(h, w, 3)` -> mask `(h, w)`.
+        split: Sequence of `Example` with `info`.
+        progress: Wrapper of the indices, for instance `tqdm`. Defaults to
+            none.
+        indices: Pictures to score. Defaults to `None`: all.
+        seen: Function that gets each picture's index, mask and confusion
+            matrix. Defaults to `None`.
 
     Returns:
         `miou`, `per_class_iou` (class name -> IoU, `None` where the class
@@ -68,65 +218,85 @@ def evaluate(
         every pixel is ignored).
 
     Raises:
-        ValueError: for an empty split or a mask of another size.
+        ValueError: If the split is empty or a mask has another size.
     """
-    if not len(split):
+    indices = range(len(split)) if indices is None else list(indices)
+    if not len(indices):
         raise ValueError("There is no picture to evaluate on.")
-    names = split.info.class_names
-    confusion = np.zeros((len(names), len(names)), np.int64)
+    num_classes = split.info.num_classes
+    confusion = np.zeros((num_classes, num_classes), np.int64)
     seconds, rows = [], []
-    for index in progress(range(len(split))):
+    for index in progress(indices):
         example = split[index]
         start = time.perf_counter()
-        mask = predict(example.image)
+        mask = find(example.image)
         seconds.append(time.perf_counter() - start)
-        counts = confusion_matrix(example.label, mask, len(names))
+        counts = confusion_matrix(example.label, mask, num_classes)
         confusion += counts
         rows.append({"name": example.name, **_picture_scores(counts)})
-    scores = segmentation_scores(confusion)
-    scores["per_class_iou"] = dict(
-        zip(names, scores["per_class_iou"], strict=True)
-    )
+        if seen:
+            seen(index, mask, counts)
     return {
-        **scores,
+        **named_scores(confusion, split.info),
         "confusion": confusion.tolist(),
-        "class_names": list(names),
-        "pictures": len(split),
+        "class_names": list(split.info.class_names),
+        "pictures": len(rows),
         "milliseconds": 1000 * float(np.median(seconds)),
         "per_picture": rows,
     }
 
 
+def named_scores(confusion, info) -> dict:
+    """Return mIoU, IoU by class name and pixel accuracy.
+
+    Args:
+        confusion: Counts, true classes in rows.
+        info: Facts of the dataset.
+    """
+    scores = segmentation_scores(confusion)
+    ious = zip(info.class_names, scores["per_class_iou"], strict=True)
+    return {**scores, "per_class_iou": dict(ious)}
+
+
 def _picture_scores(counts):
-    """Of one picture: the mean is over the classes in it, true or found."""
+    """Return one picture's: the mean is over the classes in it."""
     scores = segmentation_scores(counts)
     valid = bool(counts.sum())
+    return {key: scores[key] if valid else None for key in COLUMNS}
+
+
+def baselines(train, val) -> dict[str, dict]:
+    """Return the scores of two predictions that need no model, by name."""
+    finders = {
+        "majority class": majority_baseline(train),
+        "class by row": row_baseline(train),
+    }
+    rows = {name: evaluate(find, val) for name, find in finders.items()}
     return {
-        key: scores[key] if valid else None
-        for key in ("miou", "pixel_accuracy")
+        name: {key: row[key] for key in COLUMNS} for name, row in rows.items()
     }
 
 
 def majority_baseline(train) -> Callable[[np.ndarray], np.ndarray]:
-    """Predicts the training pixels' most frequent class everywhere."""
+    """Return a function that finds the most frequent class everywhere."""
     counts = sum(_class_counts(e.label, train.info.num_classes) for e in train)
     return lambda image: np.full(image.shape[:2], counts.argmax(), np.uint8)
 
 
 def row_baseline(train, rows: int = 100) -> Callable[[np.ndarray], np.ndarray]:
-    """Predicts each row's most frequent class in training.
+    """Return a function that finds each row's most frequent class.
 
     Args:
-        train: the training split.
-        rows: bands that a picture's height is divided into. Defaults to
-            `100`.
+        train: Training split.
+        rows: Number of bands that a picture's height is divided into.
+            Defaults to `100`.
     """
-    classes = train.info.num_classes
-    counts = np.zeros((rows, classes), np.int64)
+    num_classes = train.info.num_classes
+    counts = np.zeros((rows, num_classes), np.int64)
     for example in train:
         bands = np.arange(len(example.label)) * rows // len(example.label)
         for band, line in zip(bands, example.label, strict=True):
-            counts[band] += _class_counts(line, classes)
+            counts[band] += _class_counts(line, num_classes)
     best = counts.argmax(1).astype(np.uint8)
 
     def predict(image):
@@ -137,12 +307,63 @@ def row_baseline(train, rows: int = 100) -> Callable[[np.ndarray], np.ndarray]:
     return predict
 
 
-def class_frequencies(split) -> np.ndarray:
-    """Share of each class among a split's valid pixels."""
-    counts = sum(_class_counts(e.label, split.info.num_classes) for e in split)
-    return counts / counts.sum()
+# --- What people see ---
 
 
-def _class_counts(label, classes):
-    valid = label[label != IGNORE_LABEL]
-    return np.bincount(valid, minlength=classes)
+def drawing(model, val) -> Callable:
+    """Return a function that draws what the model finds now."""
+    predict = model_predictor(model)
+    return lambda: prediction_grid(predict, val, count=4, width=256)
+
+
+def figures(find, split, results: dict[str, dict]) -> dict[str, Callable]:
+    """Return what saves the pictures beside a report, by file name.
+
+    Args:
+        find: Function from picture to mask.
+        split: Sequence of `Example` with `info`.
+        results: Model -> scores, those of `find` last.
+    """
+    return {"predictions.png": prediction_grid(find, split).save}
+
+
+def galleries(find, split, scores: dict) -> tuple:
+    """Return the worst and the best pictures."""
+    return segmentation_galleries(find, split, scores["per_picture"])
+
+
+def cells(scores: dict) -> dict[str, str]:
+    """Return the cells of the table of results, by column."""
+    return {
+        "mIoU": f"{scores['miou']:.4f}",
+        "pixel accuracy": f"{scores['pixel_accuracy']:.4f}",
+    }
+
+
+# --- Predictions ---
+
+
+def open_recorded(predictions, truth, nms=None):
+    """Raise `ValueError`: masks of others are not scored."""
+    raise ValueError("--predictions is for --task boundary: it takes maps.")
+
+
+def facts(classes) -> dict:
+    """Return what `predictions.json` says of the masks."""
+    return {"names": classes.names, "palette": classes.palette}
+
+
+def open_results(output, classes) -> PictureResults:
+    """Return where the masks of pictures go, as `predict` writes them."""
+    write = partial(write_mask, palette=classes.palette)
+    return PictureResults(output, RESULTS, write)
+
+
+def find_in(find, image) -> np.ndarray:
+    """Return what a finder finds in one picture: a mask."""
+    return find(image)
+
+
+def draw_over(mask, classes, below):
+    """Return a PIL image with a mask over it."""
+    return blend_mask(below, mask, classes.palette)

@@ -129,7 +129,7 @@ def test_a_run_notes_the_command_as_one_types_it(monkeypatch):
 
 
 def test_names_that_flags_offer_are_those_of_the_library():
-    from dla_keras.commands import train_boundary
+    from dla_keras.commands.task_flags import FLAGS
     from dla_keras.data.boundaries import RULES
     from dla_keras.engine import optimizers
     from dla_keras.engine import strategies
@@ -137,4 +137,5 @@ def test_names_that_flags_offer_are_those_of_the_library():
     assert tuple(recipes.OPTIMIZERS) == tuple(optimizers.OPTIMIZERS)
     assert tuple(recipes.SCHEDULES) == tuple(optimizers.SCHEDULES)
     assert tuple(strategies.STRATEGIES) == STRATEGIES
-    assert tuple(RULES) == train_boundary.RULES
+    annotators = FLAGS["boundary"].training["--annotators"]
+    assert tuple(RULES) == annotators["choices"]

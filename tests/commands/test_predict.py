@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 from running import command
 
-from dla_keras.commands import inference_flags
 from dla_keras.data.datasets import DATASETS
 from dla_keras.data.datasets import distinct_palette
 from dla_keras.inference import prediction_files
 from dla_keras.inference.model_files import ModelFile
+from dla_keras.inference.prediction_files import PictureResults
 from dla_keras.inference.prediction_files import find_classes
 from dla_keras.inference.prediction_files import plan_jobs
 from dla_keras.inference.prediction_files import read_any
@@ -21,18 +21,18 @@ COLORS = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
 
 
 @pytest.fixture
-def predict(monkeypatch, tmp_path):
+def predict(tmp_path):
     """Run the command with a model whose class is the brightest channel."""
     opened = ModelFile(
-        Predictor(lambda image: image.argmax(-1).astype(np.uint8)),
-        Predictor(lambda image: image.astype(np.float32) / 255),
-        ("red", "green", "blue"),
-        COLORS,
+        "m.keras",
+        ("segmentation",),
+        masks=Predictor(lambda image: image.argmax(-1).astype(np.uint8)),
+        probabilities=Predictor(lambda image: image.astype(np.float32) / 255),
+        class_names=("red", "green", "blue"),
+        palette=COLORS,
     )
-    monkeypatch.setattr(
-        inference_flags, "open_model", lambda path, threads: opened
-    )
-    main = command("predict")
+    stand_in = {"inference.model_files.open_model": lambda *_: opened}
+    main = command("predict", stand_in)
 
     def run(source, *flags):
         paths = ["--input", str(source), "--output", str(tmp_path / "out")]
@@ -192,8 +192,9 @@ def test_the_output_may_lie_in_the_input(pictures):
     jobs = plan_jobs(pictures, pictures / "out")
     assert len(jobs) == 2
     for job in jobs:
-        job.result.parent.mkdir(parents=True, exist_ok=True)
-        job.result.write_bytes(job.picture.read_bytes())
+        result = job.path(pictures / "out", ".png")
+        result.parent.mkdir(parents=True, exist_ok=True)
+        result.write_bytes(job.picture.read_bytes())
     assert plan_jobs(pictures, pictures / "out") == jobs
 
 
@@ -242,7 +243,8 @@ def break_output_is_a_file(folder):
 def test_wrong_input_is_one_line(predict, tmp_path, capfd, break_it):
     source, message = break_it(tmp_path)
     with pytest.raises((ValueError, FileNotFoundError), match=message):
-        plan_jobs(source, tmp_path / "out")
+        masks = PictureResults(tmp_path / "out", "masks", None)
+        masks.check(plan_jobs(source, tmp_path / "out"))
     before = sorted(tmp_path.rglob("*"))
     assert predict(source) == 2
     error = capfd.readouterr().err.strip()
@@ -260,8 +262,8 @@ def test_a_missing_model_is_one_line(tmp_path, capfd):
 
 
 def test_names_and_colours_are_found(tmp_path):
-    plain = ModelFile(None, None)
-    own = ModelFile(None, None, ("a",), ((1, 2, 3),))
+    plain = ModelFile("plain", ())
+    own = ModelFile("own", (), class_names=("a",), palette=((1, 2, 3),))
     path = tmp_path / "int8.tflite"
     assert find_classes(path, own).palette == ((1, 2, 3),)
     unknown = find_classes(path, plain)

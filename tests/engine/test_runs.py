@@ -51,11 +51,11 @@ def test_how_steps_are_executed_does_not_matter(run, tmp_path):
     assert losses[0][-6:, 1].mean() < losses[0][:6, 1].mean()
 
 
-@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_mixed_precision_learns_as_float32_does(run, tmp_path, precision):
+@pytest.mark.parametrize("compute", ["bfloat16", "float16"])
+def test_mixed_precision_learns_as_float32_does(run, tmp_path, compute):
     flags = ("--dropout", 0, "--clip-norm", 1, "--ema", 0.9)
     assert run("full", *flags)[0] == 0
-    assert run("mixed", *flags, "--precision", precision)[0] == 0
+    assert run("mixed", *flags, "--compute", compute)[0] == 0
     rows = [
         list(
             csv.DictReader(

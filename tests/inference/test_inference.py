@@ -10,7 +10,6 @@ from files import convert
 
 import dla_keras
 from dla_keras.commands import inference_flags
-from dla_keras.commands.inference_flags import open_predictor
 from dla_keras.inference.model_files import ModelFile
 from dla_keras.inference.model_files import open_model
 from dla_keras.inference.multiscale import averaged
@@ -23,6 +22,7 @@ from dla_keras.inference.tiling import probability_pieces
 from dla_keras.inference.tiling import spans
 from dla_keras.inference.tiling import tiled
 from dla_keras.lite.convert.saved_model import write_saved_model
+from dla_keras.tasks.segmentation import file_finder
 
 # How far DLA-46-C-Up looks to each side, in pixels, as far as float32 tells:
 # one changed column of a picture moved outputs up to 218 pixels away.
@@ -44,7 +44,7 @@ def draw(height, width, seed=0):
 
 
 def joined(probabilities, image, tile, overlap):
-    """Lay the pieces side by side and check that each pixel comes once."""
+    """The pieces laid side by side; each pixel comes once."""
     classes = probabilities(image[:32, :32]).shape[-1]
     whole = np.full((*image.shape[:2], classes), np.nan, np.float32)
     for top, left, piece in probability_pieces(
@@ -78,7 +78,7 @@ def test_spans_cover_a_side_and_share_half_the_overlap(overlap):
 
 
 def blurred(image):
-    """Return scores that look 8 pixels far, by the place modulo 32."""
+    """Looks 8 pixels far, and differently at each pixel of a stride of 32."""
     padded = np.pad(image[..., 0].astype(np.float32), 8)
     height, width = image.shape[:2]
     total = sum(
@@ -214,16 +214,17 @@ def arguments(text):
     return parser.parse_args(text.split())
 
 
-def fake_file(monkeypatch, size=None, with_probabilities=True):
-    """Return a file whose likeliest class is the brightest channel."""
+def find(text, size=None, with_probabilities=True):
+    """Return a finder as flags ask; the likeliest class is the brightest."""
     shares = Predictor(lambda image: np.float32(image), size)
     opened = ModelFile(
-        Predictor(lambda image: np.uint8(image.argmax(-1)), size),
-        shares if with_probabilities else None,
+        "m.keras",
+        ("segmentation",),
+        size,
+        masks=Predictor(lambda image: np.uint8(image.argmax(-1)), size),
+        probabilities=shares if with_probabilities else None,
     )
-    monkeypatch.setattr(
-        inference_flags, "open_model", lambda path, threads: opened
-    )
+    return file_finder(opened, inference_flags.read_views(arguments(text)))
 
 
 @pytest.mark.parametrize(
@@ -236,21 +237,17 @@ def fake_file(monkeypatch, size=None, with_probabilities=True):
         "--tile 64x64 --overlap 0 --scales 0.5,1 --flip",
     ],
 )
-def test_flags_compose(monkeypatch, flags):
-    fake_file(monkeypatch)
+def test_flags_compose(flags):
     image = np.zeros((100, 150, 3), np.uint8)
     image[:50, :, 1] = 255
     image[50:, :, 2] = 255
-    predict, _ = open_predictor("m.keras", arguments(flags))
-    mask = predict(image)
+    mask = find(flags)(image)
     assert mask.dtype == np.uint8 and mask.shape == (100, 150)
     assert (mask[:46] == 1).all() and (mask[54:] == 2).all()
 
 
-def test_a_file_of_one_size_can_be_tiled(monkeypatch):
-    fake_file(monkeypatch, size=(64, 96))
-    flags = arguments("--tile 64x96 --overlap 32 --flip")
-    predict, _ = open_predictor("m.tflite", flags)
+def test_a_file_of_one_size_can_be_tiled():
+    predict = find("--tile 64x96 --overlap 32 --flip", size=(64, 96))
     image = draw(100, 150) // 4 * 4
     np.testing.assert_array_equal(predict(image), image.argmax(-1))
 
@@ -273,22 +270,19 @@ def test_a_file_of_one_size_can_be_tiled(monkeypatch):
         ("--overlap 64", "pass --tile"),
     ],
 )
-def test_bad_flags_are_refused(monkeypatch, flags, message):
-    fake_file(monkeypatch)
+def test_bad_flags_are_refused(flags, message):
     with pytest.raises(ValueError, match=message):
-        open_predictor("m.keras", arguments(flags))
+        find(flags)
 
 
-def test_what_a_file_cannot_do_is_said(monkeypatch):
-    fake_file(monkeypatch, size=(64, 96))
+def test_what_a_file_cannot_do_is_said():
     with pytest.raises(ValueError, match="takes 64x96 only: leave --scales"):
-        open_predictor("m.tflite", arguments("--scales 0.5,1"))
+        find("--scales 0.5,1", size=(64, 96))
     with pytest.raises(ValueError, match="pass --tile 64x96"):
-        open_predictor("m.tflite", arguments("--tile 128x128 --overlap 64"))
-    fake_file(monkeypatch, size=(64, 96), with_probabilities=False)
+        find("--tile 128x128 --overlap 64", size=(64, 96))
     with pytest.raises(ValueError, match="masks only.*--head logits"):
-        open_predictor("m.tflite", arguments("--flip"))
-    open_predictor("m.tflite", arguments(""))  # needs none
+        find("--flip", size=(64, 96), with_probabilities=False)
+    find("", size=(64, 96), with_probabilities=False)  # needs none
 
 
 def test_scales_are_read():

@@ -18,15 +18,14 @@ from keras import layers
 
 import dla_keras  # noqa: F401  (first: it quietens TensorFlow)
 from dla_keras.commands.shared import run_command
-from dla_keras.commands.training_flags import PRECISIONS
 from dla_keras.commands.training_flags import parse_arguments
 from dla_keras.commands.training_flags import training_parser
 from dla_keras.data.augmentation import Augmentation
 from dla_keras.data.segmentation import Example
-from dla_keras.engine.assembly import assemble
 from dla_keras.engine.assembly import run
 from dla_keras.engine.assembly import set_up
 from dla_keras.tasks.losses import cross_entropy_sums
+from dla_keras.tasks.recipes import COMPUTE
 
 CLASSES = 4
 POISONED = 17  # height of the picture that gives NaN
@@ -69,7 +68,7 @@ class Tiny(keras.Model):
 
 
 class Noise(list):
-    """Pictures whose colors tell the classes, with ignored pixels."""
+    """Pictures whose colours tell the classes, with ignored pixels."""
 
     info = SimpleNamespace(name="noise")
 
@@ -94,7 +93,7 @@ def score(model, val, watch):
 
 
 def slow_down_disk():
-    """Make checkpoints take long, so that random kills meet them."""
+    """Makes checkpoints take long, so that random kills meet them."""
     sync = os.fsync
 
     def slow(descriptor):
@@ -116,7 +115,7 @@ def parse_flags(argv=None):
 
 
 def poison(crop):
-    """Return the crop, or NaN for the image that is `POISONED` pixels high."""
+    """The crop; NaN of the picture that is `POISONED` pixels high."""
 
     def augment(image, label, seed):
         bad = tf.shape(image)[0] == POISONED
@@ -126,27 +125,26 @@ def poison(crop):
     return augment
 
 
-def make_task(args, strategy, plan, train, val):
-    """Return the task, with augmentation and everything the flags ask for."""
-    crop = Augmentation((16, 32), (0.8, 1.25), 5.0, jitter=0.2)
-    return assemble(
-        args,
-        strategy,
-        plan,
-        train,
-        augment=poison(crop),
-        make_model=lambda: Tiny(PRECISIONS[args.precision], args.dropout),
-        loss_sums=cross_entropy_sums,
-        validation=lambda model: lambda watch: score(model, val, watch),
-        columns=("accuracy",),
-    )
+# Any augmentation and all that the flags ask for, as a row of `tasks`.
+ROW = SimpleNamespace(
+    COLUMNS=("accuracy",),
+    EVALUATE_FLAGS=(),
+    augmentation=lambda args: poison(
+        Augmentation((16, 32), (0.8, 1.25), 5.0, jitter=0.2)
+    ),
+    mixing=lambda args, info: None,
+    make_model=lambda args, info: Tiny(COMPUTE[args.compute], args.dropout),
+    loss_sums=lambda args, train: cross_entropy_sums,
+    model_finder=lambda model, args: model,
+    evaluate=score,
+    drawing=lambda model, val: None,
+)
 
 
 def train(args):
     strategy = set_up(args)
     pictures, val = Noise(37, poisoned=args.poisoned), Noise(5, seed=1)
-    make = lambda plan: make_task(args, strategy, plan, pictures, val)
-    return run(args, strategy, pictures, val, make)
+    return run(ROW, args, strategy, pictures, val)
 
 
 def main(argv=None):
