@@ -133,7 +133,7 @@ def row_shares(confusion) -> np.ndarray:
 
 def _draw_precision_recall(axes, scores):
     for level in np.arange(1, 10) / 10:  # of F
-        recall = np.linspace(level / (2 - level), 1, 50)
+        recall = np.geomspace(level / (2 - level), 1, 50)
         precision = level * recall / (2 * recall - level)
         green = {"color": THEME["level"]}
         axes.plot(recall, precision, linewidth=0.6, zorder=0, **green)

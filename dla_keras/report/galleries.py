@@ -24,6 +24,7 @@ DIFFERENCES = {
     "not labelled": BLUE,
 }
 WIDTH = 480  # pixels that pictures of a page are shrunk to
+OPACITY = 0.7  # of a mask over its picture
 GREYS = 16  # few, and pale: they are for orientation
 REACH = 0.0075  # of the diagonal: how far from the truth a boundary is found
 
@@ -120,9 +121,9 @@ def segmentation_galleries(
         kinds = (mask != label) & (label != IGNORE_LABEL), label == IGNORE_LABEL
         views = {
             "picture": Image.fromarray(image),
-            "truth": overlaid(image, label, palette),
-            "prediction": overlaid(image, mask, palette),
-            "errors": marked(image, kinds, ERRORS.values()),
+            "truth": _overlaid(image, label, palette),
+            "prediction": _overlaid(image, mask, palette),
+            "errors": _marked(image, kinds, ERRORS.values()),
         }
         accuracy = row["pixel_accuracy"]
         caption = f"mIoU {row['miou']:.3f}, pixel accuracy {accuracy:.3f}"
@@ -160,7 +161,7 @@ def boundary_galleries(
         if example.image is not None:
             truth = np.any(example.annotations, axis=0)
             kinds = _boundary_kinds(truth, found >= row["threshold"])
-            views["errors"] = marked(
+            views["errors"] = _marked(
                 example.image, kinds, BOUNDARY_ERRORS.values()
             )
             views = {"picture": Image.fromarray(example.image), **views}
@@ -259,7 +260,7 @@ def difference_gallery(
             "picture": Image.fromarray(example.image),
             "Keras": colored_mask(keras, info.palette),
             "the file": colored_mask(mask, info.palette),
-            "difference": marked(
+            "difference": _marked(
                 example.image,
                 [differs & kind for kind in kinds],
                 DIFFERENCES.values(),
@@ -277,16 +278,11 @@ def difference_gallery(
     )
 
 
-def marked(image, kinds, colors) -> Image.Image:
-    """Return the picture in pale grey with pixels of each kind in its color.
+def _marked(image, kinds, colors):
+    """The picture in pale grey, pixels of each kind in its color.
 
-    Args:
-        image: uint8 `(h, w, 3)`.
-        kinds: Boolean masks `(h, w)`; where several hold, the first counts.
-        colors: RGB color of each kind.
-
-    Returns:
-        An image of mode `"P"`: a JPEG would smear single pixels.
+    Where several kinds hold, the first counts. The mode is `"P"`, since a JPEG
+    would smear single pixels.
     """
     values = np.uint8(np.round(image.mean(-1) / 255 * (GREYS - 1)))  # (h, w)
     for index, kind in reversed([*enumerate(kinds)]):
@@ -298,18 +294,9 @@ def marked(image, kinds, colors) -> Image.Image:
     return picture
 
 
-def overlaid(image, mask, palette, share: float = 0.7) -> Image.Image:
-    """Return the picture in grey under the colors of its mask.
-
-    Pixels without a label stay grey.
-
-    Args:
-        image: uint8 `(h, w, 3)`.
-        mask: `(h, w)`, class ids or `IGNORE_LABEL`.
-        palette: RGB color per class.
-        share: Share of the mask's colors. Defaults to `0.7`.
-    """
+def _overlaid(image, mask, palette):
+    """The picture in grey under its mask; without a label it stays grey."""
     grey = np.asarray(Image.fromarray(image).convert("L"))[..., None]
-    known = (np.asarray(mask) != IGNORE_LABEL)[..., None] * share  # (h, w, 1)
+    known = (np.asarray(mask) != IGNORE_LABEL)[..., None] * OPACITY
     mixed = known * colorize(mask, palette) + (1 - known) * grey
     return Image.fromarray(np.uint8(np.round(mixed)))

@@ -25,17 +25,17 @@ def prediction_grid(predict, split, count: int = 6, width: int = 384):
     Returns:
         A PIL image.
     """
-    palette = split.info.palette
+    names, palette = split.info.class_names, split.info.palette
     rows = [
-        (
-            Image.fromarray(example.image),
-            colored_mask(example.label, palette),
-            colored_mask(predict(example.image), palette),
-        )
+        {
+            "picture": Image.fromarray(example.image),
+            "truth": colored_mask(example.label, palette),
+            "prediction": colored_mask(predict(example.image), palette),
+        }
         for example in _spread(split, count)
     ]
-    titles = ("picture", "truth", "prediction")
-    return _grid(rows, titles, width, lambda size: _legend(split.info, size))
+    colors = [*zip(names, palette, strict=True), ("ignored", (0, 0, 0))]
+    return _grid(rows, width, colors)
 
 
 def boundary_grid(find, split, count: int = 6, width: int = 384):
@@ -52,44 +52,30 @@ def boundary_grid(find, split, count: int = 6, width: int = 384):
         A PIL image.
     """
     rows = [
-        (
-            Image.fromarray(example.image),
-            dark_on_white(np.mean(example.annotations, axis=0)),
-            dark_on_white(find(example)),
-        )
+        {
+            "picture": Image.fromarray(example.image),
+            "truth": dark_on_white(np.mean(example.annotations, axis=0)),
+            "found": dark_on_white(find(example)),
+        }
         for example in _spread(split, count)
     ]
-    return _grid(rows, ("picture", "truth", "found"), width)
+    return _grid(rows, width)
 
 
 def dark_on_white(soft_map) -> Image.Image:
-    """Return a boundary map as papers print it.
-
-    Args:
-        soft_map: `(height, width)`, 0 to 1.
-    """
+    """Return a boundary map `(height, width)`, 0 to 1, as papers print it."""
     return Image.fromarray(np.uint8(np.round(255 * (1 - soft_map))))
 
 
 def colored_mask(mask, palette) -> Image.Image:
-    """Return a mask as an image of mode `"P"`, ignored pixels in black.
-
-    Args:
-        mask: `(height, width)`, class ids or `IGNORE_LABEL`.
-        palette: RGB color per class.
-    """
+    """Return a mask as an image of mode `"P"`, ignored pixels in black."""
     image = Image.fromarray(np.asarray(mask, np.uint8))
     image.putpalette(colorize(np.arange(256), palette).tobytes())
     return image
 
 
 def resized(image: Image.Image, width: int) -> Image.Image:
-    """Return an image of a width; the colors of a mask are not mixed.
-
-    Args:
-        image: Picture, or mask of mode `"P"`.
-        width: New width in pixels.
-    """
+    """Return an image of a width; the colors of mode `"P"` are not mixed."""
     size = width, max(1, round(width * image.height / image.width))
     nearest = image.mode == "P"
     return image.resize(size, Image.NEAREST if nearest else Image.BILINEAR)
@@ -101,17 +87,17 @@ def _spread(split, count):
     return [split[int(index)] for index in chosen]
 
 
-def _grid(rows, titles, width, make_legend=None):
-    """Rows of pictures, each of `width`, under their titles."""
-    rows = [[resized(tile, width) for tile in row] for row in rows]
+def _grid(rows, width, colors=()):
+    """Rows of pictures, each of `width`, under their titles, and a legend."""
+    titles = [*rows[0]]
+    rows = [[resized(tile, width) for tile in row.values()] for row in rows]
     step = width + _MARGIN
     full_width = len(titles) * step + _MARGIN
-    heights = [row[0].height for row in rows]
+    legend = _legend(colors, full_width)
+    heights = [row[0].height + _MARGIN for row in rows]
     top = _LINE + _MARGIN
-    bottom = top + sum(heights) + len(heights) * _MARGIN
-    legend = make_legend(full_width) if make_legend else None
-    full_height = bottom + (legend.height if legend else 0)
-    grid = Image.new("RGB", (full_width, full_height), "white")
+    size = full_width, top + sum(heights) + legend.height
+    grid = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(grid)
     for column, title in enumerate(titles):
         draw.text((_MARGIN + column * step, 6), title, "black", _FONT)
@@ -119,22 +105,21 @@ def _grid(rows, titles, width, make_legend=None):
         for column, tile in enumerate(row):
             left = _MARGIN + column * step
             grid.paste(tile.convert("RGB"), (left, top))
-        top += height + _MARGIN
-    if legend:
-        grid.paste(legend, (0, bottom))
+        top += height
+    grid.paste(legend, (0, top))
     return grid
 
 
-def _legend(info, width):
+def _legend(colors, width):
     """The meaning of the colors, over as many lines as they need."""
-    entries = [*zip(info.class_names, info.palette, strict=True)]
-    entries.append(("ignored", (0, 0, 0)))
-    cell = 24 + max(int(_FONT.getlength(name)) for name, _ in entries)
+    widths = [int(_FONT.getlength(name)) for name, _ in colors]
+    cell = 24 + max(widths, default=0)
     columns = max(1, (width - _MARGIN) // cell)
-    lines = -(-len(entries) // columns)
-    legend = Image.new("RGB", (width, lines * _LINE + _MARGIN), "white")
+    lines = -(-len(colors) // columns)
+    height = lines * _LINE + _MARGIN if lines else 0
+    legend = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(legend)
-    for index, (name, color) in enumerate(entries):
+    for index, (name, color) in enumerate(colors):
         x = _MARGIN + index % columns * cell
         y = index // columns * _LINE
         draw.rectangle((x, y + 3, x + 12, y + 15), color, "black")
