@@ -1,7 +1,7 @@
-"""A state dict into a model: strictly, or not at all.
+"""Loads a state dict into a model: strictly, or not at all.
 
-Here stands the rule of what is left out on purpose; whatever else does not
-match is an error that names the likely cause first.
+A rule says which names are left out on purpose. Any other mismatch is an error
+that names the likely cause first.
 """
 
 import re
@@ -16,11 +16,11 @@ from dla_keras.weights.torch_conversion import torch_slots
 
 
 def likely_variant(state: Mapping[str, np.ndarray]) -> str | None:
-    """The row of `VARIANTS` that a state dict looks like.
+    """Return the variant that a state dict looks like.
 
     Args:
-        state: PyTorch name -> array, of a classifier, a backbone or a
-            segmenter.
+        state: Arrays of a classifier, a backbone or a segmenter by PyTorch
+            name.
 
     Returns:
         The variant's name, or `None` if no row has these trees, widths,
@@ -59,7 +59,7 @@ def _traits(shapes):
 
 
 def _block_traits(shapes):
-    """The kind of block, and its 3x3 convolution's groups."""
+    """Return the kind of block, and the groups of its 3x3 convolution."""
 
     def first(ending):
         return next((s for n, s in shapes.items() if n.endswith(ending)), None)
@@ -77,27 +77,27 @@ _HEAD = ("fc.weight", "fc.bias")
 def load_torch_state(
     model: keras.Model, state: Mapping[str, np.ndarray]
 ) -> None:
-    """Sets a model's weights from arrays under their PyTorch names.
+    """Set a model's weights from arrays under their PyTorch names.
 
-    Strict: every weight of the model must be there, of the right shape and
-    finite, and nothing else but what is left out by rule:
+    Every weight of the model must be there, of the right shape and finite. No
+    other array may be there, except for those that are left out by rule:
 
-    - batch norm's counters, and what the authors' forward pass never uses:
-      `project` in trees of two or more levels, `base.fc`;
-    - the classifier's `fc`, where the model has no top;
+    - batch norm's counters, and weights that the authors' forward pass never
+      uses: `project` in trees of two or more levels, `base.fc`;
+    - the classifier's `fc`, if the model has no top;
     - levels beyond the last one that a backbone builds.
 
-    A classifier's or backbone's weights (no name begins with `base.`) go
-    into a dense model's backbone; the rest of it stays as it is.
-    Where anything else differs, the whole model is left as it was.
+    Weights of a classifier or backbone (no name begins with `base.`) go into
+    the backbone of a dense model; the rest of it stays as it is. If anything
+    else differs, the whole model is left as it was.
 
     Args:
-        model: any of this package's.
-        state: PyTorch name -> array, as in a `state_dict`.
+        model: Model of this package.
+        state: Arrays by PyTorch name, as in a `state_dict`.
 
     Raises:
-        ValueError: with the likely cause, and a list of every missing,
-            unexpected and misshapen name.
+        ValueError: If the arrays do not fit. The message holds the likely
+            cause, and every missing, unexpected and misshapen name.
 
     Example:
 
@@ -141,7 +141,7 @@ def _left_out(name, state, slots):
 
 
 def _faults(slots, state):
-    """Name -> what is wrong with it."""
+    """Return the faults by name."""
     faults = {n: f"missing: {n}" for n in slots if n not in state}
     for name, array in state.items():
         if name not in slots:
@@ -156,7 +156,7 @@ def _faults(slots, state):
     return faults
 
 
-# Where the number of classes shows.
+# Weights whose shape depends on the number of classes.
 _CLASSES = {"fc.weight", "fc.bias", "fc.0.weight", "fc.0.bias", "up.weight"}
 
 

@@ -1,4 +1,4 @@
-"""Published weights as one table: where from, and how they want to be fed."""
+"""Published weights as one table: source, scores and preprocessing."""
 
 import difflib
 from dataclasses import dataclass
@@ -12,22 +12,23 @@ class Preset:
     """Weights that somebody published.
 
     Args:
-        variant: the network they are of, a name of `dla_keras.VARIANTS`.
-        source: a repository on the Hugging Face hub, or the URL of a file.
-        license: as the publisher states it.
-        top1_error: on ImageNet's validation set, one crop, in percent, as
-            the publisher measured it.
-        top5_error: likewise.
-        revision: of the repository. Defaults to `"main"`, its newest.
-        sha1: of the file of weights. Defaults to `None`: not known.
-        classes: number of classes. Defaults to `1000`.
-        input_size: height and width in pixels at which the errors were
+        variant: Network of the weights, a name of `dla_keras.VARIANTS`.
+        source: Repository on the Hugging Face hub, or URL of a file.
+        license: License stated by the publisher.
+        top1_error: Top-1 error on ImageNet's validation set, one crop, in
+            percent, measured by the publisher.
+        top5_error: Top-5 error, measured in the same way.
+        revision: Revision of the repository. Defaults to `"main"`.
+        sha1: SHA-1 of the file. Defaults to `None`: not known.
+        classes: Number of classes. Defaults to `1000`.
+        input_size: Height and width in pixels at which the errors were
             measured. Defaults to `224`.
-        crop_fraction: the centre crop's part of the resized picture's
-            shorter side. Defaults to `0.875`.
-        interpolation: of that resize. Defaults to `"bilinear"`.
+        crop_fraction: Share of the resized image's shorter side that the
+            center crop keeps. Defaults to `0.875`.
+        interpolation: Interpolation of that resize. Defaults to `"bilinear"`.
         mean: RGB mean for pixels scaled to 0..1. Defaults to ImageNet's.
-        std: RGB standard deviation, likewise.
+        std: RGB standard deviation for pixels scaled to 0..1. Defaults to
+            ImageNet's.
     """
 
     variant: str
@@ -45,8 +46,8 @@ class Preset:
     std: tuple[float, float, float] = IMAGENET_STD
 
 
-# The authors' weights as timm publishes and measures them; those of the two
-# Res2Nets are its own authors', whose licence timm does not know.
+# The authors' weights as timm publishes and measures them. Those of the two
+# Res2Nets are of other authors, whose license timm does not state.
 _TIMM_ERRORS = {
     "dla34": (25.37, 7.95),
     "dla46_c": (35.12, 13.67),
@@ -72,7 +73,7 @@ _TIMM_REVISIONS = {
     "dla169": "492a94c1481c02dcc647bd261d86ce964bdf38a6",
 }
 
-# Trained anew by O. Semery: errors, release and SHA-1.
+# Retrained by O. Semery: errors, release and SHA-1.
 _OSMR = "https://github.com/osmr/imgclsmob/releases/download"
 _OSMR_RELEASES = {
     "dla34": (24.37, 7.05, "v0.0.486"),
@@ -140,15 +141,15 @@ PRESETS = {
 
 
 def find_preset(weights: str, variant: str) -> str:
-    """The name in `PRESETS` that `weights` means for a variant.
+    """Return the name in `PRESETS` that `weights` stands for.
 
     Args:
-        weights: `"imagenet"` or `"imagenet_osmr"`, or a name of `PRESETS`.
-        variant: of the model that shall take them.
+        weights: `"imagenet"`, `"imagenet_osmr"`, or a name of `PRESETS`.
+        variant: Variant of the model.
 
     Raises:
-        ValueError: for an unknown name, one of another variant, or a
-            collection without weights for this one.
+        ValueError: If the name is unknown or belongs to another variant, or
+            the collection has no weights for this variant.
 
     Example:
 

@@ -1,6 +1,6 @@
-"""Published or own weights into a model, by a preset's name or a file's path.
+"""Loads weights into a model, by the name of a preset or the path of a file.
 
-What `weights=` means everywhere.
+Every `weights=` of the package takes the same.
 """
 
 import hashlib
@@ -25,23 +25,23 @@ _HUB_FILE = "model.safetensors"
 
 
 def fetch_preset(name: str) -> dict[str, np.ndarray]:
-    """The state dict of a preset.
+    """Return the state dict of a preset.
 
-    A file from the Hugging Face hub comes through `huggingface_hub`, with its
-    cache and its variables (`HF_HOME`, `HF_HUB_OFFLINE`, `HF_ENDPOINT` for a
-    mirror); one from elsewhere through `keras.utils.get_file`, cached under
-    `KERAS_HOME`. Either is checked against its digest before it is used.
+    `huggingface_hub` downloads files from the Hugging Face hub, with its cache
+    and its variables (`HF_HOME`, `HF_HUB_OFFLINE`, `HF_ENDPOINT` for a mirror).
+    `keras.utils.get_file` downloads other files and caches them under
+    `KERAS_HOME`. Both are checked against their digest before use.
 
     Args:
-        name: a name of `PRESETS`.
+        name: Name of `PRESETS`.
 
     Returns:
-        PyTorch name -> array.
+        Arrays by PyTorch name.
 
     Raises:
-        ImportError: if `huggingface_hub` is needed and not installed.
-        FileNotFoundError: if it is neither cached nor to be had.
-        ValueError: if what came is damaged.
+        ImportError: If `huggingface_hub` is needed and not installed.
+        FileNotFoundError: If it is not cached and cannot be downloaded.
+        ValueError: If the file is damaged.
 
     Example:
 
@@ -66,7 +66,7 @@ def _from_hub(name, preset):
         path = huggingface_hub.hf_hub_download(
             preset.source, _HUB_FILE, revision=preset.revision
         )
-    except Exception as error:  # of many kinds, with one remedy
+    except Exception as error:  # many kinds, one remedy
         raise _unavailable(name, preset, error) from error
     # The hub's cache names a large file by its SHA-256.
     blob = pathlib.Path(path).resolve()
@@ -93,7 +93,7 @@ def _from_url(name, preset):
     try:
         return read_tf2cv_file(path, preset.sha1)
     except ValueError:
-        pathlib.Path(path).unlink()  # or it would be found again
+        pathlib.Path(path).unlink()  # or the cache would give it again
         raise
 
 
@@ -116,26 +116,26 @@ def _address(preset):
 
 
 def load_pretrained(model: keras.Model, weights: str | os.PathLike) -> None:
-    """Sets a model's weights from a preset or a file.
+    """Set a model's weights from a preset or a file.
 
     A classifier's weights also go into a backbone, or into the backbone of a
-    segmenter, whose other weights stay as they are. Everything else is
-    strict: see `dla_keras.weights.load_torch_state`.
+    segmenter, whose other weights stay as they are. Apart from that, the
+    weights must fit: see `dla_keras.weights.load_torch_state`.
 
     Args:
-        model: any of this package's.
+        model: Model of this package.
         weights: `"imagenet"` for the authors' weights of the model's variant,
-            `"imagenet_osmr"` for better ones trained anew, a name of
+            `"imagenet_osmr"` for better, retrained ones, a name of
             `dla_keras.PRESETS`; or the path of a file: `.keras`,
             `.weights.h5` (of the very same model), `.safetensors`, PyTorch's
             `.pth`, `.pt`, `.tar` or `.bin`, tf2cv's `.tf2.h5` or its `.zip`.
 
     Raises:
-        FileNotFoundError: for a file that is not there, or a preset that is
-            neither cached nor to be had.
-        ImportError: if a package that is needed is not installed.
-        ValueError: for an unknown name, a damaged file, or weights that do
-            not fit. The model is then as it was.
+        FileNotFoundError: If the file does not exist, or a preset is not
+            cached and cannot be downloaded.
+        ImportError: If a package that is needed is not installed.
+        ValueError: If the name is unknown, the file is damaged, or the weights
+            do not fit. The model is then as it was.
 
     Example:
 
@@ -183,7 +183,7 @@ def _load_keras_weights(model, path):
     before = model.get_weights()
     try:
         model.load_weights(path)
-    except Exception as error:  # of many kinds, some halfway through
+    except Exception as error:  # many kinds, some of them halfway through
         model.set_weights(before)
         reason = str(error).splitlines()[0]  # Keras prints arrays after it
         raise ValueError(

@@ -1,8 +1,7 @@
 """Weight files of tf2cv (osmr/imgclsmob), under their PyTorch names.
 
-That package saves its Keras 2 models as HDF5, each array under the path of
-layers that leads to it. The paths are renamed here to timm's, so that what
-follows is the same for every source.
+That package saves its Keras 2 models as HDF5, each array under the path of its
+layers. The paths are renamed to timm's, so that all sources are loaded alike.
 """
 
 import hashlib
@@ -15,8 +14,7 @@ import zipfile
 import h5py
 import numpy as np
 
-# From the path that an array has there to its name in PyTorch, one after
-# the other.
+# From an array's path to its name in PyTorch, applied one after the other.
 _RENAMES = (
     (r"^.*?(?=init_block/|stage\d/|output1/)", ""),
     (r"/conv/kernel:0$", "/weight"),
@@ -43,18 +41,19 @@ _RENAMES = (
 def read_tf2cv_file(
     path: str | os.PathLike, sha1: str | None = None
 ) -> dict[str, np.ndarray]:
-    """The state dict in a weight file of tf2cv's DLA networks.
+    """Return the state dict in a weight file of tf2cv's DLA networks.
 
     Args:
-        path: the `.tf2.h5` file, or the `.zip` it is published in.
-        sha1: of the `.h5` file, hexadecimal. Defaults to `None`: not checked.
+        path: Path of the `.tf2.h5` file, or of the `.zip` it is published in.
+        sha1: SHA-1 of the `.h5` file, hexadecimal. Defaults to `None`: not
+            checked.
 
     Returns:
-        PyTorch name -> float32 array in PyTorch's layout.
+        Float32 arrays in PyTorch's layout by PyTorch name.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: for a damaged file.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the file is damaged.
 
     Example:
 
@@ -86,7 +85,7 @@ def _unzipped(path):
 
 
 def _arrays(file):
-    """Path -> array."""
+    """Return the arrays of a file by path."""
     arrays = {}
 
     def collect(name, item):
@@ -98,7 +97,7 @@ def _arrays(file):
 
 
 def _joined(arrays):
-    """The state dict, groups of a convolution put back together."""
+    """Return the state dict, with the groups of a convolution joined."""
     kernels, state = {}, {}
     for path, array in arrays.items():
         group = re.search(r"/convgroup(\d+)/", path)

@@ -1,9 +1,9 @@
-"""Weights of timm's and the authors' PyTorch networks, by name: in and out.
+"""Maps a model's weights to names and arrays of PyTorch, and back.
 
-The layers carry the reference's attribute names, so a weight's name there is
-the path of attributes that leads to it here. What differs is written once:
-how a ConvBN's two parts are called, and how each kind of layer turns its
-arrays.
+The names are those of timm's and the authors' networks. The layers here have
+the same attribute names, so a weight's name is the path of its attributes. Only
+the differences are written down: the names of a ConvBN's two parts, and how
+each kind of layer transposes its arrays.
 """
 
 from collections.abc import Callable
@@ -28,13 +28,13 @@ DENSE_MODELS = (DLABoundaryDetector, DLASegmenter)
 
 @dataclass(frozen=True)
 class Slot:
-    """Where one PyTorch array goes, and what it is made of on the way back.
+    """The Keras variables of one PyTorch array, and both conversions.
 
     Args:
-        shape: the array's shape in PyTorch.
-        variables: the Keras variables that hold it.
-        to_keras: turns the array into one array per variable.
-        from_keras: turns one array per variable into the array.
+        shape: Shape of the array in PyTorch.
+        variables: Keras variables that hold it.
+        to_keras: Function from the array to one array per variable.
+        from_keras: Function from one array per variable to the array.
     """
 
     shape: tuple[int, ...]
@@ -140,8 +140,8 @@ _SLOTS = {
 
 
 def _parts(layer) -> Iterator[tuple[str, layers.Layer]]:
-    """The layers a layer is made of, by attribute name."""
-    # With Keras on PyTorch a layer is a module, and keeps its parts apart.
+    """Yield the layers a layer is made of, by attribute name."""
+    # With Keras on PyTorch, a layer is a module and keeps its parts elsewhere.
     attributes = {**vars(layer), **vars(layer).get("_modules", {})}
     for name, value in attributes.items():
         if name.startswith("_"):
@@ -163,13 +163,13 @@ def _slots(layer, name):
 
 
 def torch_slots(model: keras.Model) -> dict[str, Slot]:
-    """Every PyTorch name that `model` has a place for.
+    """Return a slot for every PyTorch name of a model.
 
     Args:
-        model: any of this package's.
+        model: Model of this package.
 
     Raises:
-        ValueError: for any other model.
+        ValueError: If the model is another one.
 
     Example:
 
@@ -206,17 +206,17 @@ def torch_slots(model: keras.Model) -> dict[str, Slot]:
 
 
 def torch_state(model: keras.Model) -> dict[str, np.ndarray]:
-    """A model's weights under their PyTorch names, in PyTorch's layout.
+    """Return a model's weights under their PyTorch names, in PyTorch's layout.
 
-    A classifier's are what `timm` loads strictly, a segmenter's with learned
-    upsampling what the authors' code does (it misses only counters, which
-    PyTorch's batch norm does not insist on).
+    timm loads a classifier's state strictly. The authors' code loads that of a
+    segmenter with learned upsampling; only batch norms' counters are missing,
+    which PyTorch does not need.
 
     Args:
-        model: any of this package's.
+        model: Model of this package.
 
     Returns:
-        PyTorch name -> float32 array.
+        Float32 arrays by PyTorch name.
 
     Example:
 

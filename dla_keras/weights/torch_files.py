@@ -1,4 +1,4 @@
-"""PyTorch's weight files as NumPy arrays under their names, and back.
+"""Reads and writes PyTorch's weight files as NumPy arrays by name.
 
 `.safetensors` needs no PyTorch; a pickled file does, and is read without
 running any code that it may hold.
@@ -16,31 +16,30 @@ from dla_keras.files import atomic_path
 from dla_keras.weights.loading import load_torch_state
 from dla_keras.weights.torch_conversion import torch_state
 
-# Under which key a training checkpoint keeps the weights, in the order they
-# are looked for: averaged weights first, as timm does.
+# Keys of the weights in a training checkpoint, in the order they are tried:
+# averaged weights first, as in timm.
 _WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")
 
 
 def read_torch_file(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """The state dict in a file of PyTorch's world.
+    """Return the state dict in a weight file of PyTorch.
 
-    Takes the weights out of a training checkpoint (`state_dict_ema`,
-    `model_ema`, `state_dict` or `model`, the first that is there), and the
-    prefix `module.` off, which PyTorch's data parallelism puts before every
-    name.
+    Of a training checkpoint it is the first of `state_dict_ema`, `model_ema`,
+    `state_dict` and `model`. The prefix `module.`, which PyTorch's data
+    parallelism puts before every name, is removed.
 
     Args:
-        path: a `.safetensors` file, or a pickled `.pth`, `.pt`, `.tar` or
-            `.bin` (these need PyTorch).
+        path: Path of a `.safetensors` file, or of a pickled `.pth`, `.pt`,
+            `.tar` or `.bin`, which need PyTorch.
 
     Returns:
-        PyTorch name -> array; whatever was stored as a float is float32.
+        Arrays by PyTorch name; all floats are float32.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ImportError: if the package that reads it is not installed.
-        ValueError: for another suffix, a damaged file, one that holds code,
-            or none or other things than arrays.
+        FileNotFoundError: If the file does not exist.
+        ImportError: If the package that reads it is not installed.
+        ValueError: If the suffix is another one, or the file is damaged, holds
+            code, or holds anything but arrays.
 
     Example:
 
@@ -67,20 +66,20 @@ def read_torch_file(path: str | os.PathLike) -> dict[str, np.ndarray]:
 
 
 def load_torch_weights(model: keras.Model, path: str | os.PathLike) -> None:
-    """Sets a model's weights from a file in timm's or the authors' names.
+    """Set a model's weights from a file with timm's or the authors' names.
 
-    What a file may lack or have too much is `load_torch_state`'s rule: a
-    classifier's file also goes into a backbone or a segmenter's backbone,
-    and anything else that differs is an error that leaves the model alone.
+    A classifier's file also goes into a backbone or a segmenter's backbone. If
+    anything else differs, an error says so and the model stays as it was:
+    see `load_torch_state`.
 
     Args:
-        model: any of this package's.
-        path: see `read_torch_file`.
+        model: Model of this package.
+        path: Path of a `.safetensors`, `.pth`, `.pt`, `.tar` or `.bin` file.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ImportError: if the package that reads it is not installed.
-        ValueError: if the file is damaged, holds code or does not fit.
+        FileNotFoundError: If the file does not exist.
+        ImportError: If the package that reads it is not installed.
+        ValueError: If the file is damaged, holds code or does not fit.
 
     Example:
 
@@ -95,17 +94,17 @@ def load_torch_weights(model: keras.Model, path: str | os.PathLike) -> None:
 
 
 def save_torch_weights(model: keras.Model, path: str | os.PathLike) -> None:
-    """Writes a model's weights as `.safetensors` in PyTorch's names.
+    """Write a model's weights as `.safetensors` with PyTorch's names.
 
-    A classifier's file is what timm's model of the same name loads strictly.
+    timm's model of the same name loads a classifier's file strictly.
 
     Args:
-        model: any of this package's.
-        path: where to; ends in `.safetensors`.
+        model: Model of this package.
+        path: Path of the file, which ends in `.safetensors`.
 
     Raises:
-        ImportError: if `safetensors` is not installed.
-        ValueError: for another suffix or model.
+        ImportError: If `safetensors` is not installed.
+        ValueError: If the suffix or the model is another one.
 
     Example:
 
@@ -122,7 +121,7 @@ def save_torch_weights(model: keras.Model, path: str | os.PathLike) -> None:
     safetensors = _import_safetensors()
     state = torch_state(model)
     with atomic_path(path) as temporary:
-        # PyTorch's readers ask for this note.
+        # PyTorch's readers need this note.
         safetensors.numpy.save_file(state, temporary, {"format": "pt"})
 
 
@@ -189,7 +188,7 @@ def _damaged(path, error):
 
 
 def _arrays(content, path):
-    """The content as arrays, or an error if it is anything else."""
+    """Return the content as arrays, or raise if it is anything else."""
     strangers = [
         name
         for name, value in getattr(content, "items", dict)()
