@@ -26,7 +26,7 @@ from dla_keras.commands.shared import run_command
 from dla_keras.data.boundaries import open_boundary_split
 from dla_keras.files import write_json
 from dla_keras.inference.model_files import open_boundaries
-from dla_keras.inference.multiscale import parse_scales
+from dla_keras.inference.views import parse_scales
 from dla_keras.report.charts import precision_recall_figure
 from dla_keras.tables import text_table
 from dla_keras.tasks.boundary import evaluate

@@ -26,8 +26,8 @@ from dla_keras.data.pictures import read_rgb
 from dla_keras.inference.model_files import open_model
 from dla_keras.inference.predictor import model_probabilities
 from dla_keras.inference.predictor import most_likely
-from dla_keras.inference.tiling import probability_pieces
-from dla_keras.inference.tiling import tiled
+from dla_keras.inference.views import probability_pieces
+from dla_keras.inference.views import tiled
 from dla_keras.tables import text_table
 
 CLASSES = 19

@@ -34,10 +34,10 @@ def read_views(args, model_path=None):
     Raises:
         ValueError: If a flag is wrong.
     """
-    from dla_keras.inference.multiscale import Views
-    from dla_keras.inference.multiscale import parse_scales
-    from dla_keras.inference.tiling import DEFAULT_OVERLAP
-    from dla_keras.inference.tiling import check_tile
+    from dla_keras.inference.views import DEFAULT_OVERLAP
+    from dla_keras.inference.views import Views
+    from dla_keras.inference.views import check_tile
+    from dla_keras.inference.views import parse_scales
 
     tile = parse_size(args.tile) if args.tile else None
     overlap = DEFAULT_OVERLAP if args.overlap is None else args.overlap

@@ -59,7 +59,7 @@ def finish(row, run_dir, scores: dict, train, val) -> None:
     """
     from dla_keras.commands.evaluate import write_results
     from dla_keras.inference.model_files import open_model
-    from dla_keras.inference.multiscale import Views
+    from dla_keras.inference.views import Views
 
     baselines = row.baselines(train, val)
     if baselines:

@@ -1,6 +1,6 @@
 """From a picture of any size to its mask, with a model of any kind.
 
-`model_files.py` opens models; `multiscale.py` and `tiling.py` go on from
+`model_files.py` opens models; `views.py` goes on from
 probabilities.
 """
 

@@ -13,12 +13,12 @@ from dla_keras.data.boundaries import BoundaryExample
 from dla_keras.data.boundaries import GroundTruth
 from dla_keras.data.boundaries import open_boundary_split
 from dla_keras.data.boundaries import read_soft_map
-from dla_keras.inference.multiscale import Views
-from dla_keras.inference.multiscale import averaged
 from dla_keras.inference.prediction_files import PictureResults
 from dla_keras.inference.prediction_files import draw_boundaries
 from dla_keras.inference.prediction_files import write_soft_map
 from dla_keras.inference.predictor import boundary_predictor
+from dla_keras.inference.views import Views
+from dla_keras.inference.views import averaged
 from dla_keras.models.boundary_detector import DLABoundaryDetector
 from dla_keras.report.charts import precision_recall_figure
 from dla_keras.report.galleries import boundary_galleries

@@ -12,10 +12,10 @@ from dla_keras.data.augmentation import Mixing
 from dla_keras.data.augmentation import RandomResizedCrop
 from dla_keras.data.augmentation import central_crop
 from dla_keras.data.classification import open_classification_split
-from dla_keras.inference.multiscale import Views
 from dla_keras.inference.prediction_files import TableResults
 from dla_keras.inference.predictor import model_logits
 from dla_keras.inference.predictor import softmax
+from dla_keras.inference.views import Views
 from dla_keras.models.classifier import DLAClassifier
 from dla_keras.report.charts import confusion_figure
 from dla_keras.report.galleries import classification_galleries

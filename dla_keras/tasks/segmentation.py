@@ -11,14 +11,14 @@ from dla_keras.choices import parse_size
 from dla_keras.data.augmentation import Augmentation
 from dla_keras.data.datasets import IGNORE_LABEL
 from dla_keras.data.segmentation import open_split as _open_split
-from dla_keras.inference.multiscale import Views
-from dla_keras.inference.multiscale import averaged
 from dla_keras.inference.prediction_files import PictureResults
 from dla_keras.inference.prediction_files import blend_mask
 from dla_keras.inference.prediction_files import write_mask
 from dla_keras.inference.predictor import model_predictor
 from dla_keras.inference.predictor import most_likely
-from dla_keras.inference.tiling import tiled
+from dla_keras.inference.views import Views
+from dla_keras.inference.views import averaged
+from dla_keras.inference.views import tiled
 from dla_keras.models.segmenter import DLASegmenter
 from dla_keras.report.galleries import segmentation_galleries
 from dla_keras.report.grids import prediction_grid

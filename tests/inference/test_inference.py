@@ -12,15 +12,15 @@ import dla_keras
 from dla_keras.commands import inference_flags
 from dla_keras.inference.model_files import ModelFile
 from dla_keras.inference.model_files import open_model
-from dla_keras.inference.multiscale import averaged
-from dla_keras.inference.multiscale import parse_scales
 from dla_keras.inference.predictor import Predictor
 from dla_keras.inference.predictor import model_predictor
 from dla_keras.inference.predictor import model_probabilities
 from dla_keras.inference.predictor import most_likely
-from dla_keras.inference.tiling import probability_pieces
-from dla_keras.inference.tiling import spans
-from dla_keras.inference.tiling import tiled
+from dla_keras.inference.views import averaged
+from dla_keras.inference.views import parse_scales
+from dla_keras.inference.views import probability_pieces
+from dla_keras.inference.views import spans
+from dla_keras.inference.views import tiled
 from dla_keras.lite.convert.saved_model import write_saved_model
 from dla_keras.tasks.segmentation import file_finder
 

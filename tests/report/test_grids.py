@@ -3,10 +3,10 @@
 from types import SimpleNamespace
 
 import numpy as np
-from PIL import Image
 from pictures import PALETTE
 from pictures import guess
 from pictures import make_split
+from PIL import Image
 
 from dla_keras.report.grids import boundary_grid
 from dla_keras.report.grids import prediction_grid
