@@ -113,6 +113,28 @@ def test_links_of_pages_outside_the_site_lead_somewhere():
                 assert (page.parent / target).exists(), f"{name}: {target}"
 
 
+def test_places_to_add_something_exist():
+    """CONTRIBUTING's table "Where to add" leads to files and to names."""
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    table = page.split("## Where to add")[1].split("##")[0]
+    for row in table.strip().splitlines()[2:]:
+        words = re.findall(r"`([^`]+)`", row)
+        places = [
+            place
+            for word in words
+            if "/" in word and " " not in word
+            for place in (ROOT / word, ROOT / "dla_keras" / word)
+            if place.exists()
+        ]
+        assert places, row
+        text = "".join(
+            path.read_text() for path in places if path.suffix == ".py"
+        )
+        for name in words:
+            if name.isupper():
+                assert re.search(rf"\b{name}\b", text), name
+
+
 SHELL = re.compile(r"dla-keras +([a-z]+(?:-[a-z]+)*)([^`|#\n]*)")
 SCRIPT = re.compile(r"python (?:training|export)/(\w+)\.py([^`|#\n]*)")
 SCRIPTS = {"quantize_seg": "quantize", "benchmark_tflite": "benchmark"}
