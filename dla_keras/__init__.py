@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from dla_keras.applications import DLA169 as DLA169
     from dla_keras.applications import DLA60Res2Net as DLA60Res2Net
     from dla_keras.applications import DLA60Res2NeXt as DLA60Res2NeXt
+    from dla_keras.applications import decode_predictions as decode_predictions
     from dla_keras.applications import list_variants as list_variants
     from dla_keras.models.backbone import DLABackbone as DLABackbone
     from dla_keras.models.boundary_detector import (
@@ -69,6 +70,7 @@ _HOMES = {
     "PRESETS": "weights.presets",
     "VARIANTS": "variants",
     "complexity": "models.complexity",
+    "decode_predictions": "applications",
     "flatten": "models.flattening",
     "list_variants": "applications",
     "load_pretrained": "weights.pretrained",

@@ -1,9 +1,20 @@
 """The family by name, with the signature that Keras Applications users know."""
 
+import functools
+import gzip
 import inspect
+from collections.abc import Callable
+from collections.abc import Sequence
+from importlib import resources
+from typing import Concatenate
+from typing import ParamSpec
+
+import numpy as np
 
 from dla_keras.models.backbone import MAX_STRIDE
 from dla_keras.models.classifier import DLAClassifier
+from dla_keras.models.network import DType
+from dla_keras.models.network import ImageShape
 from dla_keras.normalization import IMAGENET_MEAN
 from dla_keras.normalization import IMAGENET_STD
 from dla_keras.variants import VARIANTS
@@ -11,56 +22,65 @@ from dla_keras.weights.pretrained import load_pretrained
 
 
 def DLA(
-    variant,
-    include_top=True,
-    weights=None,
-    input_shape=(None, None, 3),
-    pooling=None,
-    num_classes=1000,
-    classifier_activation="softmax",
-    output_stride=MAX_STRIDE,
-    dropout_rate=0.0,
-    drop_path_rate=0.0,
-    remat=False,
-    mean=IMAGENET_MEAN,
-    std=IMAGENET_STD,
-    name=None,
-    dtype=None,
-    classes=None,
-):
-    """A DLA classifier or feature extractor (section 4.1 of the paper).
+    variant: str,
+    include_top: bool = True,
+    weights: str | None = None,
+    input_shape: ImageShape = (None, None, 3),
+    pooling: str | None = None,
+    num_classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    output_stride: int = MAX_STRIDE,
+    dropout_rate: float = 0.0,
+    drop_path_rate: float = 0.0,
+    remat: bool = False,
+    mean: Sequence[float] = IMAGENET_MEAN,
+    std: Sequence[float] = IMAGENET_STD,
+    class_names: Sequence[str] | None = None,
+    name: str | None = None,
+    trainable: bool = True,
+    dtype: DType = None,
+    classes: int | None = None,
+) -> DLAClassifier:
+    """Build a DLA classifier or feature extractor (section 4.1 of the paper).
 
     Args:
-        variant: a name of `dla_keras.VARIANTS`.
-        include_top: whether to end in the classification layer. Defaults to
-            `True`.
+        variant: Name in `dla_keras.VARIANTS`.
+        include_top: Whether the model ends in the classification layer.
+            Defaults to `True`.
         weights: `None` for the authors' random start; `"imagenet"` or a name
-            of `dla_keras.PRESETS` for published weights; or the path of a
+            in `dla_keras.PRESETS` for published weights; or the path of a
             file, see `dla_keras.load_pretrained`. Defaults to `None`.
         input_shape: `(height, width, 3)`, sides multiples of `output_stride`
             or `None`. Defaults to `(None, None, 3)`.
-        pooling: without top: `None` for the feature map, `"avg"` or `"max"`
-            for a vector. Defaults to `None`.
-        num_classes: number of classes. Defaults to `1000`.
-        classifier_activation: of the last layer, `None` for logits. Defaults
-            to `"softmax"`.
-        output_stride: `32`, `16` or `8`. Defaults to `32`.
-        dropout_rate: before the last layer. Defaults to `0.0`.
-        drop_path_rate: stochastic depth's. Defaults to `0.0`.
-        remat: gradient checkpointing. Defaults to `False`.
-        mean: RGB mean for pixels scaled to 0..1. Defaults to ImageNet's.
-        std: RGB standard deviation, likewise.
-        name: of the model. Defaults to the variant's.
-        dtype: precision policy. Defaults to Keras' own.
-        classes: Keras Applications' name of `num_classes`.
+        pooling: Output without top: `None` for the feature map, `"avg"` or
+            `"max"` for a vector. Defaults to `None`.
+        num_classes: Number of classes. Defaults to `1000`.
+        classifier_activation: Activation of the last layer, `None` for logits.
+            Defaults to `"softmax"`.
+        output_stride: Stride of the features: `32`, `16` or `8`. Defaults to
+            `32`.
+        dropout_rate: Share of the features that training drops before the last
+            layer. Defaults to `0.0`.
+        drop_path_rate: Rate of stochastic depth. Defaults to `0.0`.
+        remat: Whether training computes inner values again instead of keeping
+            them (gradient checkpointing). Defaults to `False`.
+        mean: RGB mean of pixels scaled to 0..1. Defaults to ImageNet's.
+        std: RGB standard deviation of pixels scaled to 0..1. Defaults to
+            ImageNet's.
+        class_names: Names that reports and exported files show. Defaults to
+            `None`.
+        name: Name of the model. Defaults to the variant's.
+        trainable: Whether training changes the weights. Defaults to `True`.
+        dtype: Precision policy. Defaults to Keras' own.
+        classes: Another word for `num_classes`, that of Keras Applications.
 
     Returns:
-        A `dla_keras.DLAClassifier`: it takes RGB pictures of 0 to 255
-        `(batch, height, width, 3)` and normalises them itself.
+        A `dla_keras.DLAClassifier`: it takes RGB images of 0 to 255
+        `(batch, height, width, 3)` and normalizes them itself.
 
     Raises:
-        ValueError: for an unknown variant, argument or preset, or weights
-            that do not fit.
+        ValueError: If the variant, an argument or a preset is unknown, or the
+            weights do not fit.
 
     Example:
 
@@ -80,8 +100,10 @@ def DLA(
         remat=remat,
         mean=mean,
         std=std,
+        class_names=class_names,
         input_shape=input_shape,
         name=name or variant,
+        trainable=trainable,
         dtype=dtype,
     )
     if weights is not None:
@@ -90,7 +112,7 @@ def DLA(
 
 
 def list_variants() -> tuple[str, ...]:
-    """The names of all networks, for `DLA`, `DLABackbone`, `DLASegmenter`.
+    """Return the names of all networks, for `DLA` and the model classes.
 
     Example:
 
@@ -100,31 +122,92 @@ def list_variants() -> tuple[str, ...]:
     return tuple(VARIANTS)
 
 
-def _named(name, variant):
-    """`DLA` with the variant chosen, its signature and help less that."""
+def decode_predictions(
+    probabilities: np.ndarray, top: int = 5
+) -> list[list[tuple[str, str, float]]]:
+    """Return the likeliest of ImageNet's 1,000 classes, by name.
 
-    def build(*args, **kwargs):
-        return DLA(variant, *args, **kwargs)
+    Args:
+        probabilities: `(batch, 1000)`, a classifier's output.
+        top: Number of classes to return for each image. Defaults to `5`.
+
+    Returns:
+        For each image the likeliest classes, best first: WordNet's id, name
+        and probability.
+
+    Raises:
+        ValueError: If the output is not that of 1,000 classes.
+
+    Example:
+
+    >>> decode_predictions(np.eye(1000)[[207]], top=1)
+    [[('n02099601', 'golden retriever', 1.0)]]
+    """
+    scores = np.asarray(probabilities)
+    if scores.ndim != 2 or scores.shape[1] != 1000:
+        raise ValueError(
+            "Expected the output of a classifier of ImageNet, (batch, 1000). "
+            f"Received: {scores.shape}. The names of other classes are in "
+            "`model.class_names`."
+        )
+    classes = _imagenet_classes()
+    return [
+        [
+            (*classes[index], float(row[index]))
+            for index in np.argsort(-row)[:top]
+        ]
+        for row in scores
+    ]
+
+
+@functools.cache
+def _imagenet_classes():
+    """Return WordNet's id and the first name of each class, in order."""
+    packed = resources.files("dla_keras.weights") / "imagenet_classes.txt.gz"
+    lines = gzip.decompress(packed.read_bytes()).decode().splitlines()
+    return [tuple(line.split(" ", 1)) for line in lines]
+
+
+_Arguments = ParamSpec("_Arguments")
+
+
+def _named(
+    build_any: Callable[Concatenate[str, _Arguments], DLAClassifier],
+    name: str,
+    variant: str,
+) -> Callable[_Arguments, DLAClassifier]:
+    """Return `DLA` with the variant chosen, for type checkers and `help` too.
+
+    Args:
+        build_any: `DLA`, from which type checkers take the arguments.
+        name: Name of the function.
+        variant: Name in `dla_keras.VARIANTS`.
+    """
+
+    def build(
+        *args: _Arguments.args, **kwargs: _Arguments.kwargs
+    ) -> DLAClassifier:
+        return build_any(variant, *args, **kwargs)
 
     build.__name__ = build.__qualname__ = name
     signature = inspect.signature(DLA)
     arguments = list(signature.parameters.values())[1:]
     build.__signature__ = signature.replace(parameters=arguments)
     build.__doc__ = DLA.__doc__.replace(
-        "        variant: a name of `dla_keras.VARIANTS`.\n", ""
+        "        variant: Name in `dla_keras.VARIANTS`.\n", ""
     ).replace('DLA("dla46_c", ', f"{name}(")
     return build
 
 
-DLA34 = _named("DLA34", "dla34")
-DLA46C = _named("DLA46C", "dla46_c")
-DLA46XC = _named("DLA46XC", "dla46x_c")
-DLA60XC = _named("DLA60XC", "dla60x_c")
-DLA60 = _named("DLA60", "dla60")
-DLA60X = _named("DLA60X", "dla60x")
-DLA102 = _named("DLA102", "dla102")
-DLA102X = _named("DLA102X", "dla102x")
-DLA102X2 = _named("DLA102X2", "dla102x2")
-DLA169 = _named("DLA169", "dla169")
-DLA60Res2Net = _named("DLA60Res2Net", "dla60_res2net")
-DLA60Res2NeXt = _named("DLA60Res2NeXt", "dla60_res2next")
+DLA34 = _named(DLA, "DLA34", "dla34")
+DLA46C = _named(DLA, "DLA46C", "dla46_c")
+DLA46XC = _named(DLA, "DLA46XC", "dla46x_c")
+DLA60XC = _named(DLA, "DLA60XC", "dla60x_c")
+DLA60 = _named(DLA, "DLA60", "dla60")
+DLA60X = _named(DLA, "DLA60X", "dla60x")
+DLA102 = _named(DLA, "DLA102", "dla102")
+DLA102X = _named(DLA, "DLA102X", "dla102x")
+DLA102X2 = _named(DLA, "DLA102X2", "dla102x2")
+DLA169 = _named(DLA, "DLA169", "dla169")
+DLA60Res2Net = _named(DLA, "DLA60Res2Net", "dla60_res2net")
+DLA60Res2NeXt = _named(DLA, "DLA60Res2NeXt", "dla60_res2next")

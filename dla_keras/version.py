@@ -33,7 +33,7 @@ EXTRAS = {
     "weights": ["safetensors", "huggingface_hub", "h5py"],
     "docs": ["mkdocs>=1.6", "mkdocs-material", "mkdocstrings[python]"],
     # JAX, since the models' tests run on it too.
-    "test": ["pytest", "pytest-xdist", "ruff", "jax"],
+    "test": ["pytest", "pytest-xdist", "ruff", "jax", "mypy"],
     "package": ["build", "twine", "pyroma", "check-wheel-contents"],
 }
 
