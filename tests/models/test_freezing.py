@@ -35,8 +35,8 @@ def values(model):
 def around(layer, *shapes, pick=lambda outputs: outputs):
     """Return a model of one's own: a layer, pooling and a dense layer."""
     inputs = [keras.Input(shape) for shape in shapes]
-    x = pick(layer(inputs if len(inputs) > 1 else inputs[0]))
-    x = keras.layers.GlobalAveragePooling2D()(x)
+    inputs = inputs if len(inputs) > 1 else inputs[0]
+    x = keras.layers.GlobalAveragePooling2D()(pick(layer(inputs)))
     return keras.Model(inputs, keras.layers.Dense(2, name="own")(x))
 
 
