@@ -1,6 +1,7 @@
 """Command-line arguments that the export commands share."""
 
 import argparse
+import json
 import pathlib
 
 from dla_keras.choices import parse_size
@@ -31,7 +32,7 @@ def export_parser(command: str, doc: str) -> argparse.ArgumentParser:
 
 
 def picture_size(text: str | None, pictures) -> tuple[int, int]:
-    """`--size`, or what holds all pictures in multiples of 32."""
+    """Return `--size`, or what holds all pictures in multiples of 32."""
     from dla_keras.inference.predictor import padded_size
     from dla_keras.lite.convert.graph import check_size
     from dla_keras.lite.convert.pictures import common_size
@@ -43,15 +44,44 @@ def picture_size(text: str | None, pictures) -> tuple[int, int]:
     return size
 
 
+def read_pictures(model, source, split: str, count: int) -> list:
+    """Return pictures spread evenly over a split, the same every time.
+
+    Args:
+        model: Model of any task.
+        source: Dataset and its folder, as `find_dataset` gives them.
+        split: `"train"` to calibrate, `"val"` to verify.
+        count: Number of pictures, at most.
+    """
+    from dla_keras.lite.convert.pictures import spread
+    from dla_keras.tasks import TASKS
+
+    dataset, data_dir = source
+    examples = TASKS[model.tasks[0]].open_split(dataset, split, data_dir)
+    return [example.image for example in spread(examples, count)]
+
+
+def crop_size(model_path) -> str:
+    """Return the size of a classifier's crops, as its run recorded it."""
+    config = pathlib.Path(model_path).parent / "config.json"
+    try:
+        return json.loads(config.read_text())["size"]
+    except (OSError, KeyError, ValueError) as error:
+        raise ValueError(
+            "The size of the crops is not known: there is no config.json of "
+            f"the run beside {model_path}. Pass --size HxW."
+        ) from error
+
+
 def print_table(rows: dict) -> None:
-    """Prints names and values in two columns."""
+    """Print names and values in two columns."""
     width = max(map(len, rows)) + 2
     for name, value in rows.items():
         print(f"{name:<{width}}{value}")
 
 
 def check_file(path) -> None:
-    """Raises `ValueError` if no file can be at a path: before the work."""
+    """Raise `ValueError` if no file can be at a path: before the work."""
     if pathlib.Path(path).is_dir():
         raise ValueError(
             f"--output is a file. Received: the folder {path}; pass a name "
@@ -61,7 +91,7 @@ def check_file(path) -> None:
 
 
 def check_folder(path) -> None:
-    """Raises `ValueError` if no folder can be at a path, likewise."""
+    """Raise `ValueError` if no folder can be at a path: before the work."""
     if pathlib.Path(path).is_file():
         raise ValueError(
             f"--output is a folder. Received: the file {path}; pass another "

@@ -1,22 +1,25 @@
-"""Exports a segmentation model as a SavedModel and verifies it.
+"""Exports a model as a SavedModel and verifies it.
 
     dla-keras export-saved-model --model runs/x/model.keras \\
         --output runs/x/saved_model
 
 The signatures `serving_default` (uint8) and `serving_float` (float32) take RGB
 pictures, 0 to 255, `(N, H, W, 3)`, normalise them themselves and give `mask`
-`(N, H, W)` and `logits` `(N, H, W, classes)`. Sides are multiples of 32, or
-fixed with `--size`. The masks are compared with the Keras model's on pictures
-of the val split; below `--min-agreement` nothing is written and the exit code
-is 1.
+`(N, H, W)` and `logits` `(N, H, W, num_classes)`, `boundary` `(N, H, W)`, or
+a classifier's `probabilities` `(N, num_classes)`. Sides are multiples of 32,
+or fixed with `--size`. The outputs are compared with the Keras model's on
+pictures of the val split; below `--min-agreement` nothing is written and the
+exit code is 1.
 """
 
 import sys
 
 from dla_keras.choices import parse_size
 from dla_keras.commands.export_flags import check_folder
+from dla_keras.commands.export_flags import crop_size
 from dla_keras.commands.export_flags import export_parser
 from dla_keras.commands.export_flags import print_table
+from dla_keras.commands.export_flags import read_pictures
 from dla_keras.commands.shared import find_dataset
 from dla_keras.commands.shared import run_command
 from dla_keras.files import new_folder
@@ -41,36 +44,52 @@ def parse_flags(argv):
 
 
 def export(args) -> None:
-    from dla_keras.inference.model_files import load_predictor
-    from dla_keras.inference.model_files import load_segmenter
-    from dla_keras.lite.convert.pictures import take_pictures
+    from dla_keras.data.augmentation import central_crop
+    from dla_keras.inference.model_files import load_model
+    from dla_keras.inference.model_files import open_model
     from dla_keras.lite.convert.saved_model import write_saved_model
-    from dla_keras.lite.measure.agreement import compare_outputs
-    from dla_keras.lite.measure.agreement import predictor_at
+    from dla_keras.lite.measure.agreement import compare
+    from dla_keras.lite.measure.agreement import model_outputs
+    from dla_keras.lite.measure.agreement import opened_outputs
 
     check_folder(args.output)
     size = parse_size(args.size) if args.size else None
     source = find_dataset(args.model, args.dataset, args.data_dir)
     with quiet_stderr():
-        held_out = take_pictures(*source, "val", args.verification_pictures)
-        model = load_segmenter(args.model)
+        model = load_model(args.model)
+        held_out = read_pictures(
+            model, source, "val", args.verification_pictures
+        )
+        if "classification" in model.tasks:
+            crop = size or parse_size(crop_size(args.model))
+            held_out = [central_crop(picture, crop) for picture in held_out]
         with new_folder(args.output, marker="saved_model.pb") as folder:
             write_saved_model(model, folder, size)
-            found = compare_outputs(
-                map(predictor_at(model, size), held_out),
-                map(load_predictor(folder), held_out),
-            )
-            found.require(args.min_agreement)
+            expected = {
+                kind: map(output, held_out)
+                for kind, output in model_outputs(model, size).items()
+            }
+            outputs = opened_outputs(open_model(folder))
+            found = compare(expected, outputs, held_out)
+            for each in found.values():
+                each.require(args.min_agreement)
+    print_table({"folder": args.output, **report(model, size, found)})
+
+
+def report(model, size, found) -> dict:
+    """Return what the SavedModel takes and gives, and how it agrees."""
     pixels = f"(N, {', '.join(map(str, size or ('H', 'W')))}"
-    print_table(
-        {
-            "folder": args.output,
-            "input": f"uint8 or float32 {pixels}, 3)",
-            "mask": f"uint8 {pixels})",
-            "logits": f"float32 {pixels}, {model.num_classes})",
-            "agreement": found,
-        }
-    )
+    rows = {"input": f"uint8 or float32 {pixels}, 3)"}
+    if "classification" in model.tasks:
+        rows["probabilities"] = f"float32 (N, {model.num_classes})"
+    if "segmentation" in model.tasks:
+        rows["mask"] = f"uint8 {pixels})"
+        rows["logits"] = f"float32 {pixels}, {model.num_classes})"
+    if "boundary" in model.tasks:
+        rows["boundary"] = f"float32 {pixels})"
+    for kind, agreement in found.items():
+        rows[f"agreement of {kind}"] = agreement
+    return rows
 
 
 def main(argv=None) -> int:

@@ -1,4 +1,4 @@
-"""Exports a segmentation or boundary model as .tflite files, verified.
+"""Exports a model as .tflite files and verifies them.
 
     dla-keras export-tflite --model runs/x/model.keras \\
         --precision int8 --size 192x384 --output runs/x/model.tflite
@@ -7,7 +7,8 @@
 
 The file takes one uint8 RGB picture (1, H, W, 3), normalises it itself and
 gives the mask (1, H, W), or logits with `--head logits`; where the model finds
-boundaries, their probability too. Names, colours, origin and scores are inside
+boundaries, their probability too; a classifier's file gives the probability of
+each class. Names, colors, origin and scores are inside
 (`dla_keras/lite/file/facts.py`), and the metadata that MediaPipe Tasks reads.
 The file is compared with the Keras model on pictures of the val split; below
 `--min-agreement` it is not written and the exit code is 1.
@@ -24,9 +25,11 @@ from typing import TYPE_CHECKING
 
 from dla_keras.commands.export_flags import check_file
 from dla_keras.commands.export_flags import check_folder
+from dla_keras.commands.export_flags import crop_size
 from dla_keras.commands.export_flags import export_parser
 from dla_keras.commands.export_flags import picture_size
 from dla_keras.commands.export_flags import print_table
+from dla_keras.commands.export_flags import read_pictures
 from dla_keras.commands.shared import find_dataset
 from dla_keras.commands.shared import run_command
 from dla_keras.files import atomic_path
@@ -130,14 +133,18 @@ def _add_int8(add):
 
 
 def read_exporter(args) -> "tuple[Exporter, tuple]":
-    """What files are made from, and the dataset."""
-    from dla_keras.inference.model_files import load_dense_model
-    from dla_keras.lite.convert.pictures import take_pictures
+    """Return what files are made from, and the dataset."""
+    from dla_keras.inference.model_files import load_model
     from dla_keras.lite.convert.pipeline import Exporter
 
     source = find_dataset(args.model, args.dataset, args.data_dir)
     with quiet_stderr():
-        held_out = take_pictures(*source, "val", args.verification_pictures)
+        model = load_model(args.model)
+        held_out = read_pictures(
+            model, source, "val", args.verification_pictures
+        )
+        if "classification" in model.tasks and args.size is None:
+            args.size = crop_size(args.model)
         size = picture_size(args.size, held_out)
         rows = PRECISIONS.values()
         if args.precision != ALL:
@@ -145,8 +152,7 @@ def read_exporter(args) -> "tuple[Exporter, tuple]":
         calibration = []
         if any(row.calibrated for row in rows):
             count = args.calibration_pictures
-            calibration = take_pictures(*source, "train", count)
-        model = load_dense_model(args.model)
+            calibration = read_pictures(model, source, "train", count)
     exporter = Exporter(
         model,
         size,
@@ -163,7 +169,7 @@ def read_exporter(args) -> "tuple[Exporter, tuple]":
 
 
 def export(args) -> None:
-    from dla_keras.lite.measure.every_precision import export_every_precision
+    from dla_keras.lite.measure.comparison import export_every_precision
 
     if args.precision == ALL:
         check_folder(args.output)
@@ -181,8 +187,8 @@ def export(args) -> None:
 
 
 def choose_float(args, exporter, source) -> "Exporter":
-    """Ranks layers where asked to, and keeps some in float."""
-    from dla_keras.lite.measure.every_precision import read_masks
+    """Rank layers where asked to, and keep some in float."""
+    from dla_keras.lite.measure.comparison import read_masks
     from dla_keras.lite.measure.layer_errors import rank_layers
     from dla_keras.lite.measure.layer_errors import within_loss
     from dla_keras.lite.measure.layer_errors import write_layer_errors

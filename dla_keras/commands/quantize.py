@@ -60,15 +60,24 @@ def parse_flags(argv):
     add(
         "--steps",
         type=positive,
-        help="of a stage; default: a tenth of the run's",
+        help="steps of a stage; default: a tenth of the run's",
     )
     add("--batch-size", type=positive, help="default: the run's")
     # Half of DLA-34's weights pruned on CamVid, of 0.538 mIoU: 0.512 left at
     # 3e-5, 0.497 at 1e-4, 0.447 at 3e-4.
-    add("--learning-rate", type=float, default=3e-5, help="at the start")
-    add("--crop", metavar="HxW", help="to train on; default: the run's")
-    add("--sparsity", type=float, default=0.5, help="zeros of a kernel")
-    add("--clusters", type=int, default=32, help="numbers of a kernel")
+    add(
+        "--learning-rate",
+        type=float,
+        default=3e-5,
+        help="at the start",
+    )
+    add(
+        "--crop",
+        metavar="HxW",
+        help="training crops; default: the run's",
+    )
+    add("--sparsity", type=float, default=0.5, help="zeros in a kernel")
+    add("--clusters", type=int, default=32, help="numbers in a kernel")
     add("--seed", type=int, default=1)
     add(
         "--strategy",
@@ -78,16 +87,20 @@ def parse_flags(argv):
     add(
         "--size",
         metavar="HxW",
-        help="of int8.tflite; default: what holds the val pictures",
+        help="size of int8.tflite; default: what holds the val pictures",
     )
     add("--calibration-pictures", type=positive, default=100)
-    add("--min-agreement", type=float, help="default: as export_tflite.py's")
+    add(
+        "--min-agreement",
+        type=float,
+        help="default: as in export-tflite",
+    )
     add("--threads", type=int, default=os.cpu_count())
     return parser.parse_args(argv)
 
 
 def run_settings(args) -> dict:
-    """What the model's run was set to, and flags on top of it."""
+    """Return the settings of the model's run, and flags on top of them."""
     dataset, data_dir = find_dataset(args.model, args.dataset, args.data_dir)
     config, path = {}, pathlib.Path(args.model).parent / "config.json"
     if path.exists():
@@ -106,7 +119,7 @@ def run_settings(args) -> dict:
 
 
 def surroundings(args, run, train, model, calibration) -> "Surroundings":
-    """Crops, loss and strategy, as in the run."""
+    """Return crops, loss and strategy, as in the run."""
     from dla_keras.data.augmentation import Augmentation
     from dla_keras.data.pipeline import remember
     from dla_keras.data.pipeline import training_batches
@@ -145,7 +158,7 @@ def surroundings(args, run, train, model, calibration) -> "Surroundings":
 
 
 def method_config(args, run, method, plan, around) -> dict:
-    """What goes into the folder's config.json: the run, and this on top."""
+    """Return the content of config.json: the run, and this on top."""
     fine_tuning = {
         "method": method,
         "steps": plan.steps,
@@ -177,7 +190,7 @@ def quantize(args) -> None:
     from dla_keras.lite.compress.folder import fill_folder
     from dla_keras.lite.compress.folder import measure_baselines
     from dla_keras.lite.compress.folder import write_table
-    from dla_keras.lite.convert.pictures import take_pictures
+    from dla_keras.lite.convert.pictures import spread
 
     run = run_settings(args)
     source = run["dataset"], run["data_dir"]
@@ -189,13 +202,12 @@ def quantize(args) -> None:
             f"Received: {train.info.name} with {train.info.num_classes}; pass "
             "the --dataset that it was trained on."
         )
-    held_out = take_pictures(*source, "val", args.verification_pictures)
+    val = open_split(source[0], "val", source[1])
+    held_out = [e.image for e in spread(val, args.verification_pictures)]
     size = picture_size(args.size, held_out)
     calibration = [
-        fit_picture(picture, *size)
-        for picture in take_pictures(
-            *source, "train", args.calibration_pictures
-        )
+        fit_picture(example.image, *size)
+        for example in spread(train, args.calibration_pictures)
     ]
     run["size"] = run["size"] or "x".join(map(str, size))
     plan = FineTuning(
@@ -206,7 +218,7 @@ def quantize(args) -> None:
     )
     around = surroundings(args, run, train, model, calibration)
     judge = Judge(
-        open_split(source[0], "val", source[1]),
+        val,
         size,
         held_out,
         args.threads,

@@ -37,6 +37,8 @@ class ModelFile:
             `(n, classes)`, where it is for classification.
         class_names: Names that the file holds. Defaults to `None`.
         palette: RGB color per class that it holds. Defaults to `None`.
+        crop_fraction: See `central_crop`; of a classifier that holds it.
+            Defaults to `None`.
     """
 
     name: str
@@ -48,6 +50,7 @@ class ModelFile:
     logits: Callable[[np.ndarray], np.ndarray] | None = None
     class_names: tuple[str, ...] | None = None
     palette: tuple[tuple[int, int, int], ...] | None = None
+    crop_fraction: float | None = None
 
 
 def open_model(path, threads: int = 2) -> ModelFile:
@@ -78,12 +81,7 @@ def open_model(path, threads: int = 2) -> ModelFile:
 
 
 def _open_keras(path):
-    model = _load_keras(path, _model_classes())
-    if not model.tasks:
-        raise ValueError(
-            f"Expected a model that is for a task. Received: {path}, a "
-            f"{type(model).__name__} without its top."
-        )
+    model = load_model(path)
     size = _fixed(model.image_shape[:2])
     at_size = lambda make: replace(make(model), size=size)
     found = {}
@@ -138,26 +136,31 @@ def _model_classes():
 
 
 def load_segmenter(path):
-    """The `DLASegmenter` of a `.keras` file.
+    """Return the `DLASegmenter` of a `.keras` file.
 
     Raises:
-        FileNotFoundError: if nothing is there.
-        ValueError: for a broken file, or another kind of model.
+        FileNotFoundError: If nothing is there.
+        ValueError: If the file is broken, or another kind of model.
     """
     from dla_keras.models.segmenter import DLASegmenter
 
     return _load_keras(path, DLASegmenter)
 
 
-def load_dense_model(path):
-    """The `DLASegmenter` or `DLABoundaryDetector` of a `.keras` file.
+def load_model(path):
+    """Return the model of a `.keras` file, whatever its task.
 
-    Raises: as `load_segmenter`.
+    Raises:
+        FileNotFoundError: If nothing is there.
+        ValueError: If the file is broken, or holds a model without a task.
     """
-    from dla_keras.models.boundary_detector import DLABoundaryDetector
-    from dla_keras.models.segmenter import DLASegmenter
-
-    return _load_keras(path, (DLABoundaryDetector, DLASegmenter))
+    model = _load_keras(path, _model_classes())
+    if not model.tasks:
+        raise ValueError(
+            f"Expected a model that is for a task. Received: {path}, a "
+            f"{type(model).__name__} without its top."
+        )
+    return model
 
 
 def _load_keras(path, kinds):
@@ -182,7 +185,7 @@ def _load_keras(path, kinds):
 
 
 def _check_keras_file(path):
-    """Says what Keras' own errors do not."""
+    """Say what Keras' own errors do not."""
     if path.is_dir() or path.suffix == ".tflite":
         raise ValueError(
             f"Expected a .keras file. Received: {path}, which is exported "
@@ -219,6 +222,7 @@ def _open_tflite(path, threads):
         size,
         class_names=model.class_names,
         palette=model.palette,
+        crop_fraction=model.facts.get("input", {}).get("crop_fraction"),
         **found,
     )
 
@@ -246,37 +250,52 @@ def _open_saved_model(path):
 
     # `loaded` must outlive its signature.
     run.model = loaded
-    masks = Predictor(lambda image: run(image, "mask").astype(np.uint8), size)
-    probabilities = None
+    found = {}
+    if "mask" in outputs:
+        mask = lambda image: run(image, "mask").astype(np.uint8)
+        found["masks"] = Predictor(mask, size)
     if "logits" in outputs:
-        probabilities = Predictor(
-            lambda image: softmax(run(image, "logits")), size
+        logits = lambda image: softmax(run(image, "logits"))
+        found["probabilities"] = Predictor(logits, size)
+    if "boundary" in outputs:
+        edges = lambda image: run(image, "boundary")[..., None]
+        found["boundaries"] = Predictor(edges, size)
+    if "probabilities" in outputs:
+        found["logits"] = lambda images: log_probabilities(
+            np.stack([run(image, "probabilities") for image in images])
         )
-    return ModelFile(
-        str(path),
-        ("segmentation",),
-        size,
-        masks=masks,
-        probabilities=probabilities,
-    )
+    tasks = tuple(SIGNATURES[name][0] for name in SIGNATURES if name in outputs)
+    return ModelFile(str(path), tasks, size, **found)
+
+
+# Output of a SavedModel -> its task, and its rank.
+SIGNATURES = {
+    "mask": ("segmentation", 3),
+    "boundary": ("boundary", 3),
+    "probabilities": ("classification", 2),
+}
 
 
 def _check_signature(path, inputs, outputs):
-    ranks = [spec.shape.rank for spec in inputs.values()]
-    mask = outputs.get("mask")
-    if ranks != [4] or mask is None or mask.shape.rank != 3:
+    taken = [spec.shape.rank for spec in inputs.values()]
+    given = {
+        name: outputs[name].shape.rank == rank
+        for name, (_, rank) in SIGNATURES.items()
+        if name in outputs
+    }
+    if taken != [4] or not given or not all(given.values()):
         inputs, outputs = (
             ", ".join(f"{n} {s.shape}" for n, s in specs.items()) or "nothing"
             for specs in (inputs, outputs)
         )
         raise ValueError(
             f"Expected a SavedModel that takes pictures (N, H, W, 3) and gives "
-            f"`mask` (N, H, W), as export_saved_model.py writes. Received: "
-            f"{path}, whose `serving_default` takes {inputs} and gives "
-            f"{outputs}."
+            "`mask` (N, H, W), `boundary` or `probabilities`, as "
+            f"export-saved-model writes. Received: {path}, whose "
+            f"`serving_default` takes {inputs} and gives {outputs}."
         )
 
 
 def _fixed(size):
-    """Height and width where both are given, otherwise `None`."""
+    """Return height and width where both are given, otherwise `None`."""
     return None if None in size else tuple(size)

@@ -133,7 +133,9 @@ def file_finder(opened, views: Views) -> ClassFinder:
         )
     size = opened.size or views.size or CROP_SIZE
     return ClassFinder(
-        opened.logits, size, views.crop_fraction or CROP_FRACTION
+        opened.logits,
+        size,
+        views.crop_fraction or opened.crop_fraction or CROP_FRACTION,
     )
 
 

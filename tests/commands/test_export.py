@@ -35,12 +35,10 @@ def run_folder(model, tmp_path_factory):
 
 def export(name, model=None):
     """Return a command's `main`; with `model`, it reads none from disk."""
-    load = lambda path: model
     if model is None:
         return command(name)
-    if name == "export_tflite":
-        return command(name, {"inference.model_files.load_dense_model": load})
-    return command(name, {"inference.model_files.load_segmenter": load})
+    load = lambda path: model
+    return command(name, {"inference.model_files.load_model": load})
 
 
 @pytest.mark.parametrize(
@@ -118,7 +116,7 @@ def test_below_the_threshold_nothing_is_written(model, run_folder, capfd, name):
         (["--model", "nowhere.keras"], "nowhere"),
         (["--dataset", "no_such", "--data-dir", "nowhere"], "no_such"),
         (["--verification-pictures", "0"], "at least one picture"),
-        (["--precision", "int8", "--calibration-pictures", "0"], "'train'"),
+        (["--precision", "int8", "--calibration-pictures", "0"], "one picture"),
         (["--output", "RUN"], "--output is a file. Received: the folder"),
         (["--output", "RUN/config.json/x"], "config.json is a file"),
         (["--output", "RUN/config.json", "--precision", "all"], "a folder"),

@@ -40,14 +40,14 @@ from dla_keras.lite.file.facts import describe
 from dla_keras.lite.file.facts import read_beside
 from dla_keras.lite.file.tflite_file import TfliteFile
 from dla_keras.lite.measure.agreement import Agreement
-from dla_keras.lite.measure.agreement import agreement_with
-from dla_keras.lite.measure.agreement import expected_outputs
+from dla_keras.lite.measure.agreement import compare
+from dla_keras.lite.measure.agreement import file_outputs
+from dla_keras.lite.measure.agreement import model_outputs
 from dla_keras.quiet import quiet_stderr
+from dla_keras.tasks.classification import CROP_FRACTION
 
 # Processor -> edits for it; the files run everywhere, with the same outputs.
 EDITS = {"arm": (add_zeros,), "x86": (add_zeros, pack_stem)}
-# Share of a picture that a classifier sees, where its run does not say.
-CROP_FRACTION = 0.875
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,9 +169,10 @@ class Exporter:
 
     def graph(self, dtype):
         """Return the model as a function of constants."""
-        return frozen_graph(
-            self.model, self.size, self.head, dtype, self.network
-        )
+        with quiet_stderr():
+            return frozen_graph(
+                self.model, self.size, self.head, dtype, self.network
+            )
 
     def quantize(self, precision: str) -> bytes:
         """Return what the converter makes of the graph."""
@@ -226,8 +227,8 @@ class Exporter:
         """Compare a file, or its bytes, with the model."""
         if not len(self.held_out):
             return {}
-        lite_model = LiteModel(source, self.threads)
-        return agreement_with(self._expected, lite_model, self._held_out)
+        outputs = file_outputs(LiteModel(source, self.threads))
+        return compare(self._expected, outputs, self._held_out)
 
     @functools.cached_property
     def crop_fraction(self) -> float:
@@ -251,9 +252,11 @@ class Exporter:
 
     @functools.cached_property
     def _expected(self):
-        return expected_outputs(
-            self.model, self.size, self._held_out, self.network
-        )
+        outputs = model_outputs(self.model, self.size, self.network)
+        return {
+            kind: list(map(output, self._held_out))
+            for kind, output in outputs.items()
+        }
 
     def _calibration_pictures(self):
         """Fit the pictures, with both ends of the pixels' range in them.

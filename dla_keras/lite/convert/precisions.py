@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Precision:
-    """How numbers are kept in a file.
+    """Way to keep the numbers of a file.
 
     Args:
-        min_agreement: least share of pixels that must keep their class on
+        min_agreement: Least share of pixels that must keep their class on
             held-out pictures, for the file to be written.
-        optimize: whether weights are kept smaller than float32. Defaults to
+        optimize: Whether weights are kept smaller than float32. Defaults to
             `True`.
-        calibrated: whether activations are whole numbers too, whose ranges
+        calibrated: Whether activations are whole numbers too, whose ranges
             are taken on pictures. Defaults to `False`.
         types: Types of the weights, names in `tf`; int8 where empty.
             Defaults to `()`.

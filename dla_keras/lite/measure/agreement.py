@@ -9,6 +9,7 @@ import numpy as np
 
 from dla_keras.inference.predictor import Predictor
 from dla_keras.inference.predictor import boundary_predictor
+from dla_keras.inference.predictor import model_logits
 from dla_keras.inference.predictor import model_predictor
 
 # Probabilities of a boundary that are as good as equal.
@@ -88,69 +89,79 @@ def predictor_at(model, size: tuple[int, int] | None) -> Predictor:
     return dataclasses.replace(model_predictor(model), size=size)
 
 
-def expected_outputs(
-    model,
-    size: tuple[int, int],
-    pictures: Sequence[np.ndarray],
-    network: Callable | None = None,
-) -> dict[str, list[np.ndarray]]:
-    """Compute what a model gives for pictures that are brought to a size.
+def model_outputs(
+    model, size: tuple[int, int] | None, network: Callable | None = None
+) -> dict[str, Callable]:
+    """Return functions from a picture to what a model says of it.
 
     Args:
         model: Model of any task.
-        size: Height and width in pixels.
-        pictures: uint8 `(h, w, 3)`; of the size for a classifier.
+        size: Height and width that pictures are brought to; `None` for their
+            own. A classifier takes pictures as they are.
         network: Function that computes the outputs in the model's place.
             Defaults to `None`.
 
     Returns:
-        `"classes"` and `"boundaries"`, where it gives them -> one for each
-        picture, of its own size; a classifier's class is `(1,)`.
+        `"classes"` and `"boundaries"`, where it gives them -> a function from
+        uint8 `(h, w, 3)` to a mask, a boundary map or the likeliest class,
+        `(1,)`.
     """
-    network, predictors = network or model, {}
+    network, found = network or model, {}
     if "classification" in model.tasks:
-        predictors["classes"] = lambda picture: top_class(
-            network(picture[None], training=False)[0]
-        )
+        logits = model_logits(model)
+        found["classes"] = lambda image: top_class(logits(image[None])[0])
     if "segmentation" in model.tasks:
-        predictors["classes"] = predictor_at(network, size)
+        found["classes"] = predictor_at(network, size)
     if "boundary" in model.tasks:
-        found = dataclasses.replace(boundary_predictor(network), size=size)
-        predictors["boundaries"] = found
-    return {
-        kind: list(map(predictor, pictures))
-        for kind, predictor in predictors.items()
-    }
+        predict = boundary_predictor(network)
+        found["boundaries"] = dataclasses.replace(predict, size=size)
+    return found
 
 
-def agreement_with(
-    expected: dict[str, list[np.ndarray]],
-    lite_model,
+def file_outputs(lite_model) -> dict[str, Callable]:
+    """Return the same functions around a `LiteModel`; see `model_outputs`."""
+    size, found = tuple(lite_model.input_shape[1:3]), {}
+    if "classification" in lite_model.tasks:
+        found["classes"] = lambda image: top_class(lite_model.run(image))
+    if "segmentation" in lite_model.tasks:
+        found["classes"] = Predictor(lite_model, size)
+    if "boundary" in lite_model.tasks:
+        found["boundaries"] = Predictor(lite_model.boundaries, size)
+    return found
+
+
+def opened_outputs(opened) -> dict[str, Callable]:
+    """Return the same functions around a `ModelFile`; see `model_outputs`."""
+    found = {}
+    if "classification" in opened.tasks:
+        found["classes"] = lambda image: top_class(
+            opened.logits(image[None])[0]
+        )
+    if "segmentation" in opened.tasks:
+        found["classes"] = opened.masks
+    if "boundary" in opened.tasks:
+        found["boundaries"] = opened.boundaries
+    return found
+
+
+def compare(
+    expected: dict[str, Iterable[np.ndarray]],
+    outputs: dict[str, Callable],
     pictures: Sequence[np.ndarray],
 ) -> dict[str, Agreement]:
-    """Compare a `.tflite` file with what the Keras model gave.
+    """Compare what functions say of pictures with what is expected.
 
     Args:
-        expected: What `expected_outputs` gave, at the file's size.
-        lite_model: `LiteModel` of the file.
-        pictures: The pictures that those are of.
+        expected: Kind of output -> one output for each picture.
+        outputs: Kind of output -> function from a picture to it.
+        pictures: uint8 `(h, w, 3)`.
 
     Returns:
-        What is compared, `"classes"` and `"boundaries"` -> how it agrees.
+        Kind of output -> how it agrees.
     """
-    size = tuple(lite_model.input_shape[1:3])
-    candidates = {}
-    if "classification" in lite_model.tasks:
-        candidates["classes"] = lambda picture: top_class(
-            lite_model.run(picture)
-        )
-    if "segmentation" in lite_model.tasks:
-        candidates["classes"] = Predictor(lite_model, size)
-    if "boundary" in lite_model.tasks:
-        candidates["boundaries"] = Predictor(lite_model.boundaries, size)
     return {
-        kind: compare_outputs(expected[kind], map(candidate, pictures))
-        for kind, candidate in candidates.items()
+        kind: compare_outputs(expected[kind], map(output, pictures))
+        for kind, output in outputs.items()
     }
 
 

@@ -1,22 +1,44 @@
-"""Files beside the Keras model that they came from: one row for each."""
+"""Files of every precision beside the Keras model: a row each, one table."""
 
 import dataclasses
 import gzip
 import pathlib
-import time
+import sys
 import zlib
+from collections.abc import Iterable
 
 import numpy as np
 
+from dla_keras.data.segmentation import open_split
+from dla_keras.files import atomic_path
+from dla_keras.files import write_json
 from dla_keras.inference.predictor import Predictor
 from dla_keras.inference.tflite_model import LiteModel
 from dla_keras.lite.convert.pictures import spread
+from dla_keras.lite.convert.pipeline import Exporter
+from dla_keras.lite.convert.precisions import PRECISIONS
 from dla_keras.lite.measure.agreement import Agreement
+from dla_keras.lite.measure.agreement import VerificationError
 from dla_keras.lite.measure.agreement import predictor_at
+from dla_keras.lite.measure.cost import RUNS
+from dla_keras.lite.measure.cost import WARM_UP
 from dla_keras.lite.measure.cost import Cost
 from dla_keras.lite.measure.cost import measure_cost
-from dla_keras.tasks.confusion import confusion_matrix
-from dla_keras.tasks.confusion import segmentation_scores
+from dla_keras.lite.measure.cost import runtime_version
+from dla_keras.provenance import command_line
+from dla_keras.provenance import git_commit
+from dla_keras.provenance import local_time
+from dla_keras.provenance import machine
+from dla_keras.quiet import quiet_stderr
+from dla_keras.report.comparison import Comparison
+from dla_keras.report.comparison import as_json
+from dla_keras.report.comparison import comparison_markdown
+from dla_keras.report.comparison import comparison_page
+from dla_keras.report.comparison import main_table
+from dla_keras.report.galleries import difference_gallery
+from dla_keras.tables import text_table
+from dla_keras.tasks.segmentation import evaluate
+from dla_keras.tasks.segmentation import named_scores
 
 # Of scoring one file. What is slower sees fewer pictures.
 SECONDS = 600.0
@@ -24,21 +46,23 @@ SECONDS = 600.0
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One file of the table.
+    """Row of the table: one file.
 
     Args:
-        name: of the file.
-        path: of it; `None` if it was refused, as it agreed too little.
-        megabytes: of it, 10**6 bytes.
-        gzipped: likewise, as it would be downloaded.
-        agreement: what is compared -> how it agrees with Keras on the
-            pictures of the verification. Defaults to none: Keras itself.
-        costs: by threads. Defaults to none.
+        name: Name of the file.
+        path: Path of the file; `None` if it was refused, as it agreed too
+            little.
+        megabytes: Size of the file, 10**6 bytes.
+        gzipped: Size as it would be downloaded.
+        agreement: Outputs that are compared -> their agreement with Keras on
+            the pictures of the verification. Defaults to none: Keras itself.
+        costs: Costs by threads. Defaults to none.
         scores: mIoU, IoU by class and pixel accuracy. Defaults to `None`.
-        of_keras: the Keras model's on the same pictures. Defaults to `None`.
-        same: index of a picture that was scored -> share of its pixels with
+        of_keras: Scores of the Keras model on the same pictures. Defaults to
+            `None`.
+        same: Index of a picture that was scored -> share of its pixels with
             Keras' class. Defaults to none.
-        milliseconds: of Keras itself, a picture. Defaults to `None`.
+        milliseconds: Time of Keras itself, per picture. Defaults to `None`.
     """
 
     name: str
@@ -61,7 +85,7 @@ class Row:
 
     @property
     def class_loss(self) -> dict[str, float | None]:
-        """Points of IoU by class, likewise."""
+        """Points of IoU that Keras has more, by class."""
         if self.of_keras is None:
             return {}
         expected = self.of_keras["per_class_iou"]
@@ -76,54 +100,48 @@ class Row:
 class KerasMasks:
     """The masks that the Keras model gives a split, made once for all files.
 
-    `counts` holds the confusion matrix of each picture, `milliseconds` the
-    median time of a mask.
-
     Args:
-        model: a `DLASegmenter`.
-        size: height and width that pictures are brought to.
-        split: a sequence of `Example` with `info`.
-        count: how many of its pictures, evenly spread; `None` for all.
+        model: `DLASegmenter`.
+        size: Height and width that pictures are brought to.
+        split: Sequence of `Example` with `info`.
+        count: Number of its pictures, evenly spread. Defaults to `None`: all.
+
+    Attributes:
+        indices: Indices of these pictures.
+        scores: Scores of the masks.
+        milliseconds: Median time of a mask.
 
     Raises:
-        ValueError: for a count below 1.
+        ValueError: If the count is below 1.
     """
 
     def __init__(self, model, size, split, count: int | None = None):
         self.split = split
         self.indices = spread(range(len(split)), count)
-        self.counts, self._masks, seconds = {}, {}, []
+        self._counts, self._masks = {}, {}
         predict = predictor_at(model, size)
         predict(split[self.indices[0]].image)  # compiles
-        for index in self.indices:
-            example = split[index]
-            start = time.perf_counter()
-            mask = predict(example.image)
-            seconds.append(time.perf_counter() - start)
-            self.counts[index] = self.count(example, mask)
-            # A hundredth of the size: those of a large split fill the memory.
-            self._masks[index] = mask.shape, zlib.compress(mask.tobytes(), 1)
-        self.milliseconds = 1000 * float(np.median(seconds))
+        scores = evaluate(predict, split, indices=self.indices, seen=self._keep)
+        self.milliseconds = scores["milliseconds"]
+        self.scores = self.scores_of(self.indices)
+
+    def _keep(self, index, mask, counts):
+        # A hundredth of the size: those of a large split fill the memory.
+        self._masks[index] = mask.shape, zlib.compress(mask.tobytes(), 1)
+        self._counts[index] = counts
 
     def __getitem__(self, index: int) -> np.ndarray:
         shape, packed = self._masks[index]
         return np.frombuffer(zlib.decompress(packed), np.uint8).reshape(shape)
 
-    def count(self, example, mask) -> np.ndarray:
-        """The confusion matrix of one picture."""
-        classes = self.split.info.num_classes
-        return confusion_matrix(example.label, mask, classes)
-
-    def scores(self, counts: dict[int, np.ndarray]) -> dict:
-        """mIoU, IoU by name of class and pixel accuracy of some pictures."""
-        scores = segmentation_scores(sum(counts.values()))
-        names = self.split.info.class_names
-        by_name = dict(zip(names, scores["per_class_iou"], strict=True))
-        return {**scores, "per_class_iou": by_name}
+    def scores_of(self, indices: Iterable[int]) -> dict:
+        """Return the scores of the Keras model on some of its pictures."""
+        counts = sum(self._counts[index] for index in indices)
+        return named_scores(counts, self.split.info)
 
 
 def check_classes(model, info) -> None:
-    """Raises `ValueError` for a dataset of other classes than the model's."""
+    """Raise `ValueError` for a dataset of other classes than the model's."""
     if model.num_classes != info.num_classes:
         raise ValueError(
             f"The model knows {model.num_classes} classes and {info.name} has "
@@ -134,13 +152,13 @@ def check_classes(model, info) -> None:
 def file_row(
     path, agreement: dict, refused: bytes | None = None, name: str = ""
 ) -> Row:
-    """A row with what costs no time: sizes and agreement.
+    """Return a row with what costs no time: sizes and agreement.
 
     Args:
-        path: of the file.
-        agreement: as `Row`'s.
-        refused: the bytes that did not become that file. Defaults to `None`.
-        name: in the table. Defaults to the file's.
+        path: Path of the file.
+        agreement: Agreement, see `Row`.
+        refused: Bytes that did not become that file. Defaults to `None`.
+        name: Name in the table. Defaults to the file's.
     """
     data = pathlib.Path(path).read_bytes() if refused is None else refused
     return Row(
@@ -153,30 +171,30 @@ def file_row(
 
 
 def keras_row(path, masks: KerasMasks | None) -> Row:
-    """The Keras model's own row.
+    """Return the Keras model's own row.
 
     Args:
-        path: of its file.
-        masks: its masks, where it gives some.
+        path: Path of its file.
+        masks: Masks of the model, where it gives some.
     """
     row = file_row(path, {})
     if masks is None:
         return row
     return dataclasses.replace(
         row,
-        scores=masks.scores(masks.counts),
+        scores=masks.scores,
         same=dict.fromkeys(masks.indices, 1.0),
         milliseconds=masks.milliseconds,
     )
 
 
 def measured(row: Row, threads: tuple[int, ...], **limits) -> Row:
-    """The row with costs.
+    """Return a row with its costs.
 
     Args:
-        row: of a file.
-        threads: to run on, each in a process of its own.
-        **limits: for `measure_cost`.
+        row: Row of a file.
+        threads: Threads to run on, each number in a process of its own.
+        **limits: Further arguments of `measure_cost`.
     """
     costs = tuple(measure_cost(row.path, n, **limits) for n in threads)
     return dataclasses.replace(row, costs=costs)
@@ -185,35 +203,219 @@ def measured(row: Row, threads: tuple[int, ...], **limits) -> Row:
 def scored(
     row: Row, masks: KerasMasks, seconds: float = SECONDS, worst: int = 2
 ) -> tuple[Row, dict[int, np.ndarray]]:
-    """The row with scores beside those of Keras, and masks to look at.
+    """Return a row with scores beside those of Keras, and its worst masks.
 
     Args:
-        row: of `measured`.
-        masks: the Keras model's.
-        seconds: that it may take, about. Defaults to `600.0`.
-        worst: how many masks are given, at most. Defaults to `2`.
+        row: Row that `measured` gave.
+        masks: Masks of the Keras model.
+        seconds: Time that it may take, about. Defaults to `600.0`.
+        worst: Number of masks that are given, at most. Defaults to `2`.
 
     Returns:
         The row, and those of the file's masks that differ most, by index.
     """
     fastest = min(row.costs, key=lambda cost: cost.median_ms)
-    lite_model = LiteModel(row.path, threads=fastest.threads)
+    lite_model = LiteModel(row.path, fastest.threads)
     predict = Predictor(lite_model, tuple(lite_model.input_shape[1:3]))
     in_time = int(1000 * seconds / fastest.median_ms)
-    counts, same, shown = {}, {}, {}
-    for index in spread(masks.indices, max(1, in_time)):
-        example = masks.split[index]
-        mask = predict(example.image)
-        counts[index] = masks.count(example, mask)
+    same, shown = {}, {}
+
+    def compare(index, mask, counts):
         same[index] = float((mask == masks[index]).mean())
         if same[index] < 1:
             shown[index] = mask
         if len(shown) > worst:
             del shown[max(shown, key=same.get)]
+
+    indices = spread(masks.indices, max(1, in_time))
+    scores = evaluate(predict, masks.split, indices=indices, seen=compare)
     row = dataclasses.replace(
         row,
-        scores=masks.scores(counts),
-        of_keras=masks.scores({i: masks.counts[i] for i in counts}),
+        scores={key: scores[key] for key in masks.scores},
+        of_keras=masks.scores_of(indices),
         same=same,
     )
     return row, shown
+
+
+def export_every_precision(
+    exporter: Exporter, source, folder, others=(), eval_pictures=None
+) -> None:
+    """Write the files and the comparison, and print its table.
+
+    Args:
+        exporter: Exporter of the files.
+        source: `dataset` and `data_dir` for `open_split`.
+        folder: Folder of the files; `float32.tflite` and so on, `table.md`,
+            `comparison.json`, `report.html`.
+        others: Paths of further files for the table. Defaults to none.
+        eval_pictures: Number of pictures of the val split, for mIoU. Defaults
+            to `None`: all.
+
+    Raises:
+        ValueError: If another file is not of this model and size.
+        VerificationError: If a file was refused, at the end.
+    """
+    folder = pathlib.Path(folder)
+    check_others(others, exporter, folder)
+    masks = read_masks(exporter, source, eval_pictures)
+    threads = tuple(sorted({1, exporter.threads}))
+    rows = [keras_row(exporter.path, masks)]
+    _tell(rows[0])
+    galleries = []
+    for row in _file_rows(exporter, folder, others):
+        if row.path is not None:
+            row = measured(row, threads)
+        if row.path is not None and masks is not None:
+            row, shown = scored(row, masks)
+            galleries.append(
+                difference_gallery(row.name, masks.split, masks, shown)
+            )
+        _tell(row)
+        rows.append(row)
+    title = _title(exporter, source, masks)
+    timing = f"the median of up to {RUNS} runs after {WARM_UP} of warm-up"
+    comparison = Comparison(title, tuple(rows), threads, _facts(), timing)
+    write_comparison(comparison, galleries, folder)
+    print(text_table(*main_table(comparison)))
+    print(f"Written to {folder}: table.md, comparison.json, report.html")
+    _raise_refused(rows)
+
+
+def _file_rows(exporter, folder, others):
+    """Yield a row per file that is written or refused; then the others."""
+    names = set()
+    for precision in PRECISIONS:
+        path = folder / f"{precision}.tflite"
+        names.add(path.name)
+        print(f"{path.name}: converting", file=sys.stderr, flush=True)
+        made = exporter.make(precision)
+        if made.refused:
+            yield file_row(path, made.agreement, refused=made.data)
+            continue
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(made.data)
+        yield file_row(path, made.agreement)
+    for path in map(pathlib.Path, others):
+        name = str(path) if path.name in names else path.name
+        names.add(name)
+        yield file_row(path, exporter.verify(path), name=name)
+
+
+def check_others(paths, exporter: Exporter, folder) -> None:
+    """Raise `ValueError` for files that do not belong beside the model.
+
+    Args:
+        paths: Paths of the files.
+        exporter: Exporter of the model.
+        folder: Folder that the model's own files go to.
+    """
+    for path in paths:
+        lite_model = LiteModel(path)
+        _check_outputs(path, lite_model, exporter.model)
+        if pathlib.Path(path).resolve() in _own_files(folder):
+            raise ValueError(
+                f"--compare is for other files. Received: {path}, which this "
+                "export writes anew; it is in the table anyway."
+            )
+        wanted = "{}x{}".format(*exporter.size)
+        received = "{}x{}".format(*lite_model.input_shape[1:3])
+        if received != wanted:
+            raise ValueError(
+                f"Files are compared at one size. Received: {path} with "
+                f"{received}, where --size is {wanted}; pass --size "
+                f"{received}, or export that file at {wanted}."
+            )
+        names = exporter.model.class_names
+        if names and lite_model.class_names not in (None, tuple(names)):
+            raise ValueError(
+                f"{path} is of another model: its classes are "
+                f"{', '.join(lite_model.class_names)}. Expected: "
+                f"{', '.join(names)}."
+            )
+
+
+def _check_outputs(path, lite_model, model):
+    for what, task in (
+        ("classes", "segmentation"),
+        ("boundaries", "boundary"),
+        ("one class a picture", "classification"),
+    ):
+        gives = task in lite_model.tasks
+        if gives != (task in model.tasks):
+            raise ValueError(
+                f"{path} is of another model: it gives "
+                f"{'' if gives else 'no '}{what}."
+            )
+
+
+def _own_files(folder):
+    return [(folder / f"{name}.tflite").resolve() for name in PRECISIONS]
+
+
+def read_masks(exporter, source, eval_pictures) -> KerasMasks | None:
+    """Return the Keras model's masks; `None` if it gives none."""
+    if "segmentation" not in exporter.model.tasks:
+        return None
+    with quiet_stderr():
+        split = open_split(source[0], "val", source[1])
+        check_classes(exporter.model, split.info)
+        return KerasMasks(exporter.model, exporter.size, split, eval_pictures)
+
+
+def write_comparison(comparison, galleries, folder) -> None:
+    """Write the table, the figures and the page.
+
+    Args:
+        comparison: Comparison to write.
+        galleries: Pictures for the page.
+        folder: Folder to write to.
+    """
+    write_json(folder / "comparison.json", as_json(comparison))
+    for name, text in (
+        ("table.md", comparison_markdown(comparison)),
+        ("report.html", comparison_page(comparison, galleries)),
+    ):
+        with atomic_path(folder / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+def _title(exporter, source, masks):
+    data = pathlib.Path(source[0]).name
+    if masks is not None:
+        data = f"{masks.split.info.name}, {len(masks.indices)} pictures"
+    height, width = exporter.size
+    return f"{exporter.model.variant} on {data} at {height}x{width}"
+
+
+def _facts():
+    return {
+        "machine": machine(),
+        "date": local_time(),
+        "command": command_line(),
+        "commit": git_commit() or "unknown",
+        "runtime": runtime_version(),
+    }
+
+
+def _tell(row: Row) -> None:
+    """Print what is known of a file so far: the others take minutes."""
+    parts = [f"{kind} {found}" for kind, found in row.agreement.items()]
+    if row.path is None:
+        parts.append("refused")
+    if row.scores:
+        parts.append(f"mIoU {row.scores['miou']:.4f}")
+    parts += [f"{c.median_ms:.1f} ms on {c.threads}" for c in row.costs]
+    if parts:
+        said = f"{row.name}: {', '.join(parts)}"
+        print(said, file=sys.stderr, flush=True)
+
+
+def _raise_refused(rows):
+    refused = [row.name for row in rows if row.path is None]
+    if refused:
+        raise VerificationError(
+            f"{', '.join(refused)}: agreement with the Keras model is below "
+            "--min-agreement. Not written; a file of that name in the folder "
+            "is of an earlier export."
+        )

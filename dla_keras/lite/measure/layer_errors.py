@@ -24,6 +24,7 @@ from dla_keras.lite.convert.quantization import CalibratedGraph
 from dla_keras.lite.convert.quantization import float_batches
 from dla_keras.lite.measure.comparison import KerasMasks
 from dla_keras.quiet import quiet_stderr
+from dla_keras.tasks.segmentation import evaluate
 
 # Enough for the order of the layers, at a second or two each.
 PICTURES = 8
@@ -181,12 +182,8 @@ def loss_of(lite_model: LiteModel, masks: KerasMasks) -> float:
         masks: Masks of the Keras model.
     """
     predict = Predictor(lite_model, tuple(lite_model.input_shape[1:3]))
-    counts = {}
-    for index in masks.indices:
-        example = masks.split[index]
-        counts[index] = masks.count(example, predict(example.image))
-    expected = masks.scores(masks.counts)["miou"]
-    return 100 * (expected - masks.scores(counts)["miou"])
+    found = evaluate(predict, masks.split, indices=masks.indices)
+    return 100 * (masks.scores["miou"] - found["miou"])
 
 
 def write_layer_errors(path, errors: Iterable[LayerError]) -> None:

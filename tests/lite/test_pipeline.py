@@ -19,19 +19,22 @@ from boxes import draw
 from boxes import fitted
 from files import convert
 
+from dla_keras import DLABoundaryDetector
 from dla_keras import DLASegmenter
 from dla_keras.files import atomic_path
 from dla_keras.files import new_folder
 from dla_keras.inference.model_files import load_predictor
 from dla_keras.inference.model_files import open_model
+from dla_keras.inference.predictor import boundary_predictor
 from dla_keras.inference.tflite_model import LiteModel
 from dla_keras.lite.convert.pipeline import Exporter
 from dla_keras.lite.convert.saved_model import write_saved_model
 from dla_keras.lite.file import tflite_file
 from dla_keras.lite.file.tflite_file import TfliteFile
 from dla_keras.lite.measure.agreement import VerificationError
-from dla_keras.lite.measure.agreement import agreement_with
-from dla_keras.lite.measure.agreement import expected_outputs
+from dla_keras.lite.measure.agreement import compare
+from dla_keras.lite.measure.agreement import file_outputs
+from dla_keras.lite.measure.agreement import model_outputs
 from dla_keras.quiet import quiet_stderr
 
 FLOAT_OPS = {
@@ -321,8 +324,9 @@ def test_agreement_counts_pixels(model, files):
             return wrong
 
     def agreement(pictures):
-        expected = expected_outputs(model, SIZE, pictures)
-        return agreement_with(expected, Fake(), pictures)
+        (output,) = model_outputs(model, SIZE).values()
+        expected = {"classes": list(map(output, pictures))}
+        return compare(expected, file_outputs(Fake()), pictures)
 
     found = agreement(PICTURES[:1])["classes"]
     assert reference.shape == SIZE
@@ -340,6 +344,19 @@ def test_saved_model_of_one_size(model, tmp_path):
     assert predictor(PICTURES[0][:50, :90]).shape == (50, 90)
     with pytest.raises(ValueError, match="multiples of 32"):
         write_saved_model(model, tmp_path, (50, 90))
+
+
+def test_a_saved_model_gives_boundaries(tmp_path):
+    detector = DLABoundaryDetector("dla46_c")
+    write_saved_model(detector, tmp_path, (32, 64))
+    opened = open_model(tmp_path)
+    assert opened.tasks == ("boundary",)
+    picture = PICTURES[0][:32, :64]
+    np.testing.assert_allclose(
+        opened.boundaries(picture),
+        boundary_predictor(detector)(picture),
+        atol=1e-5,
+    )
 
 
 def test_folders_of_others_are_not_replaced(tmp_path):
