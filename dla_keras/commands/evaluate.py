@@ -114,7 +114,7 @@ def evaluate_candidate(candidate: Candidate, earlier: dict, args) -> dict:
     """Return the scores of a candidate, with all its files written.
 
     Args:
-        candidate: What to score.
+        candidate: Model file to score, with its task and split.
         earlier: Name -> scores of what was scored before at its task.
         args: Parsed flags.
     """

@@ -145,7 +145,7 @@ def distinct_palette(
 
 
 def _street_name(name):
-    """What Cityscapes calls a class, or the name itself.
+    """Return Cityscapes' name of a class, or the name itself.
 
     >>> _street_name("Traffic_Lights"), _street_name("pavement")
     ('traffic light', 'sidewalk')

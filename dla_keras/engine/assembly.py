@@ -41,8 +41,8 @@ def assemble(row, args, strategy, plan, train, val) -> Task:
     Args:
         row: Row of the task, a module of `dla_keras.tasks`.
         args: Parsed flags of training.
-        strategy: What `set_up` returned.
-        plan: What `make_plan` returned.
+        strategy: Strategy from `set_up`.
+        plan: Plan from `make_plan`.
         train: Training split.
         val: Validation split.
     """
@@ -90,7 +90,7 @@ def assemble(row, args, strategy, plan, train, val) -> Task:
 
 
 def make_plan(args, pictures: int) -> Plan:
-    """Return when what happens in a run over `pictures` training pictures.
+    """Return the plan of a run over this number of training images.
 
     Raises:
         ValueError: If the run has no step.
@@ -169,7 +169,7 @@ def run(row, args, strategy, train, val):
     Args:
         row: Row of the task, a module of `dla_keras.tasks`.
         args: Parsed flags of training.
-        strategy: What `set_up` returned.
+        strategy: Strategy from `set_up`.
         train: Training split.
         val: Validation split.
 

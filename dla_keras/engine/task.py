@@ -1,4 +1,4 @@
-"""What a training run consists of: the task, its plan and its progress."""
+"""The parts of a training run: the task, its plan and its progress."""
 
 import dataclasses
 import re
@@ -7,19 +7,19 @@ from collections.abc import Callable
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """When what is to happen, in steps unless stated.
+    """The steps at which a run validates, saves and ends.
 
     Args:
-        steps: of the whole run.
-        epoch_steps: that an epoch counts.
-        validate_every: epochs between validations; `0` for the end only.
+        steps: Steps of the whole run.
+        epoch_steps: Steps of an epoch.
+        validate_every: Epochs between validations; `0` for the end only.
             Defaults to `1`.
-        checkpoint_steps: between checkpoints; `0` for none by step. Defaults
-            to `0`.
-        checkpoint_minutes: between checkpoints. Defaults to `10.0`.
-        keep: how many of the last checkpoints to keep. Defaults to `3`.
-        steps_per_execution: taken without coming back to Python. Defaults to
-            `1`.
+        checkpoint_steps: Steps between checkpoints; `0` for none by step.
+            Defaults to `0`.
+        checkpoint_minutes: Minutes between checkpoints. Defaults to `10.0`.
+        keep: Number of the last checkpoints to keep. Defaults to `3`.
+        steps_per_execution: Steps taken without coming back to Python. Defaults
+            to `1`.
 
     Example:
 
@@ -38,21 +38,21 @@ class Plan:
 
     @property
     def validation_steps(self) -> int:
-        """Steps between validations; `0` for the end only."""
+        """Return the steps between validations; `0` for the end only."""
         return self.validate_every * self.epoch_steps
 
     def validates(self, step: int) -> bool:
-        """Whether a validation is due after `step` steps."""
+        """Return whether a validation is due after `step` steps."""
         period = self.validation_steps
         on_the_way = period and step and step % period == 0
         return bool(step == self.steps or on_the_way)
 
     def saves(self, step: int) -> bool:
-        """Whether a checkpoint is due after `step` steps."""
+        """Return whether a checkpoint is due after `step` steps."""
         return bool(self.checkpoint_steps and step % self.checkpoint_steps == 0)
 
     def next_stop(self, step: int) -> int:
-        """The step at which an execution that starts at `step` ends."""
+        """Return the step at which an execution that starts at `step` ends."""
         periods = (self.validation_steps, self.checkpoint_steps)
         events = [(step // p + 1) * p for p in periods if p]
         return min(self.steps, step + self.steps_per_execution, *events)
@@ -60,16 +60,16 @@ class Plan:
 
 @dataclasses.dataclass
 class Progress:
-    """Where a run stands: what a checkpoint holds beside the variables.
+    """The progress of a run, which a checkpoint holds beside the variables.
 
     Args:
-        step: steps taken.
-        seconds: spent on them.
-        loss_sum: of the steps since the last validation.
-        loss_steps: their number.
-        rows: of `history.csv`.
-        best: the best score so far.
-        best_step: where it was.
+        step: Steps taken.
+        seconds: Seconds spent on them.
+        loss_sum: Sum of the losses since the last validation.
+        loss_steps: Number of steps since the last validation.
+        rows: Rows of `history.csv`.
+        best: Best score so far.
+        best_step: Step of the best score.
     """
 
     step: int = 0
@@ -83,24 +83,26 @@ class Progress:
 
 @dataclasses.dataclass
 class Task:
-    """What is trained, and how to tell how well.
+    """A model to train, and all that training it needs.
 
     Args:
-        strategy: the model and the optimizer were made in its scope.
-        model: the network.
-        optimizer: built on it.
-        train_steps: what `make_train_steps` gave.
-        batches: `step` -> an iterable of global batches from there on.
-        validate: takes a wrapper for what it goes through, which a signal
-            ends, and gives scores by name.
-        columns: the scores that `history.csv` shows; the first decides which
+        strategy: Strategy in whose scope model and optimizer were made.
+        model: Model to train.
+        optimizer: Optimizer, built on the model.
+        train_steps: Function from `make_train_steps`.
+        batches: Function of a step that returns an iterable of the global
+            batches from there on.
+        validate: Function that returns scores by name. Its argument wraps the
+            validation images, so that a signal can end it.
+        columns: Scores that `history.csv` shows; the first decides which
             weights are best.
-        snapshot: a `Snapshot` of the model, which `validate` scores.
-        rate: `step` -> its learning rate.
-        names: `step` -> names of the files in its batch.
-        average: a `WeightAverage`. Defaults to `None`.
-        draw: gives a PIL image of what the snapshot predicts, for
-            TensorBoard. Defaults to `None`.
+        snapshot: `Snapshot` of the model, which `validate` scores.
+        rate: Function of a step that returns its learning rate.
+        names: Function of a step that returns the names of the files in its
+            batch.
+        average: `WeightAverage`. Defaults to `None`.
+        draw: Function that returns a PIL image of the snapshot's predictions,
+            for TensorBoard. Defaults to `None`.
     """
 
     strategy: object
@@ -117,13 +119,13 @@ class Task:
     draw: Callable | None = None
 
     def variables(self) -> dict:
-        """Everything that training changes, by names that stay the same."""
+        """Return all variables that training changes, by stable names."""
         groups = {
             "model": self.model.variables,
             "optimizer": self.optimizer.variables,
             "average": self.average.variables if self.average else (),
         }
-        # Keras numbers random generators all through a process.
+        # Keras numbers random generators throughout a process.
         path = lambda v: re.sub(r"(?<=seed_generator)_\d+", "", v.path)
         return {
             f"{group}/{index}/{path(v)}": v

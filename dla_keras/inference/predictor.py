@@ -1,7 +1,6 @@
-"""From a picture of any size to its mask, with a model of any kind.
+"""From an image of any size to its mask, with a model of any kind.
 
-`model_files.py` opens models; `views.py` goes on from
-probabilities.
+`model_files.py` opens models; `views.py` averages and tiles probabilities.
 """
 
 from collections.abc import Callable
@@ -13,12 +12,12 @@ from PIL import Image
 from dla_keras.models.backbone import MAX_STRIDE
 from dla_keras.normalization import IMAGENET_MEAN
 
-# About zero after normalisation, as the convolutions' own padding is.
+# About zero after normalization, like the convolutions' own padding.
 PAD_COLOR = tuple(round(255 * channel) for channel in IMAGENET_MEAN)
 
 
 def padded_size(height: int, width: int) -> tuple[int, int]:
-    """The next size up whose sides are multiples of 32.
+    """Return the next larger size whose sides are multiples of 32.
 
     Example:
 
@@ -31,16 +30,16 @@ def padded_size(height: int, width: int) -> tuple[int, int]:
 
 
 def pad_picture(image, height: int, width: int, fill=PAD_COLOR) -> np.ndarray:
-    """Pads a picture at the bottom and the right.
+    """Pad an image at the bottom and the right.
 
     Args:
-        image: uint8 `(h, w, 3)`, no larger than the target.
-        height: of the result.
-        width: of the result.
-        fill: RGB colour of the border. Defaults to ImageNet's mean.
+        image: uint8 `(h, w, 3)`, no larger than the result.
+        height: Height of the result.
+        width: Width of the result.
+        fill: RGB color of the border. Defaults to ImageNet's mean.
 
     Raises:
-        ValueError: for a picture larger than the target.
+        ValueError: If the image is larger than the result.
 
     Example:
 
@@ -59,13 +58,13 @@ def pad_picture(image, height: int, width: int, fill=PAD_COLOR) -> np.ndarray:
 
 
 def fit_picture(image, height: int, width: int, fill=PAD_COLOR) -> np.ndarray:
-    """Pads a picture that fits a size, and shrinks one that does not.
+    """Pad an image that fits a size, or shrink one that does not.
 
     Args:
         image: uint8 `(h, w, 3)`.
-        height: of the result.
-        width: of the result.
-        fill: RGB colour of the border. Defaults to ImageNet's mean.
+        height: Height of the result.
+        width: Width of the result.
+        fill: RGB color of the border. Defaults to ImageNet's mean.
     """
     if image.shape[0] <= height and image.shape[1] <= width:
         return pad_picture(image, height, width, fill)
@@ -75,16 +74,17 @@ def fit_picture(image, height: int, width: int, fill=PAD_COLOR) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Predictor:
-    """Masks or probabilities of pictures of any size, from a model of some.
+    """Masks or probabilities of images of any size.
 
-    A picture that fits is padded at the bottom and the right, and its mask
-    cut back; one that is too large for a model of fixed size is shrunk to
-    it, and its mask enlarged.
+    An image that fits is padded at the bottom and the right, and its mask cut
+    back. One that is too large for a model of fixed size is shrunk, and its
+    mask enlarged.
 
     Args:
-        run: uint8 `(height, width, 3)` -> a mask, uint8 `(height, width)`,
-            or probabilities, float32 `(height, width, classes)`.
-        size: the only size that `run` takes; `None` for any multiple of 32.
+        run: Function from uint8 `(height, width, 3)` to a mask, uint8
+            `(height, width)`, or probabilities, float32
+            `(height, width, classes)`.
+        size: Only size that `run` takes; `None` for any multiple of 32.
     """
 
     run: Callable[[np.ndarray], np.ndarray]
@@ -98,14 +98,14 @@ class Predictor:
 
 
 def restore_scores(scores, height: int, width: int) -> np.ndarray:
-    """What was found in a fitted picture, at the picture's own size.
+    """Return the scores of a fitted image at the image's own size.
 
-    Cut back where `fit_picture` has padded, enlarged where it has shrunk.
+    They are cut back if `fit_picture` padded, and enlarged if it shrank.
 
     Args:
-        scores: a mask or probabilities, of the size that was fitted to.
-        height: of the picture.
-        width: of the picture.
+        scores: Mask or probabilities, of the size that was fitted to.
+        height: Height of the image.
+        width: Width of the image.
     """
     if height <= scores.shape[0] and width <= scores.shape[1]:
         return scores[:height, :width]
@@ -113,12 +113,12 @@ def restore_scores(scores, height: int, width: int) -> np.ndarray:
 
 
 def resize_scores(scores, height: int, width: int) -> np.ndarray:
-    """A mask (nearest) or probabilities (bilinear) at another size.
+    """Resize a mask (nearest) or probabilities (bilinear).
 
     Args:
         scores: uint8 `(h, w)` or float32 `(h, w, classes)`.
-        height: of the result.
-        width: of the result.
+        height: Height of the result.
+        width: Width of the result.
     """
     if scores.shape[:2] == (height, width):
         return scores
@@ -143,14 +143,14 @@ def class_logits(outputs):
 
 
 def _any_picture():
-    """What is compiled once, for pictures of all sizes."""
+    """Return a function that is compiled once, for images of all sizes."""
     import tensorflow as tf
 
     return tf.TensorSpec((1, None, None, 3), tf.uint8)
 
 
 def model_predictor(model) -> Predictor:
-    """A predictor of masks around a segmentation model in memory."""
+    """Return a predictor of masks for a segmentation model in memory."""
     import tensorflow as tf
 
     @tf.function(input_signature=[_any_picture()])
@@ -162,7 +162,7 @@ def model_predictor(model) -> Predictor:
 
 
 def model_probabilities(model) -> Predictor:
-    """A predictor of probabilities around a model in memory."""
+    """Return a predictor of probabilities for a model in memory."""
     import tensorflow as tf
 
     @tf.function(input_signature=[_any_picture()])
@@ -173,10 +173,10 @@ def model_probabilities(model) -> Predictor:
 
 
 def boundary_predictor(model) -> Predictor:
-    """A predictor of boundaries' probabilities around a model in memory.
+    """Return a predictor of boundary probabilities for a model in memory.
 
     Args:
-        model: a `DLABoundaryDetector`, or a `DLASegmenter` with a boundary
+        model: A `DLABoundaryDetector`, or a `DLASegmenter` with a boundary
             head.
 
     Returns:

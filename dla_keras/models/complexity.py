@@ -14,8 +14,8 @@ from dla_keras.tables import text_table
 
 DEFAULT_SIDE = 224  # pixels, where the model leaves it open
 
-# Every weight of their kernel multiplies once at each position of a tensor:
-# of the output, or, transposed, of the input.
+# Every weight of their kernel multiplies once at each position of the output
+# or, if transposed, of the input.
 _MULTIPLY_AT_OUTPUT = (layers.Conv2D, layers.DepthwiseConv2D, layers.Dense)
 _MULTIPLY_AT_INPUT = (layers.Conv2DTranspose,)
 _STATISTICS = ("moving_mean", "moving_variance")  # no parameters
@@ -23,17 +23,17 @@ _STATISTICS = ("moving_mean", "moving_variance")  # no parameters
 
 @dataclass(frozen=True)
 class LayerComplexity:
-    """What one use of a leaf layer costs, for one picture.
+    """Cost of one use of a leaf layer, for one image.
 
     Args:
-        path: names of the layers it lies in, from the outside, and its own.
-        kind: its class.
-        output_shape: without the batch.
-        parameters: weights but running statistics; 0 where a layer is used
-            for the second time.
-        trainable: those of them that are not frozen.
-        macs: multiply-adds.
-        activations: numbers that leave a convolution or dense layer.
+        path: Names of the layers it lies in, from the outside, and its own.
+        kind: Name of its class.
+        output_shape: Shape of the output without the batch.
+        parameters: Number of weights without running statistics; 0 if the
+            layer was used before.
+        trainable: Number of parameters that are not frozen.
+        macs: Number of multiply-adds.
+        activations: Number of outputs of a convolution or dense layer.
     """
 
     path: tuple[str, ...]
@@ -47,12 +47,12 @@ class LayerComplexity:
 
 @dataclass(frozen=True)
 class Complexity:
-    """What a model costs, for one picture; printed, it is a table.
+    """Cost of a model, for one image; printed, it is a table.
 
     Args:
-        name: of the model.
-        input_shape: of the picture.
-        rows: one for each use of a leaf layer, in the order of the data.
+        name: Name of the model.
+        input_shape: Shape of the image.
+        rows: Costs of each use of a leaf layer, in the order of the data.
     """
 
     name: str
@@ -76,12 +76,12 @@ class Complexity:
         return sum(row.activations for row in self.rows)
 
     def table(self, depth: int | None = 1) -> str:
-        """A table in Markdown, without the layers that cost nothing.
+        """Return a Markdown table, without the layers that cost nothing.
 
         Args:
-            depth: how far to look into the layers: `1` has a line for each of
-                the model's own, `2` for each of theirs, `None` for every
-                leaf. Defaults to `1`.
+            depth: Depth of the lines: `1` has one for each of the model's own
+                layers, `2` for each of theirs, `None` for every leaf. Defaults
+                to `1`.
         """
         groups = {}
         for row in self.rows:
@@ -103,24 +103,23 @@ class Complexity:
 
 
 def complexity(model, input_shape=None) -> Complexity:
-    """Counts a model's parameters, multiply-adds and activations.
+    """Count a model's parameters, multiply-adds and activations.
 
-    As timm's tables have them, which rest on fvcore. Multiply-adds: one for
-    each use of a weight in a convolution or dense layer, and two for each
-    number that leaves a batch norm; bias, activation functions, additions,
-    pooling and fixed resizing are not counted. Activations: the numbers that
-    leave convolutions and dense layers (Radosavovic et al., arXiv:2003.13678).
-    Parameters: weights but batch norm's running statistics. What the outputs
-    do not need is not counted.
+    The figures are those of timm's tables, which rest on fvcore. Multiply-adds:
+    one for each use of a weight in a convolution or dense layer, and two for
+    each output of a batch norm; bias, activation functions, additions, pooling
+    and fixed resizing are not counted. Activations: the outputs of convolutions
+    and dense layers (Radosavovic et al., arXiv:2003.13678). Parameters: all
+    weights except batch norm's running statistics. Layers that the outputs do
+    not need are not counted.
 
     Args:
-        model: a functional model, for instance `DLASegmenter`.
+        model: Functional model, for instance `DLASegmenter`.
         input_shape: `(height, width, channels)`. Defaults to the model's own,
             with 224 for a side that it leaves open.
 
     Raises:
-        ValueError: for a layer with weights whose multiply-adds are not known
-            here.
+        ValueError: If a layer has weights and its multiply-adds are not known.
 
     Example:
 
@@ -149,9 +148,9 @@ def complexity(model, input_shape=None) -> Complexity:
 
 
 def _leaves(layer, path=()):
-    """Every leaf below `layer`, and the names on the way to it.
+    """Yield every leaf below `layer`, and the names on the way to it.
 
-    Inner models are not named: their layers are the model's own.
+    Inner models are not named, since their layers count as the model's own.
     """
     for part in layer._flatten_layers(include_self=False, recursive=False):
         named = path if isinstance(part, keras.Model) else (*path, part.name)

@@ -1,8 +1,8 @@
 """A model as a graph of plain Keras layers.
 
-For tools that know only those: `dla_keras.complexity` counts over this graph,
-the figures in `docs/aggregation.md` are drawn from it, and quantisation-aware
-training rebuilds it layer by layer.
+It is for tools that know only those: `dla_keras.complexity` counts over this
+graph, the figures in `docs/aggregation.md` are drawn from it, and
+quantization-aware training rebuilds it layer by layer.
 """
 
 import functools
@@ -15,24 +15,24 @@ from dla_keras.layers.composite import open_composites
 
 
 def flatten(model, input_shape=None) -> keras.Model:
-    """The same model, made of leaf layers only.
+    """Return the same model, made of leaf layers only.
 
-    In place of every composite (`Tree`, `DLAUp`, ...) and inner model stand
-    the layers it is made of. They are the model's own, so both share their
-    weights, and the outputs are equal to the bit, in training too. The class
-    and what it carries along (class names, palette) stay behind.
+    Every composite (`Tree`, `DLAUp`, ...) and inner model is replaced by the
+    layers it is made of. They are the model's own, so both share their weights,
+    and the outputs are equal to the bit, in training too. The class and its
+    facts (class names, palette) are lost.
 
     Args:
-        model: a functional model; its inner models too must be functional.
-        input_shape: of one picture, for a model of a single input. Defaults
-            to `None`: as the model has it.
+        model: Functional model; its inner models must be functional too.
+        input_shape: Shape of one image, for a model with a single input.
+            Defaults to `None`: the model's own.
 
     Returns:
         A functional `keras.Model`.
 
     Raises:
-        ValueError: for a model whose inputs are not known, or one that holds
-            two layers of the same name.
+        ValueError: If the model's inputs are not known, or two layers have the
+            same name.
 
     Example:
 
@@ -52,9 +52,9 @@ class LeafCall(NamedTuple):
     """One use of a leaf layer.
 
     Args:
-        layer: the leaf.
-        inputs: the symbolic tensors it takes.
-        outputs: those it gives.
+        layer: Leaf layer.
+        inputs: Symbolic tensors it takes.
+        outputs: Symbolic tensors it returns.
     """
 
     layer: keras.layers.Layer
@@ -63,11 +63,11 @@ class LeafCall(NamedTuple):
 
 
 def leaf_calls(model, input_shape=None) -> list[LeafCall]:
-    """Every use of a leaf layer in a model, in the order of the data.
+    """Return every use of a leaf layer in a model, in the order of the data.
 
     Args:
-        model: as `flatten` takes it.
-        input_shape: likewise. Defaults to `None`.
+        model: Functional model; its inner models must be functional too.
+        input_shape: Shape of one image. Defaults to `None`: the model's own.
 
     Example:
 
@@ -94,7 +94,7 @@ def leaf_calls(model, input_shape=None) -> list[LeafCall]:
 
 
 def _fresh_inputs(model, input_shape):
-    """`keras.Input`s like the model's own, or of the shape asked for."""
+    """Return inputs like the model's own, or of the given shape."""
     known = _inputs_of(model)
     if input_shape is None:
         return keras.tree.map_structure(
@@ -122,7 +122,7 @@ def _inputs_of(model):
 
 
 def _call_parts(model, inputs, training=None):
-    """What `model(inputs)` is, by its layers and its inner models' layers."""
+    """Return `model(inputs)`, called layer by layer, in inner models too."""
 
     def call(part, *args, **kwargs):
         if training is not None and _takes_training(part):

@@ -83,7 +83,7 @@ def file_finder(opened, views: Views) -> Callable:
 
     Args:
         opened: An opened model file.
-        views: What the model sees of a picture.
+        views: Views of an image to average or tile.
 
     Raises:
         ValueError: If the file cannot do what `views` asks.

@@ -96,7 +96,7 @@ class ClassFinder:
     Args:
         logits: Function: uint8 pictures `(n, *size, 3)` -> `(n, classes)`.
         size: Height and width of the crops, in pixels.
-        crop_fraction: See `central_crop`. Defaults to `0.875`.
+        crop_fraction: Share of an image that is kept. Defaults to `0.875`.
     """
 
     logits: Callable[[np.ndarray], np.ndarray]
@@ -121,7 +121,7 @@ def file_finder(opened, views: Views) -> ClassFinder:
 
     Args:
         opened: An opened model file.
-        views: What the model sees of a picture.
+        views: Views of an image to average or tile.
 
     Raises:
         ValueError: If the file cannot do what `views` asks.

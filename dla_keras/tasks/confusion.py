@@ -6,12 +6,12 @@ from dla_keras.data.datasets import IGNORE_LABEL
 
 
 def confusion_matrix(label, prediction, num_classes: int) -> np.ndarray:
-    """Counts of pixels by true class (rows) and predicted class (columns).
+    """Count pixels by true class (rows) and predicted class (columns).
 
     Args:
-        label: class ids or `IGNORE_LABEL`, which does not count.
-        prediction: class ids, of the label's shape.
-        num_classes: number of classes.
+        label: Class ids or `IGNORE_LABEL`, which does not count.
+        prediction: Class ids, of the label's shape.
+        num_classes: Number of classes.
 
     Returns:
         int64 `(num_classes, num_classes)`.

@@ -1,4 +1,4 @@
-"""Losses as sums over pixels; who knows the global batch does the division."""
+"""Losses as sums over pixels; the training step divides by the whole batch."""
 
 import keras
 from keras import ops
@@ -9,15 +9,15 @@ from dla_keras.data.datasets import IGNORE_LABEL
 
 
 def cross_entropy_sums(labels, logits, class_weights=None):
-    """Cross-entropy summed over the valid pixels, and the weight it stands on.
+    """Return the sums of cross-entropy and weights over the valid pixels.
 
-    Kept apart because the mean over several replicas is the sum of the one
-    over the sum of the other, not the mean of their quotients.
+    They are not divided here, because the mean over several replicas is the
+    quotient of the sums, not the mean of the quotients.
 
     Args:
         labels: `(batch, height, width)`, class ids or `IGNORE_LABEL`.
         logits: `(batch, height, width, classes)`.
-        class_weights: one weight per class. Defaults to `None`: all one.
+        class_weights: One weight per class. Defaults to `None`: all one.
 
     Returns:
         `(loss_sum, weight_sum)`, two scalars, at least in float32.
@@ -46,13 +46,13 @@ def cross_entropy_sums(labels, logits, class_weights=None):
 
 
 def class_cross_entropy_sums(labels, logits, label_smoothing=0.0):
-    """Cross-entropy summed over pictures, and their number.
+    """Return the cross-entropy summed over images, and their number.
 
     Args:
         labels: `(batch,)`, class ids, or `(batch, classes)`, each class's
-            share of a mixed picture.
+            share of a mixed image.
         logits: `(batch, classes)`.
-        label_smoothing: share of the truth that goes to all classes alike.
+        label_smoothing: Share of the truth that goes to all classes equally.
             Defaults to `0.0`.
 
     Returns:
@@ -77,16 +77,16 @@ def class_cross_entropy_sums(labels, logits, label_smoothing=0.0):
 
 
 def boundary_cross_entropy_sums(labels, logits, positive_weight=10.0):
-    """Cross-entropy of boundary or none over the valid pixels, and its weight.
+    """Return the boundaries' cross-entropy over valid pixels, and its weight.
 
-    Boundaries are few, so that each counts as `positive_weight` others: the
-    paper's 10 (section 5.3), the authors' `--edge-weight`.
+    Boundaries are few, so each counts `positive_weight` times: 10 in the paper
+    (section 5.3), `--edge-weight` in the authors' code.
 
     Args:
         labels: `(batch, height, width)`, 0 to `CERTAIN` or `IGNORE_LABEL`;
-            see `dla_keras.data.boundary_labels`.
+            see `dla_keras.data.boundaries`.
         logits: `(batch, height, width, 1)`.
-        positive_weight: of a boundary's loss. Defaults to `10.0`.
+        positive_weight: Weight of a boundary's loss. Defaults to `10.0`.
 
     Returns:
         `(loss_sum, weight_sum)`, two scalars, at least in float32.
@@ -112,18 +112,18 @@ def boundary_cross_entropy_sums(labels, logits, positive_weight=10.0):
 
 
 def joint_sums(labels, outputs, boundary_weight=1.0, class_weights=None):
-    """Classes and the boundaries between them, learned from one label map.
+    """Return the joint loss of classes and the boundaries between them.
 
     Args:
         labels: `(batch, height, width)`, class ids or `IGNORE_LABEL`.
-        outputs: of a `DLASegmenter` with a boundary head.
-        boundary_weight: of the boundaries' loss beside the classes'. Defaults
-            to `1.0`.
-        class_weights: see `cross_entropy_sums`. Defaults to `None`.
+        outputs: Outputs of a `DLASegmenter` with a boundary head.
+        boundary_weight: Weight of the boundaries' loss relative to the
+            classes' loss. Defaults to `1.0`.
+        class_weights: One weight per class. Defaults to `None`: all one.
 
     Returns:
-        `(loss_sum, weight_sum)`, two scalars. Both losses stand on the
-        classes' weight, so that the replicas' sums are one device's.
+        `(loss_sum, weight_sum)`, two scalars. Both losses are divided by the
+        classes' weight, so that replicas give the loss of one device.
     """
     loss, weight = cross_entropy_sums(labels, outputs["classes"], class_weights)
     boundary_loss, _ = boundary_cross_entropy_sums(

@@ -126,7 +126,7 @@ def class_weights(train, power: float) -> np.ndarray | None:
 
     Args:
         train: Training split.
-        power: See `make_loss`; `0` gives `None`.
+        power: Power of the classes' inverse frequency; `0` gives `None`.
     """
     if not power:
         return None
@@ -159,7 +159,7 @@ def file_finder(opened, views: Views) -> Callable:
 
     Args:
         opened: An opened model file.
-        views: What the model sees of a picture.
+        views: Views of an image to average or tile.
 
     Raises:
         ValueError: If the file cannot do what `views` asks.

@@ -44,7 +44,7 @@ def draw(height, width, seed=0):
 
 
 def joined(probabilities, image, tile, overlap):
-    """The pieces laid side by side; each pixel comes once."""
+    """Join the pieces, and check that each pixel comes once."""
     classes = probabilities(image[:32, :32]).shape[-1]
     whole = np.full((*image.shape[:2], classes), np.nan, np.float32)
     for top, left, piece in probability_pieces(
@@ -78,7 +78,7 @@ def test_spans_cover_a_side_and_share_half_the_overlap(overlap):
 
 
 def blurred(image):
-    """Looks 8 pixels far, and differently at each pixel of a stride of 32."""
+    """Return scores that look 8 pixels far, by the place modulo 32."""
     padded = np.pad(image[..., 0].astype(np.float32), 8)
     height, width = image.shape[:2]
     total = sum(

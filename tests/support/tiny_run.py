@@ -93,7 +93,7 @@ def score(model, val, watch):
 
 
 def slow_down_disk():
-    """Makes checkpoints take long, so that random kills meet them."""
+    """Make checkpoints take long, so that random kills meet them."""
     sync = os.fsync
 
     def slow(descriptor):
@@ -115,7 +115,7 @@ def parse_flags(argv=None):
 
 
 def poison(crop):
-    """The crop; NaN of the picture that is `POISONED` pixels high."""
+    """Return the crop, or NaN for the image that is `POISONED` pixels high."""
 
     def augment(image, label, seed):
         bad = tf.shape(image)[0] == POISONED

@@ -17,7 +17,7 @@ from runtimes.environments import made_once
 from runtimes.environments import run
 
 EMULATOR = "qemu-user"
-PYTHON = "3.13"  # what Debian 13 has
+PYTHON = "3.13"  # Debian 13's
 PACKAGES = (
     f"python{PYTHON}-minimal", f"libpython{PYTHON}-minimal",
     f"libpython{PYTHON}-stdlib", "libbz2-1.0", "libc6", "libexpat1",
@@ -32,7 +32,7 @@ SOURCE = (
     "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] "
     "http://deb.debian.org/debian trixie main\n"
 )
-# All of apt's files in one folder of our own.
+# All of apt's files in a folder of its own.
 CONFIGURATION = """
 Dir::State "{0}/state";
 Dir::State::status "{0}/status";
@@ -50,11 +50,11 @@ def emulated_arm(cache, requirements: tuple[str, ...]) -> Python:
     """Return a Python for ARM and an emulator, made once.
 
     Args:
-        cache: folder that holds them.
-        requirements: what pip installs for it.
+        cache: Folder that holds them.
+        requirements: Packages that pip installs for it.
 
     Raises:
-        NotInstalledError: on another system, or without network.
+        NotInstalledError: If the system is another one, or without network.
     """
     if platform.machine() in ("aarch64", "arm64"):
         raise NotInstalledError("this machine is ARM itself")
@@ -91,13 +91,13 @@ def _unpack_debian(folder):
     run(["apt-get", "update"], env=variables)
     wanted = [f"{EMULATOR}:amd64", *(f"{name}:arm64" for name in PACKAGES)]
     run(["apt-get", "download", *wanted], cwd=debs, env=variables)
-    emulators = folder / "emulators"  # of every processor there ever was
+    emulators = folder / "emulators"  # the package has all processors
     for deb in sorted(debs.iterdir()):
         ours = deb.name.startswith(EMULATOR)
         target = emulators if ours else folder / "root"
         run(["dpkg-deb", "-x", str(deb), str(target)])
     shutil.move(emulators / "usr" / "bin" / "qemu-aarch64", folder)
-    # The installation of a package that is not among them makes this link.
+    # A package that is not among them would make this link.
     (folder / "root" / "lib").symlink_to("usr/lib")
     for workshop in (apt, debs, emulators):
         shutil.rmtree(workshop)

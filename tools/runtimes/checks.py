@@ -1,4 +1,4 @@
-"""Runs files in every runtime and says whether they give what they should."""
+"""Runs files in every runtime and compares their outputs."""
 
 import dataclasses
 import json
@@ -26,16 +26,16 @@ class Check:
     """One file in one runtime.
 
     Args:
-        runtime: its name.
-        version: and its processor. Defaults to `""`.
-        kernels: that ran. Defaults to `""`.
-        file: name of the model's file. Defaults to `""`: all of them.
-        output: of the file. Defaults to `""`: all of them.
-        against: what the outputs were compared with. Defaults to `""`.
-        equal: share of equal values. Defaults to `None`.
-        difference: the largest: steps where scores are quantised, else
+        runtime: Name of the runtime.
+        version: Its version and processor. Defaults to `""`.
+        kernels: Kernels that ran. Defaults to `""`.
+        file: Name of the model's file. Defaults to `""`: all of them.
+        output: Name of the output. Defaults to `""`: all of them.
+        against: Name of the outputs it was compared with. Defaults to `""`.
+        equal: Share of equal values. Defaults to `None`.
+        difference: Largest difference, in steps for quantized scores, else in
             scores. Defaults to `None`.
-        agreement: share of pixels with the same class. Defaults to `None`.
+        agreement: Share of pixels with the same class. Defaults to `None`.
         verdict: `"equal"` to the bit, `"close"`, `"FAILED: ..."` or `"not
             checked: ..."`.
     """
@@ -67,20 +67,20 @@ class RunError(Exception):
 def check_files(pictures: dict, cache, runtimes=RUNTIMES) -> Iterator[Check]:
     """Check files in all runtimes.
 
-    What LiteRT gives on this machine with the same kernels counts as right,
-    and XNNPACK's as right for its builtin kernels.
+    The outputs of LiteRT on this machine with the same kernels count as right;
+    for its builtin kernels, those with XNNPACK.
 
     Args:
-        pictures: path of a `.tflite` file -> uint8 `(n, height, width, 3)` of
-            its size.
-        cache: folder for the environments that are made.
-        runtimes: rows of `RUNTIMES`. Defaults to all.
+        pictures: Images, uint8 `(n, height, width, 3)`, by the path of a
+            `.tflite` file of their size.
+        cache: Folder for the environments that are made.
+        runtimes: Rows of `RUNTIMES`. Defaults to all.
 
     Yields:
-        A `Check` at a time: emulation takes minutes.
+        A `Check` at a time, since emulation takes minutes.
 
     Raises:
-        ValueError: for a file that LiteRT itself cannot run.
+        ValueError: If LiteRT itself cannot run a file.
     """
     files = [_expect(model, images) for model, images in pictures.items()]
     for runtime in runtimes:

@@ -1,4 +1,4 @@
-"""How far two runtimes' outputs are apart, and how far they may be."""
+"""Differences of two runtimes' outputs, and their bounds."""
 
 import dataclasses
 
@@ -7,11 +7,12 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Bound:
-    """How far outputs may be apart.
+    """Bounds of the difference between outputs.
 
     Args:
-        difference: largest, as a share of the expected scores' range.
-        agreement: least share of pixels with the same class.
+        difference: Largest difference, as a share of the expected scores'
+            range.
+        agreement: Least share of pixels with the same class.
     """
 
     difference: float
@@ -39,14 +40,14 @@ SAME_PROBABILITY = 0.05
 
 
 def compare(expected, outputs, kind: str, bound: Bound) -> dict:
-    """Judges a runtime's outputs.
+    """Judge a runtime's outputs.
 
     Args:
         expected: uint8 or float32; class ids `(n, height, width)`, logits
             `(n, height, width, classes)` or boundaries `(n, height, width)`.
-        outputs: likewise.
+        outputs: Array of the same type and shape.
         kind: `"class_ids"`, `"logits"` or `"boundary"`.
-        bound: that they must keep.
+        bound: Bounds that they must keep.
 
     Returns:
         `equal` (share of equal values), `difference` (the largest, `None` for

@@ -1,4 +1,4 @@
-"""Pythons with a runtime in them: this one, or one made in a cache folder."""
+"""Pythons with a runtime: the running one, or one made in a cache folder."""
 
 import dataclasses
 import hashlib
@@ -11,22 +11,22 @@ import sys
 from dla_keras.files import new_folder
 from dla_keras.lite.measure.cost import last_words
 
-COMPLETE = "complete"  # marks a folder whose making has ended well
+COMPLETE = "complete"  # marks a folder that is complete
 PIP = ("-m", "pip", "--disable-pip-version-check", "-q")
 SECONDS = 900  # for a download
 
 
 class NotInstalledError(ImportError):
-    """A runtime cannot be had here; the message says why."""
+    """A runtime cannot be installed here; the message says why."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Python:
-    """How to start a Python.
+    """A command that starts a Python.
 
     Args:
-        command: what stands before the script.
-        variables: of the environment, to add. Defaults to `()`.
+        command: Words before the script.
+        variables: Environment variables to add. Defaults to `()`.
     """
 
     command: tuple[str, ...]
@@ -37,11 +37,11 @@ def this_python(cache, module: str) -> Python:
     """Return the running Python, if it has a module.
 
     Args:
-        cache: not needed here.
-        module: name of a top-level module.
+        cache: Folder of the cache, not used here.
+        module: Name of a top-level module.
 
     Raises:
-        NotInstalledError: without the module.
+        NotInstalledError: If it lacks the module.
     """
     if importlib.util.find_spec(module) is None:
         raise NotInstalledError(f"{module} is not installed in {sys.prefix}")
@@ -54,13 +54,13 @@ def own_python(
     """Return a virtual environment in the cache, made once.
 
     Args:
-        cache: folder that holds all of them.
-        requirements: what pip installs there.
-        versions: of Python that there are packages for. Defaults to `()`:
-            this one will do.
+        cache: Folder that holds all of them.
+        requirements: Packages that pip installs there.
+        versions: Versions of Python that the packages exist for. Defaults to
+            `()`: the running one.
 
     Raises:
-        NotInstalledError: without such a Python, or if pip fails.
+        NotInstalledError: If there is no such Python, or pip fails.
     """
     base = _find_python(versions)
 
@@ -77,10 +77,11 @@ def made_once(cache, name: str, recipe: tuple[str, ...], fill) -> pathlib.Path:
     """Return a folder of the cache, filled unless it is there already.
 
     Args:
-        cache: where.
-        name: of the folder, for people.
-        recipe: what decides its content; another one is another folder.
-        fill: puts the content into the folder it is passed.
+        cache: Folder of the cache.
+        name: Beginning of the folder's name, for people.
+        recipe: Words that decide its content; another recipe makes another
+            folder.
+        fill: Function that writes the content into a folder.
     """
     digest = hashlib.sha256(repr(recipe).encode()).hexdigest()[:8]
     folder = pathlib.Path(cache).resolve() / f"{name}-{digest}"
@@ -95,7 +96,7 @@ def run(command, **options) -> None:
     """Run a command that makes a part of an environment.
 
     Raises:
-        NotInstalledError: if it fails, with its last words.
+        NotInstalledError: If it fails; the message is the end of its output.
     """
     try:
         subprocess.run(
@@ -116,7 +117,7 @@ def _find_python(versions):
         return sys.executable
     for version in versions:
         found = shutil.which(f"python{version}")
-        # Version managers leave commands of Pythons that are not there.
+        # Version managers leave commands of Pythons that do not exist.
         if found and not subprocess.call(
             [found, "-c", ""], stderr=subprocess.DEVNULL
         ):

@@ -1,4 +1,4 @@
-"""The runtimes that a file must run in, as a table."""
+"""Table of the runtimes that a file must run in."""
 
 import dataclasses
 import functools
@@ -16,13 +16,13 @@ class Runtime:
     """One way to run a file.
 
     Args:
-        name: of the runtime.
-        package: as `runner.py` knows it.
-        python: makes a Python that has it, from the cache folder.
-        kernels: to run with. Defaults to both.
-        integer_kernels: what it runs integer files with where XNNPACK is asked
-            for: a row of `BOUNDS`. Defaults to `"xnnpack"`.
-        gives_masks: whether it makes masks itself, of logits. Defaults to
+        name: Name of the runtime.
+        package: Name of its package in `runner.py`.
+        python: Function of the cache folder that returns a Python with it.
+        kernels: Kernels to run with. Defaults to both.
+        integer_kernels: Kernels that integer files really run with when
+            XNNPACK is requested; in `BOUNDS`. Defaults to `"xnnpack"`.
+        gives_masks: Whether it makes masks of logits itself. Defaults to
             `False`.
     """
 
