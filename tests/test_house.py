@@ -31,6 +31,13 @@ MODULES = [
 ]
 
 
+VOICED = sorted(
+    path.relative_to(ROOT)
+    for folder in (PACKAGE, ROOT / "tools")
+    for path in folder.rglob("*.py")
+)
+
+
 def imports(path):
     """Full names of the modules that a file imports."""
     for node in ast.walk(ast.parse(path.read_text())):
@@ -77,6 +84,41 @@ def test_at_most_ten_modules_are_flat():
 def test_flat_modules_do_without_tensorflow(name):
     tops = {n.split(".")[0] for n in imports(PACKAGE / f"{name}.py")}
     assert not tops & {"tensorflow", "tf_keras", "tensorflow_datasets"}
+
+
+def docstrings(path):
+    """Yield the docstrings of a file, each with the line it belongs to."""
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, kinds) and (text := ast.get_docstring(node)):
+            yield getattr(node, "lineno", 1), text
+
+
+def arguments_said(docstring):
+    """Yield what is said of each argument, from the sections that hold them."""
+    section = ""
+    for line in docstring.splitlines():
+        if re.fullmatch(r"\w[\w ]*:", line):
+            section = line
+        elif section in ("Args:", "Call arguments:"):
+            yield from re.findall(r"^    \*{0,2}\w+: (.*)", line)
+
+
+@pytest.mark.parametrize("path", VOICED, ids=str)
+def test_arguments_are_named_by_noun_phrases(path):
+    riddle = re.compile(r"(of|that|what|how|as|likewise)\b", re.IGNORECASE)
+    for line, text in docstrings(ROOT / path):
+        found = [said for said in arguments_said(text) if riddle.match(said)]
+        assert not found, f"{path}:{line}: {found}"
+        chain = re.search(r"\bas `\w+`'s\b", text)
+        assert not chain, f"{path}:{line}: {chain[0]} sends a reader on"
+
+
+def test_a_model_is_asked_for_its_tasks_only():
+    """What a model is, `model.tasks` says; `inputs` is Keras' own."""
+    question = re.compile(r"(?:has|get)attr\((?:\w+\.)?model, \"(\w+)\"")
+    for path in PACKAGE.rglob("*.py"):
+        assert {*question.findall(path.read_text())} <= {"inputs"}, path
 
 
 def test_commands_import_the_library_only():

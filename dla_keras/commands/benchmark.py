@@ -61,7 +61,7 @@ def parse_flags(argv):
 
 
 def open_picture(path: str | None, size: str | None) -> "np.ndarray":
-    """The picture that goes through the files: uint8 `(h, w, 3)`."""
+    """Return the image that the files run on: uint8 `(h, w, 3)`."""
     import numpy as np
     from PIL import Image
 
@@ -108,7 +108,7 @@ def benchmark(args) -> None:
 
 
 def row(path, model, threads, picture, times) -> dict:
-    """What the CSV file has of one file on so many threads."""
+    """Return the row of one file and number of threads for the CSV file."""
     import numpy as np
 
     from dla_keras.lite.measure.cost import runtime_version

@@ -116,7 +116,7 @@ def _add_run(add):
 
 
 def parse_arguments(parser, recipes: dict, other: str, argv=None):
-    """Reads the flags over the recipe that they name.
+    """Read the flags over the recipe that they name.
 
     Args:
         parser: with all flags.
@@ -154,7 +154,7 @@ def parse_arguments(parser, recipes: dict, other: str, argv=None):
 
 
 def _named_recipe(recipes, other, argv):
-    """The recipe asked for; else the dataset's; without one, the first."""
+    """Return the named recipe, or the dataset's, or the first one."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--recipe")
     parser.add_argument("--dataset")

@@ -164,7 +164,7 @@ def _draw_precision_recall(axes, scores):
 
 
 def _confusion(shares, names):
-    """The figure of a confusion matrix, its cells of one size."""
+    """Return the figure of a confusion matrix, with cells of one size."""
     from matplotlib.figure import Figure
 
     count = len(names)
@@ -213,7 +213,7 @@ def _draw_cell(axes, share, names, true, found):
 
 
 def _short(name):
-    """A name that XML may hold and a margin has room for."""
+    """Return a name that is valid in XML and fits the margin."""
     name = "".join(c if c.isprintable() else " " for c in name)
     return name if len(name) <= 24 else name[:23] + "…"
 
@@ -240,7 +240,7 @@ def _plot(width, height, **names):
 
 @contextlib.contextmanager
 def _style():
-    """Settings under which a figure is made and saved."""
+    """Return the settings under which a figure is made and saved."""
     import matplotlib
 
     settings = {
@@ -259,7 +259,7 @@ def _style():
 
 
 def _svg(figure, label):
-    """The figure for a page, in its font and colors, and small."""
+    """Return the figure for a page, small, in its font and colors."""
     file = io.StringIO()
     figure.savefig(file, format="svg", transparent=True)
     root = ElementTree.fromstring(file.getvalue())
@@ -272,7 +272,7 @@ def _svg(figure, label):
 
 
 def _tidied(element, label) -> list[ElementTree.Element]:
-    """What is seen of an element: no namespaces, no groups for nothing.
+    """Return the visible part of an element, without empty groups.
 
     An id that others refer to begins with the chart's label, for a page holds
     several charts; one that is a tip becomes a title.
@@ -308,7 +308,7 @@ def _tidied(element, label) -> list[ElementTree.Element]:
 
 
 def _thinned(xs, ys):
-    """The means of so many neighbors that `MOST_POINTS` are left."""
+    """Return means of neighbors, so that at most `MOST_POINTS` are left."""
     if len(xs) <= MOST_POINTS:
         return xs, ys
     parts = np.linspace(0, len(xs), MOST_POINTS + 1).astype(int)

@@ -188,7 +188,7 @@ def _class_cell(row, name):
 
 
 def _bars(rows, measure, *options):
-    """A bar for each row of which there is a number."""
+    """Return a bar for each row that has a number."""
     values = {row.name: measure(row, *options) for row in rows}
     full = max(filter(None, values.values()), default=1)
     lines = [

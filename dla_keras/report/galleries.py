@@ -85,7 +85,7 @@ def extremes(values: Sequence[float | None], count: int) -> tuple[list, list]:
 
 
 def _apart(order, count, total):
-    """The first indices that keep a distance; then the first of the rest."""
+    """Return the first indices that keep a distance, then the first others."""
     distance = total // (2 * count) if count else 0
     chosen = []
     for least in (distance, 1):
@@ -218,7 +218,7 @@ def classification_galleries(
 
 
 def _galleries(split, per_picture, key, show, count, colors=()):
-    """The worst and the best by a score, drawn by `show`."""
+    """Return the worst and the best images by a score, drawn by `show`."""
     if len(per_picture) != len(split):
         raise ValueError(
             "Expected a row per picture of the split. Received: "
@@ -279,7 +279,7 @@ def difference_gallery(
 
 
 def _marked(image, kinds, colors):
-    """The picture in pale grey, pixels of each kind in its color.
+    """Draw the image in pale gray, pixels of each kind in its color.
 
     Where several kinds hold, the first counts. The mode is `"P"`, since a JPEG
     would smear single pixels.
@@ -295,7 +295,7 @@ def _marked(image, kinds, colors):
 
 
 def _overlaid(image, mask, palette):
-    """The picture in grey under its mask; without a label it stays grey."""
+    """Draw the image in gray under its mask; without a label it stays gray."""
     grey = np.asarray(Image.fromarray(image).convert("L"))[..., None]
     known = (np.asarray(mask) != IGNORE_LABEL)[..., None] * OPACITY
     mixed = known * colorize(mask, palette) + (1 - known) * grey

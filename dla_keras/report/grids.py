@@ -111,7 +111,7 @@ def _grid(rows, width, colors=()):
 
 
 def _legend(colors, width):
-    """The meaning of the colors, over as many lines as they need."""
+    """Draw the meaning of the colors, over as many lines as they need."""
     widths = [int(_FONT.getlength(name)) for name, _ in colors]
     cell = 24 + max(widths, default=0)
     columns = max(1, (width - _MARGIN) // cell)

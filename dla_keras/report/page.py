@@ -199,7 +199,7 @@ def _subtitle(run):
 
 
 def _result(run):
-    """The scores large, and beside those of the baselines."""
+    """Return the scores in large print, beside those of the baselines."""
     names = [key for key in SCORES if key in run.scores]
     values = [(SCORES[key], f"{run.scores[key]:.3f}") for key in names]
     blocks = [("tiles", values)]
@@ -284,7 +284,7 @@ def _precision_recall(run):
 
 
 def _confusion(run):
-    """The matrix, where classes are few, and what is confused most."""
+    """Return the matrix, if classes are few, and the commonest confusions."""
     if "confusion" not in run.scores:
         return []
     names = run.scores["class_names"]
@@ -343,7 +343,7 @@ def _times(run):
 
 
 def _next(run):
-    """The commands that a reader may want to type now."""
+    """Return the commands that a reader may want to type next."""
     model = pathlib.Path(run.model or "")
     paths = {
         "model": shlex.quote(str(model)),

@@ -209,7 +209,7 @@ def test_a_saved_model_gives_probabilities(model, tmp_path):
 
 @pytest.fixture(scope="module")
 def run_folder(model, tmp_path_factory):
-    """What training leaves: a model, and what it was trained on."""
+    """Write what training leaves: a model, and the name of its data."""
     folder = tmp_path_factory.mktemp("run")
     model.save(folder / "model.keras")
     config = {"dataset": "digits", "size": "32x64", "crop_fraction": 1.0}

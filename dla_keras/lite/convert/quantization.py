@@ -27,7 +27,7 @@ def convert_graph(
     """Convert a graph that takes uint8 pictures, in any precision but int8.
 
     Args:
-        graph: What `frozen_graph` gave.
+        graph: Graph from `frozen_graph`.
         precision: Name of a row of `PRECISIONS`.
         pictures: uint8 `(h, w, 3)`, of the graph's size, to take ranges on.
             Defaults to `()`.
@@ -54,7 +54,7 @@ def convert_rounded_graph(graph) -> bytes:
     """Convert a graph that knows the ranges of its activations to int8.
 
     Args:
-        graph: What `frozen_graph` gave of a network trained in 8 bits; takes
+        graph: Graph from `frozen_graph` of a network trained in 8 bits; takes
             float32 pictures.
     """
     converter = _converter(graph)
@@ -165,7 +165,7 @@ def calibrate(
     """Take the ranges of a graph's activations on pictures.
 
     Args:
-        graph: What `frozen_graph` gave; takes a float32 picture.
+        graph: Graph from `frozen_graph`; takes a float32 picture.
         pictures: uint8 `(h, w, 3)`, of the graph's size.
         layers: Names of what becomes an operation each.
         shared: Whether tensors that a concatenation or a resize ties get one

@@ -65,7 +65,7 @@ def collect_facts(
 
     Args:
         model: Model that was converted.
-        file: What it was converted to.
+        file: File that the model was converted to.
         precision: Precision of the file, for instance `"int8"`.
         path: Path of the model's `.keras` file; its run's `config.json` and
             `metrics.json` may lie beside it. Defaults to `None`.
@@ -147,7 +147,7 @@ def describe(file: TfliteFile, facts: dict) -> None:
 
     Args:
         file: File that says nothing of itself yet.
-        facts: What `collect_facts` gave.
+        facts: Facts from `collect_facts`.
 
     Raises:
         ValueError: If the file is described already.

@@ -176,7 +176,7 @@ def last_words(error: Exception) -> str:
     """Return in a line why a command failed.
 
     Args:
-        error: What `subprocess` raised.
+        error: Error of `subprocess`.
 
     Example:
 
