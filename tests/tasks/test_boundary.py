@@ -330,8 +330,8 @@ def test_predict_writes_boundaries(bsds, detector, tmp_path, capfd):
         expected = boundary_predictor(detector)(picture)[..., 0]
         # A byte's half step.
         assert np.abs(found / 255 - expected).max() < 0.51 / 255
-        overlay = Image.open(out / "overlays" / f"{name}.jpg")
-        assert overlay.size == (64, 48)
+        with Image.open(out / "overlays" / f"{name}.jpg") as overlay:
+            assert overlay.size == (64, 48)
     capfd.readouterr()
     assert predict([*arguments[:-1], "--nms"]) == 2
     assert "other flags" in capfd.readouterr().err
