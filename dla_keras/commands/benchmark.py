@@ -66,9 +66,13 @@ def open_picture(path: str | None, size: str | None) -> "np.ndarray":
     from PIL import Image
 
     from dla_keras.data.pictures import read_rgb
-    from dla_keras.data.toy_streets import draw_picture
 
-    picture = read_rgb(path) if path else draw_picture("val", 0)[0]
+    if path:
+        picture = read_rgb(path)
+    else:  # a phone's board, with the runtime alone, has a picture of its own
+        from dla_keras.data.toy_streets import draw_picture
+
+        picture = draw_picture("val", 0)[0]
     if size or not path:
         height, width = parse_size(size or "720x1280")
         if not height * width:
