@@ -32,8 +32,9 @@ web: $(BIN)/.installed
 docs: $(BIN)/.installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
+# In order: by number of tests, the files with few long ones would come last.
 test: $(BIN)/.installed
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 slow: $(BIN)/.installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow

@@ -160,6 +160,7 @@ def site(tmp_path, monkeypatch):
     monkeypatch.setattr(keras.utils, "get_file", get_file)
     yield files, address
     server.shutdown()
+    server.server_close()
 
 
 def hub_path(name):
