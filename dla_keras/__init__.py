@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from dla_keras.applications import DLA60Res2NeXt as DLA60Res2NeXt
     from dla_keras.applications import decode_predictions as decode_predictions
     from dla_keras.applications import list_variants as list_variants
+    from dla_keras.inference.loaded_model import load as load
+    from dla_keras.lite.convert.pipeline import export_tflite as export_tflite
     from dla_keras.models.backbone import DLABackbone as DLABackbone
     from dla_keras.models.boundary_detector import (
         DLABoundaryDetector as DLABoundaryDetector,
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from dla_keras.models.complexity import complexity as complexity
     from dla_keras.models.flattening import flatten as flatten
     from dla_keras.models.segmenter import DLASegmenter as DLASegmenter
+    from dla_keras.tasks.evaluation import evaluate as evaluate
     from dla_keras.variants import PHONE_SEGMENTERS as PHONE_SEGMENTERS
     from dla_keras.variants import VARIANTS as VARIANTS
     from dla_keras.weights.presets import PRESETS as PRESETS
@@ -71,8 +74,11 @@ _HOMES = {
     "VARIANTS": "variants",
     "complexity": "models.complexity",
     "decode_predictions": "applications",
+    "evaluate": "tasks.evaluation",
+    "export_tflite": "lite.convert.pipeline",
     "flatten": "models.flattening",
     "list_variants": "applications",
+    "load": "inference.loaded_model",
     "load_pretrained": "weights.pretrained",
     "load_torch_weights": "weights.torch_files",
     "save_torch_weights": "weights.torch_files",

@@ -18,6 +18,8 @@ DEFAULTS = {
     "head_stride": "the paper's, by task",
     "input_shape": "a function of a model takes the model's own",
     "num_classes": "ImageNet's, where there are weights of it",
+    "path": "`export_tflite` need not write",
+    "threads": "a file is verified on one",
     "weights": "`load_pretrained` is for nothing else",
 }
 # Every layer, with arguments that are not at their defaults.

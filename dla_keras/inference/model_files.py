@@ -71,7 +71,7 @@ def open_model(path, threads: int = 2) -> ModelFile:
     if path.suffix == ".tflite":
         return _open_tflite(path, threads)
     if path.suffix == ".keras":
-        return _open_keras(path)
+        return describe_model(load_model(path), str(path))
     if (path / "saved_model.pb").exists():
         return _open_saved_model(path)
     raise ValueError(
@@ -80,8 +80,22 @@ def open_model(path, threads: int = 2) -> ModelFile:
     )
 
 
-def _open_keras(path):
-    model = load_model(path)
+def describe_model(model, name: str) -> ModelFile:
+    """Return a model in memory as if it came from a file.
+
+    Args:
+        model: `DLASegmenter`, `DLABoundaryDetector` or `DLAClassifier`.
+        name: Name for messages.
+
+    Raises:
+        ValueError: If the model is for no task.
+    """
+    if not isinstance(model, _model_classes()) or not model.tasks:
+        raise ValueError(
+            "Expected a DLASegmenter, a DLABoundaryDetector or a "
+            f"DLAClassifier with its top. Received: {type(model).__name__} "
+            f"({name})."
+        )
     size = _fixed(model.image_shape[:2])
     at_size = lambda make: replace(make(model), size=size)
     found = {}
@@ -93,7 +107,7 @@ def _open_keras(path):
     if "classification" in model.tasks:
         found["logits"] = model_logits(model)
     return ModelFile(
-        str(path),
+        name,
         model.tasks,
         size,
         class_names=model.class_names,

@@ -1,0 +1,144 @@
+"""`dla_keras.load`: the same results from every kind of file and image."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+import dla_keras
+from dla_keras.data.augmentation import central_crop
+from dla_keras.inference.loaded_model import rgb_image
+from dla_keras.lite.convert.saved_model import write_saved_model
+
+IMAGE = np.random.default_rng(0).integers(0, 256, (50, 90, 3)).astype("uint8")
+
+
+@pytest.fixture(scope="module")
+def joint():
+    """A model of classes and boundaries, and its files by kind."""
+    keras.utils.set_random_seed(0)
+    model = dla_keras.DLASegmenter(
+        "dla46_c",
+        3,
+        boundary_head=True,
+        class_names=("a", "b", "c"),
+        palette=((0, 0, 0), (1, 2, 3), (4, 5, 6)),
+    )
+    # Untrained logits are of 1000, and softmax is 0 or 1.
+    for head in (model.fc, model.boundary_fc):
+        head.kernel.assign(head.kernel / 1000)
+    return model
+
+
+def test_every_kind_of_file_gives_the_same(joint, tmp_path):
+    joint.save(tmp_path / "m.keras")
+    dla_keras.export_tflite(
+        joint, tmp_path / "m.tflite", size=(64, 96), head="logits"
+    )
+    write_saved_model(joint, tmp_path / "saved", (64, 96))
+    first = dla_keras.load(tmp_path / "m.keras")
+    assert first.tasks == ("segmentation", "boundary")
+    assert first.size is None and first.class_names == ("a", "b", "c")
+    mask, boundary = first.mask(IMAGE), first.boundary(IMAGE)
+    assert mask.shape == boundary.shape == (50, 90) and mask.dtype == np.uint8
+    np.testing.assert_array_equal(first(IMAGE), mask)
+    assert 0 < boundary.min() < boundary.max() < 1
+    np.testing.assert_allclose(first.probabilities(IMAGE).sum(-1), 1, atol=1e-5)
+    for name in ("m.tflite", "saved"):
+        other = dla_keras.load(tmp_path / name)
+        assert other.size == (64, 96)
+        np.testing.assert_array_equal(other.mask(IMAGE), mask)
+    lite = dla_keras.load(tmp_path / "m.tflite")
+    assert (lite.tasks, lite.palette) == (first.tasks, joint.palette)
+    np.testing.assert_allclose(lite.boundary(IMAGE), boundary, atol=1e-5)
+    batch = first([IMAGE, IMAGE[:32, :40]])
+    assert [m.shape for m in batch] == [(50, 90), (32, 40)]
+    np.testing.assert_array_equal(first(IMAGE[None])[0], mask)
+    with pytest.raises(ValueError, match="gives no boundaries"):
+        dla_keras.load(tmp_path / "saved").boundary(IMAGE)
+
+
+def test_classifiers_see_the_middle_as_in_their_run(tmp_path):
+    model = dla_keras.DLA46C(num_classes=3, class_names=("a", "b", "c"))
+    model.fc.kernel.assign(model.fc.kernel / 1000)
+    path = tmp_path / "model.keras"
+    model.save(path)
+    for settings in ({}, {"size": "64x64", "crop_fraction": 1.0}):
+        if settings:
+            (tmp_path / "config.json").write_text(json.dumps(settings))
+        size = (64, 64) if settings else (224, 224)
+        crop = central_crop(IMAGE, size, settings.get("crop_fraction", 0.875))
+        expected = model(crop[None].astype("float32"))[0]
+        loaded = dla_keras.load(path)
+        assert loaded.tasks == ("classification",)
+        found = loaded(IMAGE)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+    with pytest.raises(ValueError, match="gives no masks: it is for class"):
+        loaded.mask(IMAGE)
+
+
+def test_a_model_is_evaluated_from_memory_and_from_its_file(joint, tmp_path):
+    Image.fromarray(IMAGE).save(tmp_path / "image.png")
+    Image.fromarray(IMAGE[..., 0] % 3).save(tmp_path / "label.png")
+    for name, text in {
+        "info.json": '{"classes": 3}',
+        "val_images.txt": "image.png",
+        "val_labels.txt": "label.png",
+    }.items():
+        (tmp_path / name).write_text(text)
+    joint.save(tmp_path / "m.keras")
+    scores = dla_keras.evaluate(joint, tmp_path)
+    mask = dla_keras.load(tmp_path / "m.keras")(IMAGE)
+    right = (mask == IMAGE[..., 0] % 3).mean()
+    assert scores["pixel_accuracy"] == pytest.approx(right)
+    again = dla_keras.evaluate(tmp_path / "m.keras", tmp_path)
+    assert again["confusion"] == scores["confusion"]
+    with pytest.raises(ValueError, match="`task` must be one of segmentation"):
+        dla_keras.evaluate(joint, tmp_path, task="classification")
+    with pytest.raises(ValueError, match="Received: DLABackbone"):
+        dla_keras.evaluate(dla_keras.DLABackbone("dla46_c"), tmp_path)
+
+
+def test_images_of_all_kinds_become_rgb():
+    grey = IMAGE[..., 0]
+    three = np.repeat(grey[..., None], 3, axis=2)
+    clear = np.dstack([IMAGE, np.zeros(IMAGE.shape[:2], np.uint8)])
+    half = np.dstack([IMAGE, np.full(IMAGE.shape[:2], 51, np.uint8)])
+    for given, expected in [
+        (IMAGE, IMAGE),
+        (IMAGE // 2 + 0.3, IMAGE // 2),
+        (IMAGE.astype("int64"), IMAGE),
+        (keras.ops.convert_to_tensor(IMAGE), IMAGE),
+        (Image.fromarray(IMAGE), IMAGE),
+        (Image.fromarray(grey), three),
+        (grey, three),
+        (grey[..., None], three),
+        (np.dstack([IMAGE, np.full_like(grey, 255)]), IMAGE),
+        (clear, np.full_like(IMAGE, 255)),
+        (half, np.rint(0.2 * IMAGE + 0.8 * 255)),
+        (np.zeros((2, 3)), np.zeros((2, 3, 3))),
+    ]:
+        found = rgb_image(given)
+        assert found.dtype == np.uint8
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (IMAGE / 255, "Multiply by 255"),
+        (IMAGE.astype("float32") - 128, "undo a normalization"),
+        (IMAGE.astype("uint16") * 257, "Divide 16 bits by 257"),
+        (np.full((4, 4, 3), np.nan), "numbers from 0 to 255"),
+        (np.ones((4, 4, 3), bool), "an image of bool"),
+        (np.moveaxis(IMAGE, -1, 0), "np.moveaxis"),
+        (IMAGE[..., :2], "1, 3 or 4 channels"),
+        (IMAGE[None, None], "1, 3 or 4 channels"),
+        (IMAGE[:0], "1, 3 or 4 channels"),
+    ],
+)
+def test_wrong_images_are_refused(image, message):
+    with pytest.raises(ValueError, match=message):
+        rgb_image(image)
