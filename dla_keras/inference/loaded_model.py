@@ -177,7 +177,9 @@ def load(path: str | pathlib.Path, threads: int = 2) -> LoadedModel:
     size = parse_size(size) if isinstance(size, str) else CROP_SIZE
     # Runs of earlier versions say `crop_pct`.
     fraction = run.get("crop_fraction", run.get("crop_pct", CROP_FRACTION))
-    return LoadedModel(opened, opened.size or size, fraction)
+    return LoadedModel(
+        opened, opened.size or size, opened.crop_fraction or fraction
+    )
 
 
 def _run_settings(path):
