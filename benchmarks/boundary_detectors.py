@@ -46,11 +46,11 @@ def find_sobel(example, sigma):
 
 
 def find_canny(example, sigma):
-    grey = example.image.astype(np.float64).mean(-1) / 255
+    gray = example.image.astype(np.float64).mean(-1) / 255
     steps = np.linspace(0, 1, len(CANNY_THRESHOLDS) + 1)[1:]
-    soft_map = np.zeros(grey.shape)
+    soft_map = np.zeros(gray.shape)
     for step, high in zip(steps, CANNY_THRESHOLDS, strict=True):
-        soft_map[canny(grey, sigma, 0.4 * high, high)] = step
+        soft_map[canny(gray, sigma, 0.4 * high, high)] = step
     return soft_map
 
 

@@ -33,9 +33,9 @@ from dla_keras.data.boundaries import read_soft_map
 
 
 def sobel_map(path):
-    grey = np.asarray(Image.open(path).convert("L"), np.float32)
-    grey = ndimage.gaussian_filter(grey, 1.5)
-    magnitude = np.hypot(ndimage.sobel(grey, 0), ndimage.sobel(grey, 1))
+    gray = np.asarray(Image.open(path).convert("L"), np.float32)
+    gray = ndimage.gaussian_filter(gray, 1.5)
+    magnitude = np.hypot(ndimage.sobel(gray, 0), ndimage.sobel(gray, 1))
     return suppress_non_maxima(magnitude / magnitude.max())
 
 

@@ -41,8 +41,8 @@ class DrawnPicture:
 
     def __getitem__(self, window):
         rows, columns = (np.arange(s.start, s.stop) for s in window)
-        grey = (rows[:, None] * 3 + columns * 5) % 256
-        return np.repeat(grey[..., None], 3, -1).astype(np.uint8)
+        gray = (rows[:, None] * 3 + columns * 5) % 256
+        return np.repeat(gray[..., None], 3, -1).astype(np.uint8)
 
 
 def peak_bytes() -> int:

@@ -21,7 +21,7 @@ from dla_keras.layers import Tree
 from dla_keras.models.flattening import leaf_calls
 
 FOLDER = pathlib.Path(__file__).parent / "figures"
-GAP = 14  # pixels between neighbours
+GAP = 14  # pixels between neighbors
 ROW = 48  # pixels from one height of roots to the next
 STEP_X, STEP_Y = 140, 114  # pixels from node to node of DLA-Up
 

@@ -8,6 +8,7 @@ import shlex
 
 import numpy as np
 import pytest
+from list_folder import write_folder
 from PIL import Image
 
 import dla_keras
@@ -15,6 +16,7 @@ from dla_keras.commands.main import COMMANDS
 
 ROOT = pathlib.Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+PALETTE = ((9, 9, 9), (0, 0, 255), (9, 0, 0))
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 
 
@@ -167,22 +169,30 @@ def test_every_command_parses(place, module, flags):
     parse(shlex.split(flags))
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/python.md"])
-def test_python_of_a_page_runs(page, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(scope="module")
+def evening(tmp_path_factory):
+    """Return a folder with all that the pages' Python opens."""
+    folder = tmp_path_factory.mktemp("evening")
     random = np.random.default_rng(0)
     street = random.integers(0, 256, (48, 80, 3), np.uint8)
-    Image.fromarray(street).save("street.jpg")
-    names, palette = ("road", "sky", "car"), ((9, 9, 9), (0, 0, 255), (9, 0, 0))
+    Image.fromarray(street).save(folder / "street.jpg")
+    (folder / "my_folder").mkdir()
+    write_folder(folder / "my_folder", count=2)
     model = dla_keras.DLASegmenter(
-        "dla46_c", 3, class_names=names, palette=palette
+        "dla46_c", 3, class_names=("road", "sky", "car"), palette=PALETTE
     )
-    model.save("mine.keras")
-    text = (ROOT / page).read_text()
+    dla_keras.export_tflite(model, folder / "mine.tflite", size=(64, 96))
+    return folder
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/python.md"])
+def test_python_of_a_page_runs(page, evening, monkeypatch):
+    monkeypatch.chdir(evening)
     found = {}
+    text = (ROOT / page).read_text()
     for block in re.findall(r"^```python\n(.*?)^```", text, re.S | re.M):
-        exec(block.replace("mine.tflite", "mine.keras"), found)
+        exec(block, found)
     if page == "README.md":
-        assert found["mask"].shape == street.shape[:2]
+        assert found["mask"].shape == (48, 80)
         saved = np.asarray(Image.open("mask.png"))
-        assert {tuple(color) for color in saved.reshape(-1, 3)} <= set(palette)
+        assert {tuple(color) for color in saved.reshape(-1, 3)} <= set(PALETTE)
