@@ -13,15 +13,15 @@ class Variant:
     """One row of Table 1 of the paper (arXiv:1707.06484) and its successors.
 
     Args:
-        depths: depth of the aggregation tree of levels 2, 3, 4 and 5; a tree
+        depths: Depth of the aggregation tree of levels 2, 3, 4 and 5; a tree
             of depth `d` holds `2**d` blocks.
-        filters: output channels of levels 0 to 5.
+        filters: Output channels of levels 0 to 5.
         block: `"basic"`, `"bottleneck"` or `"bottle2neck"` (Res2Net).
-        groups: groups of the block's 3x3 convolution (ResNeXt cardinality).
+        groups: Groups of the block's 3x3 convolution (ResNeXt cardinality).
             Defaults to `1`.
-        base_width: inner channels per group and 64 output channels. Defaults
+        base_width: Inner channels per group and 64 output channels. Defaults
             to `64`.
-        residual_root: whether aggregation nodes add their first input to their
+        residual_root: Whether aggregation nodes add their first input to their
             output (section 3.3 of the paper). Defaults to `False`.
     """
 

@@ -103,13 +103,13 @@ def docstrings(path):
             yield getattr(node, "lineno", 1), text
 
 
-def arguments_said(docstring):
-    """Yield what is said of each argument, from the sections that hold them."""
+def entries(docstring, *sections):
+    """Yield the text of each entry of some sections of a docstring."""
     section = ""
     for line in docstring.splitlines():
         if re.fullmatch(r"\w[\w ]*:", line):
             section = line
-        elif section in ("Args:", "Call arguments:"):
+        elif section in sections:
             yield from re.findall(r"^    \*{0,2}\w+: (.*)", line)
 
 
@@ -117,10 +117,13 @@ def arguments_said(docstring):
 def test_arguments_are_named_by_noun_phrases(path):
     riddle = re.compile(r"(of|that|what|how|as|likewise)\b", re.IGNORECASE)
     for line, text in docstrings(ROOT / path):
-        found = [said for said in arguments_said(text) if riddle.match(said)]
+        said = entries(text, "Args:", "Call arguments:")
+        found = [entry for entry in said if riddle.match(entry)]
         assert not found, f"{path}:{line}: {found}"
         chain = re.search(r"\bas `\w+`'s\b", text)
         assert not chain, f"{path}:{line}: {chain[0]} sends a reader on"
+        for entry in entries(text, "Raises:"):
+            assert entry.startswith("If "), f"{path}:{line}: {entry}"
 
 
 def test_a_model_is_asked_for_its_tasks_only():

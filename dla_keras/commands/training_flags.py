@@ -119,11 +119,11 @@ def parse_arguments(parser, recipes: dict, other: str, argv=None):
     """Read the flags over the recipe that they name.
 
     Args:
-        parser: with all flags.
-        recipes: name -> values by flag; the first one is the command's own
-            default.
-        other: the recipe for datasets that have none.
-        argv: Defaults to `None`: the command line.
+        parser: Parser with all flags.
+        recipes: Values of flags by the name of the recipe; the first one is
+            the command's default.
+        other: Name of the recipe for datasets that have none.
+        argv: Words of the command line. Defaults to `None`: the process' own.
 
     Returns:
         A namespace; either `epochs` or `steps` is `None`.
