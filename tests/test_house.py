@@ -130,7 +130,9 @@ def test_a_model_is_asked_for_its_tasks_only():
     """What a model is, `model.tasks` says; `inputs` is Keras' own."""
     question = re.compile(r"(?:has|get)attr\((?:\w+\.)?model, \"(\w+)\"")
     for path in PACKAGE.rglob("*.py"):
-        assert {*question.findall(path.read_text())} <= {"inputs"}, path
+        asked = {*question.findall(path.read_text())}
+        one_place = {"tasks"} if path.name == "model_files.py" else set()
+        assert asked <= {"inputs"} | one_place, path
 
 
 def test_commands_import_the_library_only():

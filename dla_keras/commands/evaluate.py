@@ -15,6 +15,7 @@ maps (`--predictions`: grey PNG of 8 or 16 bits, or `.npy` from 0 to 1).
 """
 
 import argparse
+import functools
 import pathlib
 import sys
 from dataclasses import dataclass
@@ -93,15 +94,18 @@ def candidates(args):
         yield Candidate(path.name, path, args.task, output, split, find)
         return
     dataset, data_dir = find_dataset(args.model[0], args.dataset, args.data_dir)
-    splits = {}
+
+    @functools.cache
+    def open_split(task, first):
+        beside = None if task == first else open_split(first, first)
+        return TASKS[task].open_split(dataset, args.split, data_dir, beside)
+
     for path in map(pathlib.Path, args.model):
         opened = open_model(path, args.threads)
         views = read_views(args, path)
         for task in chosen_tasks(opened, args.task):
             row = TASKS[task]
-            if task not in splits:
-                splits[task] = row.open_split(dataset, args.split, data_dir)
-            split = splits[task]
+            split = open_split(task, opened.tasks[0])
             find = row.file_finder(opened, views)
             row.find_in(find, split[0].image)  # compiles: no part of latency
             output = pathlib.Path(args.output_dir or f"{path}.evaluation")
@@ -166,7 +170,7 @@ def write_results(row, folder, find, split, results: dict, run_dir) -> None:
             save(temporary)
     galleries = row.galleries(find, split, scores)
     kept = {k: v for k, v in scores.items() if k not in row.LEFT_OUT}
-    write_report(folder / "report.html", kept, run_dir, galleries)
+    write_report(folder / "report.html", row, kept, run_dir, galleries)
     write_json(folder / "metrics.json", kept)
 
 

@@ -80,7 +80,7 @@ def assemble(row, args, strategy, plan, train, val) -> Task:
         train_steps=train_steps,
         batches=lambda start: distribute(strategy, feed(start)),
         validate=_make_validation(row, args, snapshot.model, val),
-        columns=row.COLUMNS,
+        columns=tuple(row.COLUMNS),
         snapshot=snapshot,
         rate=lambda step: float(rate(step)),
         names=lambda step: batch_names(train, args.batch_size, step, args.seed),

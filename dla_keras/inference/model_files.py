@@ -39,6 +39,7 @@ class ModelFile:
         palette: RGB color per class that it holds. Defaults to `None`.
         crop_fraction: See `central_crop`; of a classifier that holds it.
             Defaults to `None`.
+        model: The Keras model, where the file holds one. Defaults to `None`.
     """
 
     name: str
@@ -51,6 +52,7 @@ class ModelFile:
     class_names: tuple[str, ...] | None = None
     palette: tuple[tuple[int, int, int], ...] | None = None
     crop_fraction: float | None = None
+    model: object = None
 
 
 def open_model(path, threads: int = 2) -> ModelFile:
@@ -90,12 +92,7 @@ def describe_model(model, name: str) -> ModelFile:
     Raises:
         ValueError: If the model is for no task.
     """
-    if not isinstance(model, _model_classes()) or not model.tasks:
-        raise ValueError(
-            "Expected a DLASegmenter, a DLABoundaryDetector or a "
-            f"DLAClassifier with its top. Received: {type(model).__name__} "
-            f"({name})."
-        )
+    _check_tasks(model, name)
     size = _fixed(model.image_shape[:2])
     at_size = lambda make: replace(make(model), size=size)
     found = {}
@@ -112,8 +109,19 @@ def describe_model(model, name: str) -> ModelFile:
         size,
         class_names=model.class_names,
         palette=model.palette,
+        model=model,
         **found,
     )
+
+
+def _check_tasks(model, name):
+    """Raise `ValueError` for a model of no task: the one place that looks."""
+    if not getattr(model, "tasks", ()):
+        raise ValueError(
+            "Expected a DLASegmenter, a DLABoundaryDetector or a "
+            f"DLAClassifier with its top. Received: {type(model).__name__} "
+            f"({name})."
+        )
 
 
 def open_boundaries(path, threads: int = 2) -> Predictor:
@@ -141,14 +149,6 @@ def load_predictor(path, threads: int = 2) -> Predictor:
     return open_model(path, threads).masks
 
 
-def _model_classes():
-    from dla_keras.models.boundary_detector import DLABoundaryDetector
-    from dla_keras.models.classifier import DLAClassifier
-    from dla_keras.models.segmenter import DLASegmenter
-
-    return DLASegmenter, DLABoundaryDetector, DLAClassifier
-
-
 def load_segmenter(path):
     """Return the `DLASegmenter` of a `.keras` file.
 
@@ -168,17 +168,15 @@ def load_model(path):
         FileNotFoundError: If nothing is there.
         ValueError: If the file is broken, or holds a model without a task.
     """
-    model = _load_keras(path, _model_classes())
-    if not model.tasks:
-        raise ValueError(
-            f"Expected a model that is for a task. Received: {path}, a "
-            f"{type(model).__name__} without its top."
-        )
+    model = _load_keras(path)
+    _check_tasks(model, path)
     return model
 
 
-def _load_keras(path, kinds):
+def _load_keras(path, kinds=None):
     import keras
+
+    import dla_keras.models  # noqa: F401  Keras finds its classes by name
 
     if not pathlib.Path(path).exists():
         raise FileNotFoundError(f"There is no model at {path}.")
@@ -189,7 +187,7 @@ def _load_keras(path, kinds):
         raise ValueError(
             f"{path} cannot be read as a .keras model: {error}"
         ) from error
-    if not isinstance(model, kinds):
+    if kinds and not isinstance(model, kinds):
         kinds = kinds if isinstance(kinds, tuple) else (kinds,)
         raise ValueError(
             f"Expected a {' or '.join(kind.__name__ for kind in kinds)}. "

@@ -26,22 +26,6 @@ from dla_keras.report.grids import resized
 
 CONFUSIONS = 12  # rows of the table of what is confused most
 
-# Scores that there may be -> their name on the page.
-SCORES = {
-    "miou": "mIoU",
-    "pixel_accuracy": "pixel accuracy",
-    "top1": "top-1",
-    "top5": "top-5",
-    "ods_f": "ODS F",
-    "ois_f": "OIS F",
-    "ap": "AP",
-}
-# A task's decisive score -> how the page calls the task.
-TASKS = {
-    "miou": "Segmentation",
-    "top1": "Classification",
-    "ods_f": "Boundary detection",
-}
 # Ending of a model's file -> what to do next, and the command for it.
 _PREDICT = (
     "On pictures of your own:",
@@ -76,6 +60,8 @@ class Run:
     """Everything that the page is made from.
 
     Args:
+        row: Row of the task, a module of `dla_keras.tasks`, for its name and
+            those of its scores.
         scores: Scores of a task, perhaps with `baselines`.
         config: Content of `config.json`; empty where there is none.
         history: Rows of `history.csv`, one per validation.
@@ -84,6 +70,7 @@ class Run:
         model: Path of the model file. Defaults to `None`.
     """
 
+    row: object
     scores: dict
     config: dict
     history: list[dict]
@@ -93,12 +80,13 @@ class Run:
 
 
 def write_report(
-    path, scores: dict, run_dir, galleries: Sequence[Gallery] = ()
+    path, row, scores: dict, run_dir, galleries: Sequence[Gallery] = ()
 ) -> None:
     """Write the page of a run.
 
     Args:
         path: Path of the page, for instance `run_dir / "report.html"`.
+        row: Row of the task, a module of `dla_keras.tasks`.
         scores: Scores of a task, perhaps with `baselines` (name -> scores)
             and the path of the scored `model`.
         run_dir: Folder of the training; what it lacks is left out.
@@ -109,6 +97,7 @@ def write_report(
     trained = run_dir / "model.keras"
     model = scores.get("model") or (str(trained) if trained.exists() else None)
     run = Run(
+        row,
         scores,
         _read_json(run_dir / "config.json"),
         _read_csv(run_dir / "history.csv"),
@@ -188,8 +177,7 @@ def gallery_sections(galleries: Iterable[Gallery]) -> list[tuple]:
 def _subtitle(run):
     pictures = run.scores["pictures"]
     count = pictures if isinstance(pictures, int) else len(pictures)
-    tasks = [name for key, name in TASKS.items() if key in run.scores]
-    parts = [" and ".join(tasks), f"{count} pictures"]
+    parts = [run.row.TITLE, f"{count} pictures"]
     if run.history:
         parts.insert(1, f"{run.history[-1]['step']} steps")
         parts.append(f"trained in {duration(run.history[-1]['seconds'])}")
@@ -200,21 +188,22 @@ def _subtitle(run):
 
 def _result(run):
     """Return the scores in large print, beside those of the baselines."""
-    names = [key for key in SCORES if key in run.scores]
-    values = [(SCORES[key], f"{run.scores[key]:.3f}") for key in names]
+    columns = run.row.COLUMNS
+    names = {key: columns[key] for key in columns if key in run.scores}
+    values = [(name, f"{run.scores[key]:.3f}") for key, name in names.items()]
     blocks = [("tiles", values)]
     if baselines := run.scores.get("baselines"):
         rows = [
             (name, *(f"{row[key]:.3f}" for key in names))
             for name, row in {**baselines, "this model": run.scores}.items()
         ]
-        blocks.append(("table", ("", *(SCORES[key] for key in names)), rows))
+        blocks.append(("table", ("", *names.values()), rows))
     return blocks
 
 
 def _curves(run):
     """Loss, scores and learning rate by step."""
-    validation = {f"val_{key}": name for key, name in SCORES.items()}
+    validation = {f"val_{key}": name for key, name in run.row.COLUMNS.items()}
     rate = {"learning_rate": "learning rate"}
     # Older runs noted the rate at their validations only.
     rates = _columns(run.steps, rate) or _columns(run.history, rate)

@@ -10,6 +10,7 @@ import numpy as np
 from dla_keras.bsds.benchmark import evaluate_boundaries
 from dla_keras.bsds.thinning import suppress_non_maxima
 from dla_keras.data.boundaries import BoundaryExample
+from dla_keras.data.boundaries import EdgesOfLabels
 from dla_keras.data.boundaries import GroundTruth
 from dla_keras.data.boundaries import open_boundary_split
 from dla_keras.data.boundaries import read_soft_map
@@ -29,7 +30,9 @@ from dla_keras.tasks.segmentation import augmentation  # noqa: F401
 from dla_keras.tasks.segmentation import mixing  # noqa: F401
 from dla_keras.tasks.segmentation import start_from
 
-COLUMNS = ("ods_f", "ois_f", "ap")  # of history.csv; the first decides
+TITLE = "Boundary detection"
+# Scores that history.csv and the report show; the first decides what is best.
+COLUMNS = {"ods_f": "ODS F", "ois_f": "OIS F", "ap": "AP"}
 SPLIT_FLAGS = ("annotators",)
 EVALUATE_FLAGS = ("thresholds", "processes")
 LEFT_OUT = ()  # of metrics.json
@@ -39,8 +42,22 @@ RESULTS = "boundaries"
 # --- Training: crops are those of segmentation ---
 
 
-def open_split(dataset, split, data_dir=None, annotators="consensus"):
-    """Return a split of pictures and annotations; see `data.boundaries`."""
+def open_split(
+    dataset, split, data_dir=None, beside=None, annotators="consensus"
+):
+    """Return a split of pictures and annotations; see `data.boundaries`.
+
+    Args:
+        dataset: Name of the dataset, or its folder.
+        split: Name of the split.
+        data_dir: Folder of the data. Defaults to `None`.
+        beside: Split of label maps that the same model is for: boundaries are
+            the edges of its labels. Defaults to `None`.
+        annotators: Rule by which annotators are combined. Defaults to
+            `"consensus"`.
+    """
+    if beside is not None:
+        return EdgesOfLabels(beside)
     return open_boundary_split(dataset, split, data_dir, annotators)
 
 

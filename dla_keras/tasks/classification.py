@@ -23,7 +23,9 @@ from dla_keras.tasks.losses import class_cross_entropy_sums
 from dla_keras.tasks.recipes import COMPUTE
 from dla_keras.tasks.segmentation import start_from
 
-COLUMNS = ("top1", "top5")  # of history.csv; the first decides
+TITLE = "Classification"
+# Scores that history.csv and the report show; the first decides what is best.
+COLUMNS = {"top1": "top-1", "top5": "top-5"}
 SPLIT_FLAGS = ()
 EVALUATE_FLAGS = ()
 LEFT_OUT = ("per_picture",)  # of metrics.json: ImageNet has 50,000
@@ -37,7 +39,7 @@ _TOP = 5
 # --- Training ---
 
 
-def open_split(dataset, split, data_dir=None):
+def open_split(dataset, split, data_dir=None, beside=None):
     """Return a split of labelled pictures; see `data.classification`."""
     return open_classification_split(dataset, split, data_dir)
 

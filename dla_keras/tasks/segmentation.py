@@ -22,14 +22,14 @@ from dla_keras.inference.views import tiled
 from dla_keras.models.segmenter import DLASegmenter
 from dla_keras.report.galleries import segmentation_galleries
 from dla_keras.report.grids import prediction_grid
-from dla_keras.tasks.confusion import confusion_matrix
-from dla_keras.tasks.confusion import segmentation_scores
 from dla_keras.tasks.losses import cross_entropy_sums
 from dla_keras.tasks.losses import joint_sums
 from dla_keras.tasks.recipes import COMPUTE
 from dla_keras.weights.pretrained import load_pretrained
 
-COLUMNS = ("miou", "pixel_accuracy")  # of history.csv; the first decides
+TITLE = "Segmentation"
+# Scores that history.csv and the report show; the first decides what is best.
+COLUMNS = {"miou": "mIoU", "pixel_accuracy": "pixel accuracy"}
 SPLIT_FLAGS = ()
 EVALUATE_FLAGS = ()
 LEFT_OUT = ()  # of metrics.json
@@ -39,8 +39,16 @@ RESULTS = "masks"
 # --- Training ---
 
 
-def open_split(dataset, split, data_dir=None):
-    """Return a split of pictures and label maps; see `data.segmentation`."""
+def open_split(dataset, split, data_dir=None, beside=None):
+    """Return a split of pictures and label maps; see `data.segmentation`.
+
+    Args:
+        dataset: Name of the dataset, or its folder.
+        split: Name of the split.
+        data_dir: Folder of the data. Defaults to `None`.
+        beside: Split of a model's first task, where this is another one of
+            the same model. Defaults to `None`.
+    """
     return _open_split(dataset, split, data_dir)
 
 
@@ -243,6 +251,72 @@ def evaluate(
         "pictures": len(rows),
         "milliseconds": 1000 * float(np.median(seconds)),
         "per_picture": rows,
+    }
+
+
+def confusion_matrix(label, prediction, num_classes: int) -> np.ndarray:
+    """Return counts of pixels by true class (rows) and found class (columns).
+
+    Args:
+        label: Class ids or `IGNORE_LABEL`, which does not count.
+        prediction: Class ids, of the label's shape.
+        num_classes: Number of classes.
+
+    Returns:
+        int64 `(num_classes, num_classes)`.
+
+    Example:
+
+    >>> confusion_matrix(np.array([0, 1, 255]), np.array([0, 0, 1]), 2)
+    array([[1, 0],
+           [1, 0]])
+    """
+    if label.shape != prediction.shape:
+        raise ValueError(
+            "Label and prediction must be of one shape. Received: "
+            f"{label.shape} and {prediction.shape}."
+        )
+    if prediction.size and prediction.max() >= num_classes:
+        raise ValueError(
+            f"Expected class ids below {num_classes}. Received: a mask with "
+            f"{prediction.max()}; it is of a model with other classes."
+        )
+    valid = label != IGNORE_LABEL
+    pairs = num_classes * label[valid].astype(np.int64) + prediction[valid]
+    counts = np.bincount(pairs, minlength=num_classes**2)
+    return counts.reshape(num_classes, num_classes)
+
+
+def segmentation_scores(confusion: np.ndarray) -> dict:
+    """Return mean IoU, IoU per class and pixel accuracy.
+
+    A class that neither occurs nor is predicted has no IoU (`None`) and does
+    not enter the mean.
+
+    Args:
+        confusion: `(num_classes, num_classes)`, true classes in rows.
+
+    Returns:
+        `{"miou", "per_class_iou", "pixel_accuracy"}`.
+
+    Example:
+
+    >>> scores = segmentation_scores(np.array([[3, 1], [0, 4]]))
+    >>> scores["per_class_iou"], scores["pixel_accuracy"]
+    ([0.75, 0.8], 0.875)
+    """
+    hits = np.diag(confusion).astype(np.float64)
+    union = confusion.sum(0) + confusion.sum(1) - hits
+    total = confusion.sum()
+    ious = [
+        float(hit / size) if size else None
+        for hit, size in zip(hits, union, strict=True)
+    ]
+    present = [iou for iou in ious if iou is not None]
+    return {
+        "miou": float(np.mean(present)) if present else 0.0,
+        "per_class_iou": ious,
+        "pixel_accuracy": float(hits.sum() / total) if total else 0.0,
     }
 
 

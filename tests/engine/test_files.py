@@ -140,6 +140,13 @@ def test_a_folder_is_gone_on_with_by_its_own_run_only(tmp_path):
     assert find_start(tmp_path, {**settings, "boundary_weight": 0.0})
     with pytest.raises(ValueError, match="boundary-weight 1.0 .there: None"):
         find_start(tmp_path, {**settings, "boundary_weight": 1.0})
+    # A run that was begun when a flag had another name.
+    path = tmp_path / "config.json"
+    path.write_text(path.read_text().replace("strategy", "precision"))
+    renamed = {**settings, "compute": "auto"}
+    assert find_start(tmp_path, renamed).facts == {"step": 5}
+    with pytest.raises(ValueError, match="compute float16 .there: auto"):
+        find_start(tmp_path, {**renamed, "compute": "float16"})
     with pytest.raises(ValueError, match="learning-rate 0.2 .there: 0.1"):
         find_start(tmp_path, {**settings, "learning_rate": 0.2})
     with pytest.raises(ValueError, match="holds an earlier run"):

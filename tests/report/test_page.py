@@ -24,6 +24,9 @@ from dla_keras.report.page import Run
 from dla_keras.report.page import render
 from dla_keras.report.page import report_page
 from dla_keras.report.page import write_report
+from dla_keras.tasks import boundary
+from dla_keras.tasks import classification
+from dla_keras.tasks import segmentation
 from dla_keras.tasks.segmentation import evaluate
 
 VOID_TAGS = ("meta", "img", "br")
@@ -120,7 +123,9 @@ def write(run_dir):
     scores = evaluate(guess, split)
     scores["baselines"] = {"class by row": {"miou": 0.1, "pixel_accuracy": 0.2}}
     galleries = segmentation_galleries(guess, split, scores["per_picture"], 2)
-    write_report(run_dir / "report.html", scores, run_dir, galleries)
+    write_report(
+        run_dir / "report.html", segmentation, scores, run_dir, galleries
+    )
     return (run_dir / "report.html").read_text(), scores
 
 
@@ -177,7 +182,7 @@ def test_names_arrive_as_text(run_dir):
 def test_a_file_name_may_be_no_text(tmp_path):
     scores = evaluate(guess, make_split(2))
     scores["model"] = "bad\udcff.keras"
-    write_report(tmp_path / "report.html", scores, tmp_path)
+    write_report(tmp_path / "report.html", segmentation, scores, tmp_path)
     Reader((tmp_path / "report.html").read_text(encoding="utf-8"))
 
 
@@ -211,7 +216,7 @@ def test_bars_have_the_colors_of_their_classes(run_dir):
     ],
 )
 def test_the_page_ends_with_commands_that_exist(model, names):
-    page = report_page(Run(CLASSIFIER, {}, [], [], model=model))
+    page = report_page(Run(classification, CLASSIFIER, {}, [], [], model=model))
     text = Reader(page).text
     commands = [shlex.split(t) for t in text if t.startswith("dla-keras ")]
     assert [command[1] for command in commands] == names
@@ -229,7 +234,9 @@ def test_a_run_says_where_its_model_is(run_dir):
 
 def test_a_page_of_scores_alone(tmp_path):
     scores = evaluate(guess, make_split(2))
-    write_report(tmp_path / "new" / "report.html", scores, tmp_path)
+    write_report(
+        tmp_path / "new" / "report.html", segmentation, scores, tmp_path
+    )
     page = (tmp_path / "new" / "report.html").read_text()
     Reader(page)
     assert "<h1>new</h1>" in page and "<h2>Result</h2>" in page
@@ -237,7 +244,7 @@ def test_a_page_of_scores_alone(tmp_path):
 
 
 def test_a_page_of_a_classifier():
-    reader = Reader(report_page(Run(CLASSIFIER, {}, [], [])))
+    reader = Reader(report_page(Run(classification, CLASSIFIER, {}, [], [])))
     text = " ".join(reader.text)
     assert "top-1" in text and "0.500" in text and "are found" in text
     assert "dog cat 100.0%" in text  # most confused
@@ -245,7 +252,7 @@ def test_a_page_of_a_classifier():
 
 
 def test_a_page_of_a_detector():
-    page = report_page(Run(DETECTOR, {"dataset": "bsds500"}, [], []))
+    page = report_page(Run(boundary, DETECTOR, {"dataset": "bsds500"}, [], []))
     text = " ".join(Reader(page).text)
     assert "<h1>bsds500</h1>" in page and "Boundary detection" in text
     assert "ODS 0.600 0.400 0.480" in text and "equal F" in text
@@ -262,6 +269,6 @@ def test_many_classes_have_no_matrix():
         "class_names": names,
         "pictures": 1003,
     }
-    page = report_page(Run(scores, {}, [], []))
+    page = report_page(Run(classification, scores, {}, [], []))
     assert "<svg" not in page and len(page) < 300_000
     assert "<td>c3</td><td>c5</td><td>75.0%</td>" in page

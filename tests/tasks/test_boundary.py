@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from files import convert
+from list_folder import write_folder
 from PIL import Image
 from running import command
 from scipy.io import savemat
@@ -24,8 +25,10 @@ from dla_keras.data.datasets import IGNORE_LABEL
 from dla_keras.inference.model_files import open_boundaries
 from dla_keras.inference.model_files import open_model
 from dla_keras.inference.predictor import boundary_predictor
+from dla_keras.inference.predictor import model_predictor
 from dla_keras.inference.tflite_model import LiteModel
 from dla_keras.lite.convert.pipeline import Exporter
+from dla_keras.tasks import boundary
 from dla_keras.tasks import segmentation
 from dla_keras.tasks.boundary import read_boundaries
 from dla_keras.tasks.boundary import soft_boundaries
@@ -366,6 +369,46 @@ def test_evaluate_any_detectors_maps(bsds, tmp_path, capfd):
         read_boundaries(maps, GroundTruth(truth))
     with pytest.raises(FileNotFoundError, match="Expected annotations"):
         GroundTruth(tmp_path)
+
+
+def test_a_joint_model_gives_both(joint, tmp_path, capsys):
+    folder, model = write_folder(tmp_path), tmp_path / "joint.keras"
+    joint.save(model)
+    evaluate = command("evaluate")
+    arguments = ["--model", str(model), "--dataset", folder]
+    fast = "--thresholds 3 --processes 1".split()
+    assert evaluate([*arguments, *fast]) == 0
+    output = capsys.readouterr().out
+    assert "mIoU" in output and "ODS" in output
+    written = tmp_path / "joint.keras.evaluation"
+    scores = json.loads((written / "metrics.json").read_text())
+    edges = json.loads((written / "boundary" / "metrics.json").read_text())
+    assert np.sum(scores["confusion"]) == 5 * 48 * 64
+    assert len(edges["pictures"]) == 5 and 0 < edges["ods_f"] < 1
+    # Truth is the edges of the labels: all of it, as the labels are noise.
+    truth = segmentation.open_split(folder, "val")
+    beside = boundary.open_split(folder, "val", beside=truth)
+    expected = np.asarray(label_edges(truth[0].label)) == CERTAIN
+    np.testing.assert_array_equal(beside[0].annotations[0], expected)
+
+    predict = command("predict")
+    out = tmp_path / "out"
+    paths = ["--input", str(tmp_path / "images_0.png"), "--output", str(out)]
+    assert predict(["--model", str(model), *paths, "--no-nms"]) == 0
+    assert "1 masks, 1 boundaries" in capsys.readouterr().out
+    names = {p.relative_to(out).as_posix() for p in out.rglob("*.*g")}
+    assert names == {
+        "boundaries/images_0.png",
+        "masks/images_0.png",
+        "overlays/images_0.jpg",
+    }
+    picture = np.asarray(Image.open(tmp_path / "images_0.png"))
+    mask = np.asarray(Image.open(out / "masks/images_0.png"))
+    np.testing.assert_array_equal(mask, model_predictor(joint)(picture))
+    # One of them on request.
+    one = ["--model", str(model), *paths[:2], "--output", str(tmp_path / "one")]
+    assert predict([*one, "--task", "boundary"]) == 0
+    assert not (tmp_path / "one" / "masks").exists()
 
 
 def test_segmentation_learns_boundaries_on_request():

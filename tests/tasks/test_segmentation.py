@@ -6,12 +6,12 @@ import pytest
 from dla_keras.data.datasets import DATASETS
 from dla_keras.data.segmentation import Example
 from dla_keras.inference.predictor import Predictor
-from dla_keras.tasks.confusion import confusion_matrix
-from dla_keras.tasks.confusion import segmentation_scores
 from dla_keras.tasks.losses import cross_entropy_sums
+from dla_keras.tasks.segmentation import confusion_matrix
 from dla_keras.tasks.segmentation import evaluate
 from dla_keras.tasks.segmentation import majority_baseline
 from dla_keras.tasks.segmentation import row_baseline
+from dla_keras.tasks.segmentation import segmentation_scores
 
 
 class Split(list):
