@@ -126,8 +126,3 @@ def _find_python(versions):
         f"it needs Python {' or '.join(versions)}; this is {this}, and none "
         "of them is on the PATH"
     )
-
-
-def _starts(command):
-    done = subprocess.run([command, "--version"], capture_output=True)
-    return done.returncode == 0

@@ -246,7 +246,7 @@ def _across(rng, street, z):
 
 
 def _crossing(rng, street, z):
-    """Return a place on the street that closes this one, if one does."""
+    """Return a place on the street that closes this one, or else across."""
     if street.end == FAR:
         return _across(rng, street, z)
     x = between(rng, -0.6, 0.6) * street.end
