@@ -51,6 +51,10 @@ def test_readme_has_the_numbers_of_the_files(tables):
     )
 
 
+def test_readme_can_be_read_at_once(tables):
+    assert len(tables.README.read_text().splitlines()) <= 150
+
+
 def test_a_table_of_some_columns(tables, monkeypatch):
     row = {"net": "a", "IoU": "0.5", "MB": "", "machine": "M", "date": "D"}
     rows = [row | {"command": "run"}, row | {"net": "b", "command": "other"}]
