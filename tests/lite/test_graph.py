@@ -6,10 +6,10 @@ import pytest
 from boxes import CALIBRATION
 from boxes import SIZE
 from boxes import fitted
-from files import convert
 
 from dla_keras.layers import LearnedUpsampling
 from dla_keras.lite.convert.graph import without_paddings
+from dla_keras.lite.convert.pipeline import Exporter
 from dla_keras.lite.file.tflite_file import TfliteFile
 
 
@@ -37,14 +37,16 @@ def test_three_taps_give_what_two_and_a_padding_gave(factor):
 
 
 def test_an_int8_file_holds_integers_only():
-    data = convert(
-        fitted("learned"), SIZE, "int8", "logits", calibration=CALIBRATION
-    )
-    facts = TfliteFile(data)
+    exporter = Exporter(fitted("learned"), SIZE, "logits", CALIBRATION)
+    facts = exporter.convert("int8")
     assert facts.float_ops == 0
     # Those of the five strided convolutions.
     assert facts.op_counts["PAD"] == 5
     assert facts.op_counts["DEPTH_TO_SPACE"] == 7
+    # A part of the network is known by its name although it was flattened.
+    graph = exporter.int8_graph
+    part = TfliteFile(graph.quantize(["dla_up_ida_0"])).float_ops
+    assert 0 < part < TfliteFile(graph.quantize(["dla_up"])).float_ops
 
 
 def test_a_model_without_learned_upsampling_stays_itself():

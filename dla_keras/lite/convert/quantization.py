@@ -8,7 +8,6 @@ ranges can be shared and layers kept in float between them.
 import dataclasses
 import difflib
 import functools
-import re
 from collections.abc import Iterable
 from collections.abc import Sequence
 
@@ -204,8 +203,9 @@ def _made_by(layer, names):
 
 
 def _is_scope(layer, scope):
-    # TensorFlow numbers scopes: `level2` may be called `level2_1`.
-    return re.fullmatch(rf"{re.escape(layer)}(_\d+)?", scope) is not None
+    # TensorFlow numbers scopes, `level2_1`; and of a flattened network there
+    # are the leaves' only, which are called as what they are part of.
+    return scope == layer or scope.startswith(f"{layer}_")
 
 
 # Operations whose 8-bit inputs and output must stand for the same numbers.
