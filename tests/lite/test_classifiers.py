@@ -2,11 +2,13 @@
 
 import io
 import json
+import subprocess
 import zipfile
 
 import keras
 import numpy as np
 import pytest
+from mediapipe_python import mediapipe_python
 from running import command
 
 from dla_keras.data.augmentation import central_crop
@@ -176,6 +178,32 @@ def test_the_run_says_what_was_cropped(model, tmp_path):
     np.testing.assert_array_equal(whole.fit(image), crop(image, 1.0))
     facts = read_facts(whole.make("float32").data)
     assert facts["input"]["crop_fraction"] == 1.0
+
+
+CLASSIFY = """
+import json, sys, numpy, mediapipe
+from mediapipe.tasks.python import BaseOptions, vision
+options = vision.ImageClassifierOptions(
+    BaseOptions(model_asset_path=sys.argv[1]))
+with vision.ImageClassifier.create_from_options(options) as classifier:
+    result = classifier.classify(mediapipe.Image(
+        mediapipe.ImageFormat.SRGB, numpy.load(sys.argv[2])))
+    (found,) = result.classifications
+    print(json.dumps({c.category_name: c.score for c in found.categories}))
+"""
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_mediapipe_names_the_classes(files, tmp_path, precision):
+    path, picture = tmp_path / "model.tflite", tmp_path / "picture.npy"
+    path.write_bytes(files[precision].data)
+    np.save(picture, crop(VAL[0]))
+    arguments = [mediapipe_python(), "-c", CLASSIFY, str(path), str(picture)]
+    said = subprocess.check_output(arguments, stderr=subprocess.DEVNULL)
+    found = json.loads(said)
+    expected = LiteModel(path).run(crop(VAL[0]))
+    scores = [found[name] for name in NAMES]
+    np.testing.assert_allclose(scores, expected, atol=1e-6)
 
 
 def test_too_little_agreement_writes_nothing(model, tmp_path):

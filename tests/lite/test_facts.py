@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import pathlib
 import subprocess
 import zipfile
 from types import SimpleNamespace
@@ -18,6 +17,7 @@ from boxes import PICTURES
 from boxes import SIZE
 from boxes import fitted
 from files import convert
+from mediapipe_python import mediapipe_python
 
 from dla_keras.inference.tflite_facts import BUFFER
 from dla_keras.inference.tflite_facts import named_buffers
@@ -32,8 +32,6 @@ from dla_keras.quiet import quiet_stderr
 
 NAMES = ("grey", "rosé", "green", "blue", "yellow")
 FILES = (("float32", "logits"), ("int8", "logits"), ("int8", "mask"))
-# Where `verify_runtimes.py --cache` has put MediaPipe.
-CACHE = os.environ.get("DLA_KERAS_RUNTIMES", ".cache/runtimes")
 
 
 @pytest.fixture(scope="module")
@@ -332,24 +330,13 @@ with vision.ImageSegmenter.create_from_options(options) as segmenter:
 """
 
 
-@pytest.fixture(scope="module")
-def mediapipe_python():
-    found = sorted(pathlib.Path(CACHE).glob("mediapipe*/bin/python"))
-    if not found:
-        pytest.skip(
-            f"MediaPipe is not in {CACHE}: tools/verify_runtimes.py puts it "
-            "there, and DLA_KERAS_RUNTIMES names another folder"
-        )
-    return str(found[-1])
-
-
-def test_metadata_reads_by_its_schema(described, mediapipe_python, tmp_path):
+def test_metadata_reads_by_its_schema(described, tmp_path):
     for (precision, head), (_, data) in described.items():
         content = named_buffers(data)[METADATA]
         assert bytes(content[4:8]) == b"M001"
         (tmp_path / f"{precision}_{head}").write_bytes(content)
     paths = sorted(tmp_path.iterdir())
-    command = [mediapipe_python, "-c", READ_METADATA, *map(str, paths)]
+    command = [mediapipe_python(), "-c", READ_METADATA, *map(str, paths)]
     files = json.loads(subprocess.check_output(command))
     for path, found in zip(paths, files, strict=True):
         head = path.name.partition("_")[2]
@@ -364,16 +351,14 @@ def test_metadata_reads_by_its_schema(described, mediapipe_python, tmp_path):
 
 
 @pytest.mark.parametrize("precision", ["float32", "int8"])
-def test_mediapipe_gives_the_same_mask(
-    described, mediapipe_python, tmp_path, precision
-):
+def test_mediapipe_gives_the_same_mask(described, tmp_path, precision):
     data = described[precision, "logits"][1]
     path, picture = tmp_path / "model.tflite", tmp_path / "picture.npy"
     path.write_bytes(data)
     np.save(picture, PICTURES[0])
     arguments = [path, picture, tmp_path / "result.npz"]
     subprocess.run(
-        [mediapipe_python, "-c", SEGMENT, *map(str, arguments)],
+        [mediapipe_python(), "-c", SEGMENT, *map(str, arguments)],
         check=True,
         stderr=subprocess.DEVNULL,
     )

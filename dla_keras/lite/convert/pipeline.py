@@ -110,8 +110,8 @@ class Exporter:
         network: Function that is converted in the model's place, for int8:
             from float32 pictures `(1, height, width, 3)` to the model's
             outputs, with roundings that tell its ranges. Defaults to `None`.
-        about: Settings that the file says it was made with, beside those
-            here. Defaults to `None`.
+        about: Settings that the file says it was made with. Defaults to
+            `None`: the processor, and what was kept in float.
         created: ISO date that the file says. Defaults to `None`: the model's.
 
     Raises:
@@ -207,11 +207,11 @@ class Exporter:
 
     def describe(self, file: TfliteFile, precision: str) -> None:
         """Let a file say what it is."""
-        about = {"tuned_for": self.tuned_for}
-        if precision == "int8" and self.network is None:
-            about["kept_in_float"] = list(self.keep_float)
-        if self.about is not None:
-            about = self.about
+        about = self.about
+        if about is None:
+            about = {"tuned_for": self.tuned_for}
+            if precision == "int8":
+                about["kept_in_float"] = list(self.keep_float)
         facts = collect_facts(
             self.model,
             file,
