@@ -4,6 +4,7 @@ import io
 import json
 import os
 import subprocess
+import sys
 import zipfile
 from types import SimpleNamespace
 
@@ -104,6 +105,20 @@ def test_facts_come_back(described, run_folder):
     path = run_folder / "model.keras"
     digest = subprocess.check_output(["sha256sum", path], text=True)
     assert facts["sha256"] == digest.split()[0]
+
+
+def test_facts_are_read_by_who_only_runs_files(described, tmp_path):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(described["int8", "mask"][1])
+    script = (
+        "import dla_keras, sys\n"
+        "for name in ('tensorflow', 'keras', 'ai_edge_litert'):\n"
+        "    sys.modules[name] = None\n"
+        "from dla_keras.inference.tflite_facts import read_facts\n"
+        "print(read_facts(open(sys.argv[1], 'rb').read())['task'])\n"
+    )
+    command = [sys.executable, "-c", script, str(path)]
+    assert subprocess.check_output(command, text=True) == "segmentation\n"
 
 
 def test_outputs_are_said_as_they_are(described, plain):
