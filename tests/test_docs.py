@@ -1,11 +1,14 @@
 """The docs: tables come from CSV files, and what pages show works."""
 
 import csv
+import doctest
 import importlib
 import pathlib
 import re
 import shlex
+from unittest import mock
 
+import keras
 import numpy as np
 import pytest
 from list_folder import write_folder
@@ -189,14 +192,46 @@ def evening(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/python.md"])
+def run_python(page, names):
+    text = (ROOT / page).read_text()
+    for block in re.findall(r"^```python\n(.*?)^```", text, re.S | re.M):
+        exec(block, names)
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/python.md", "docs/phone.md"]
+)
 def test_python_of_a_page_runs(page, evening, monkeypatch):
     monkeypatch.chdir(evening)
     found = {}
-    text = (ROOT / page).read_text()
-    for block in re.findall(r"^```python\n(.*?)^```", text, re.S | re.M):
-        exec(block, found)
+    run_python(page, found)
     if page == "README.md":
         assert found["mask"].shape == (48, 80)
         saved = np.asarray(Image.open("mask.png"))
         assert {tuple(color) for color in saved.reshape(-1, 3)} <= set(PALETTE)
+
+
+def test_export_in_python_is_called_as_it_is(monkeypatch):
+    export = mock.create_autospec(dla_keras.export_tflite)
+    monkeypatch.setattr(dla_keras, "export_tflite", export)
+    images = {"train_images": [], "val_images": []}
+    run_python("docs/edge.md", {"model": None, **images})
+    assert export.call_args.kwargs["precision"] == "int8"
+
+
+def test_table_of_complexity_is_what_is_printed():
+    text = (DOCS / "aggregation.md").read_text().replace("\n```", "\n")
+    names = {"dla_keras": dla_keras}
+    keras.utils.clear_session()  # names are numbered from the first again
+    test = doctest.DocTestParser().get_doctest(text, names, "page", None, 0)
+    assert test.examples and not doctest.DocTestRunner().run(test).failed
+
+
+def test_every_page_with_python_is_run():
+    run = {"README.md", "docs/python.md", "docs/phone.md", "docs/edge.md"}
+    with_python = {
+        str(page.relative_to(ROOT))
+        for page in PAGES
+        if "```python" in page.read_text()
+    }
+    assert with_python == run
