@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import keras
 from keras import layers
 
+from dla_keras.models.flattening import inputs_of
 from dla_keras.models.flattening import leaf_calls
 from dla_keras.tables import text_table
 
@@ -133,7 +134,7 @@ def complexity(model, input_shape=None) -> Complexity:
     | base_layer          | 224x224x16 |      2,384 |    119.6 | ... |
     ...
     """
-    if input_shape is None and len(getattr(model, "inputs", ())) == 1:
+    if input_shape is None and len(inputs_of(model)) == 1:
         input_shape = tuple(
             DEFAULT_SIDE if side is None else side
             for side in model.inputs[0].shape[1:]

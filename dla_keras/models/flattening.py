@@ -95,7 +95,7 @@ def leaf_calls(model, input_shape=None) -> list[LeafCall]:
 
 def _fresh_inputs(model, input_shape):
     """Return inputs like the model's own, or of the given shape."""
-    known = _inputs_of(model)
+    known = inputs_of(model)
     if input_shape is None:
         return keras.tree.map_structure(
             lambda x: keras.Input(
@@ -111,7 +111,12 @@ def _fresh_inputs(model, input_shape):
     return keras.Input(input_shape, dtype=known[0].dtype, name=known[0].name)
 
 
-def _inputs_of(model):
+def inputs_of(model) -> list:
+    """Return the inputs of a functional model.
+
+    Raises:
+        ValueError: If the model's inputs are not known.
+    """
     known = getattr(model, "inputs", None)  # a subclassed model has none
     if not known:
         raise ValueError(
@@ -131,7 +136,7 @@ def _call_parts(model, inputs, training=None):
             return _call_parts(part, args[0], kwargs.get("training"))
         return part(*args, **kwargs)
 
-    _inputs_of(model)
+    inputs_of(model)
     if isinstance(model, keras.Sequential):
         return functools.reduce(
             lambda x, part: call(part, x), model.layers, inputs
