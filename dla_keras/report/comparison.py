@@ -61,7 +61,9 @@ def main_table(comparison: Comparison) -> tuple[tuple, list[tuple]]:
 
 def class_table(comparison: Comparison) -> tuple[tuple, list[tuple]]:
     """Return header and rows: IoU by class (loss in points), files across."""
-    rows = [row for row in comparison.rows if row.scores]
+    rows = [
+        row for row in comparison.rows if "per_class_iou" in (row.scores or ())
+    ]
     names = rows[0].scores["per_class_iou"] if rows else ()
     header = ("IoU (loss)", *(row.name for row in rows))
     return header, [
@@ -134,6 +136,8 @@ def _columns(threads):
         "MB": lambda row: f"{row.megabytes:.2f}",
         "MB gzip": lambda row: f"{row.gzipped:.2f}",
         "mIoU": lambda row: _score(row, "miou"),
+        "top-1": lambda row: _score(row, "top1"),
+        "top-5": lambda row: _score(row, "top5"),
         "loss, points": lambda row: _number(row.loss, "+z.2f"),
         "pixel accuracy": lambda row: _score(row, "pixel_accuracy"),
         "pictures": lambda row: str(len(row.same)) if row.scores else "",
@@ -155,7 +159,7 @@ def _name(row):
 
 
 def _score(row, key):
-    return f"{row.scores[key]:.4f}" if row.scores else ""
+    return f"{row.scores[key]:.4f}" if key in (row.scores or ()) else ""
 
 
 def _agreement(row, kind):

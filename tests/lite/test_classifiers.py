@@ -25,6 +25,8 @@ from dla_keras.lite.convert.saved_model import write_saved_model
 from dla_keras.lite.file.facts import METADATA
 from dla_keras.lite.file.tflite_file import TfliteFile
 from dla_keras.lite.measure.agreement import VerificationError
+from dla_keras.lite.measure.comparison import Row
+from dla_keras.lite.measure.comparison import top_scores
 from dla_keras.models.classifier import DLAClassifier
 from dla_keras.variants import VARIANTS
 from dla_keras.variants import Variant
@@ -178,6 +180,20 @@ def test_the_run_says_what_was_cropped(model, tmp_path):
     np.testing.assert_array_equal(whole.fit(image), crop(image, 1.0))
     facts = read_facts(whole.make("float32").data)
     assert facts["input"]["crop_fraction"] == 1.0
+
+
+def test_files_are_scored_by_their_likeliest_class(exporter, files, tmp_path):
+    path = tmp_path / "int8.tflite"
+    path.write_bytes(files["int8"].data)
+    lite = LiteModel(path)
+    found = top_scores(exporter, ("digits", None), open_model(path).logits)
+    digits = [read_digit("val", index) for index in range(360)]
+    hits = [lite.run(crop(image)).argmax() == label for image, label in digits]
+    assert found["top1"] == pytest.approx(np.mean(hits))
+    assert found["top1"] < found["top5"] < 1
+    row = Row("x", "x", 1.0, 1.0, scores=found, of_keras={"top1": 1.0})
+    assert row.loss == pytest.approx(100 * (1 - found["top1"]))
+    assert row.class_loss == {}
 
 
 CLASSIFY = """

@@ -12,7 +12,9 @@ import numpy as np
 from dla_keras.data.segmentation import open_split
 from dla_keras.files import atomic_path
 from dla_keras.files import write_json
+from dla_keras.inference.model_files import open_model
 from dla_keras.inference.predictor import Predictor
+from dla_keras.inference.predictor import model_logits
 from dla_keras.inference.tflite_model import LiteModel
 from dla_keras.lite.convert.pictures import spread
 from dla_keras.lite.convert.pipeline import Exporter
@@ -37,6 +39,7 @@ from dla_keras.report.comparison import comparison_page
 from dla_keras.report.comparison import main_table
 from dla_keras.report.galleries import difference_gallery
 from dla_keras.tables import text_table
+from dla_keras.tasks import classification
 from dla_keras.tasks.segmentation import evaluate
 from dla_keras.tasks.segmentation import named_scores
 
@@ -78,15 +81,16 @@ class Row:
 
     @property
     def loss(self) -> float | None:
-        """Points (hundredths) of mIoU that Keras has more."""
+        """Points (hundredths) of mIoU, or of top-1, that Keras has more."""
         if self.of_keras is None:
             return None
-        return 100 * (self.of_keras["miou"] - self.scores["miou"])
+        key = "miou" if "miou" in self.scores else "top1"
+        return 100 * (self.of_keras[key] - self.scores[key])
 
     @property
     def class_loss(self) -> dict[str, float | None]:
         """Points of IoU that Keras has more, by class."""
-        if self.of_keras is None:
+        if "per_class_iou" not in (self.of_keras or ()):
             return {}
         expected = self.of_keras["per_class_iou"]
         return {
@@ -263,9 +267,15 @@ def export_every_precision(
     rows = [keras_row(exporter.path, masks)]
     _tell(rows[0])
     galleries = []
+    if "classification" in exporter.model.tasks:
+        top = top_scores(exporter, source, model_logits(exporter.model))
+        rows[0] = dataclasses.replace(rows[0], scores=top)
     for row in _file_rows(exporter, folder, others):
         if row.path is not None:
             row = measured(row, threads)
+        if row.path is not None and "classification" in exporter.model.tasks:
+            top = top_scores(exporter, source, open_model(row.path).logits)
+            row = dataclasses.replace(row, scores=top, of_keras=rows[0].scores)
         if row.path is not None and masks is not None:
             row, shown = scored(row, masks)
             galleries.append(
@@ -363,6 +373,22 @@ def read_masks(exporter, source, eval_pictures) -> KerasMasks | None:
         return KerasMasks(exporter.model, exporter.size, split, eval_pictures)
 
 
+def top_scores(exporter, source, logits) -> dict:
+    """Return top-1 and top-5 of a classifier on the val split.
+
+    Args:
+        exporter: Exporter of the classifier.
+        source: `dataset` and `data_dir` for `open_split`.
+        logits: Function: uint8 pictures `(n, h, w, 3)` -> `(n, num_classes)`.
+    """
+    split = classification.open_split(source[0], "val", source[1])
+    find = classification.ClassFinder(
+        logits, exporter.size, exporter.crop_fraction
+    )
+    scores = classification.evaluate(find, split)
+    return {key: scores[key] for key in ("top1", "top5")}
+
+
 def write_comparison(comparison, galleries, folder) -> None:
     """Write the table, the figures and the page.
 
@@ -404,7 +430,11 @@ def _tell(row: Row) -> None:
     if row.path is None:
         parts.append("refused")
     if row.scores:
-        parts.append(f"mIoU {row.scores['miou']:.4f}")
+        parts += [
+            f"{name} {row.scores[key]:.4f}"
+            for key, name in (("miou", "mIoU"), ("top1", "top-1"))
+            if key in row.scores
+        ]
     parts += [f"{c.median_ms:.1f} ms on {c.threads}" for c in row.costs]
     if parts:
         said = f"{row.name}: {', '.join(parts)}"
