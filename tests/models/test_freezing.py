@@ -172,3 +172,13 @@ def test_models_are_made_frozen():
         assert not any(v.trainable for v in layer.weights)
         layer.trainable = True
         assert layer.trainable_weights
+
+
+def test_files_of_models_that_train_are_as_before():
+    for model in (
+        dla_keras.DLABoundaryDetector("dla46_c"),
+        dla_keras.DLASegmenter("dla46_c", 3, upsampling="learned"),
+    ):
+        assert "trainable_parts" not in model.get_config()
+        assert model.backbone.name == "base"  # as in old checkpoints
+        assert not any(v.trainable for v in model.up.weights)
