@@ -1,6 +1,7 @@
 """Reading what a person chose: a row of a table by its name, a size."""
 
 import difflib
+from collections.abc import Iterable
 from collections.abc import Mapping
 
 
@@ -24,11 +25,9 @@ def choose(argument: str, name: str, table: Mapping):
     """
     if name in table:
         return table[name]
-    near = difflib.get_close_matches(str(name), table, n=3, cutoff=0.5)
-    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
     raise ValueError(
         f"`{argument}` must be one of {', '.join(table)}. "
-        f"Received: {name!r}.{hint}"
+        f"Received: {name!r}.{did_you_mean(name, table)}"
     )
 
 
@@ -50,3 +49,19 @@ def parse_size(text: str) -> tuple[int, int]:
             f"Received: {text!r}."
         )
     return int(height), int(width)
+
+
+def did_you_mean(word: str, words: Iterable[str]) -> str:
+    """Return a hint at the words that may be meant, or nothing.
+
+    Args:
+        word: Word that is not one of `words`.
+        words: Words to choose from.
+
+    Example:
+
+    >>> did_you_mean("--optimiser", ["--optimizer", "--steps"])
+    ' Did you mean --optimizer?'
+    """
+    near = difflib.get_close_matches(str(word), words, n=2, cutoff=0.7)
+    return f" Did you mean {' or '.join(near)}?" if near else ""

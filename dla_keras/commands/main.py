@@ -9,8 +9,8 @@ Every command takes flags only, and says what it wrote and where.
 import importlib
 import sys
 
+from dla_keras.choices import did_you_mean
 from dla_keras.commands.shared import BAD_INPUT
-from dla_keras.commands.shared import did_you_mean
 from dla_keras.version import __version__
 
 # Command -> its module, imported only when it is chosen, and what it does.

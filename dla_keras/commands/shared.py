@@ -1,13 +1,13 @@
 """What all commands share: a parser, the dataset to use, errors in one line."""
 
 import argparse
-import difflib
 import json
 import pathlib
 import re
 import sys
 from collections.abc import Callable
 
+from dla_keras.choices import did_you_mean
 from dla_keras.tasks.recipes import RENAMED
 from dla_keras.version import missing_extra
 
@@ -77,18 +77,6 @@ def make_parser(command: str, doc: str) -> argparse.ArgumentParser:
         formatter_class=_Help,
         allow_abbrev=False,
     )
-
-
-def did_you_mean(word: str, words) -> str:
-    """Return a hint at what may be meant by a word, or nothing.
-
-    Example:
-
-    >>> did_you_mean("--optimiser", ["--optimizer", "--steps"])
-    ' Did you mean --optimizer?'
-    """
-    near = difflib.get_close_matches(word, words, n=2, cutoff=0.7)
-    return f" Did you mean {' or '.join(near)}?" if near else ""
 
 
 def positive(text: str) -> int:

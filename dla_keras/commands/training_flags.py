@@ -2,7 +2,7 @@
 
 import argparse
 
-from dla_keras.commands.shared import did_you_mean
+from dla_keras.choices import did_you_mean
 from dla_keras.commands.shared import make_parser
 from dla_keras.commands.shared import positive
 from dla_keras.tasks.recipes import COMPUTE

@@ -1,8 +1,8 @@
 """Published weights as one table: source, scores and preprocessing."""
 
-import difflib
 from dataclasses import dataclass
 
+from dla_keras.choices import did_you_mean
 from dla_keras.normalization import IMAGENET_MEAN
 from dla_keras.normalization import IMAGENET_STD
 
@@ -165,10 +165,7 @@ def find_preset(weights: str, variant: str) -> str:
     elif name in PRESETS:
         reason = f"{name!r} is for {PRESETS[name].variant}, not {variant}."
     else:
-        near = difflib.get_close_matches(
-            str(weights), (*_COLLECTIONS, *PRESETS)
-        )
-        hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+        hint = did_you_mean(weights, (*_COLLECTIONS, *PRESETS))
         reason = (
             f"Unknown weights: {weights!r} is no preset, and no file by its "
             f"ending.{hint}"

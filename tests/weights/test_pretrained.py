@@ -113,7 +113,7 @@ def test_presets_are_whole():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("imagnet", "Did you mean 'imagenet'"),
+        ("imagnet", "Did you mean imagenet"),
         ("dla60_imagenet", "for dla60, not dla60_res2net"),
         ("imagenet_osmr", "has no weights for dla60_res2net"),
     ],

@@ -6,7 +6,6 @@ ranges can be shared and layers kept in float between them.
 """
 
 import dataclasses
-import difflib
 import functools
 from collections.abc import Iterable
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.lite.python.convert import mlir_quantize
 
+from dla_keras.choices import did_you_mean
 from dla_keras.lite.convert.precisions import PRECISIONS
 from dla_keras.lite.file.tflite_file import TfliteFile
 from dla_keras.quiet import quiet_stderr
@@ -119,8 +119,7 @@ class CalibratedGraph:
         found = {layer: _made_by(layer, names) for layer in layers}
         unknown = [layer for layer, tensors in found.items() if not tensors]
         if unknown:
-            near = difflib.get_close_matches(unknown[0], self.layers, n=3)
-            hint = f" Did you mean {' or '.join(near)}?" if near else ""
+            hint = did_you_mean(unknown[0], self.layers)
             raise ValueError(
                 "Expected names of layers, for instance 'base_layer' or "
                 f"'dla_up_ida_0'. Received: {', '.join(unknown)}.{hint}"
