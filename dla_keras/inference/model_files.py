@@ -92,7 +92,7 @@ def describe_model(model, name: str) -> ModelFile:
     Raises:
         ValueError: If the model is for no task.
     """
-    _check_tasks(model, name)
+    check_tasks(model, name)
     size = _fixed(model.image_shape[:2])
     at_size = lambda make: replace(make(model), size=size)
     found = {}
@@ -114,8 +114,13 @@ def describe_model(model, name: str) -> ModelFile:
     )
 
 
-def _check_tasks(model, name):
-    """Raise `ValueError` for a model of no task: the one place that looks."""
+def check_tasks(model, name: str) -> None:
+    """Raise `ValueError` for a model of no task: the one place that looks.
+
+    Args:
+        model: Anything.
+        name: Where it comes from, for the message.
+    """
     if not getattr(model, "tasks", ()):
         raise ValueError(
             "Expected a DLASegmenter, a DLABoundaryDetector or a "
@@ -169,7 +174,7 @@ def load_model(path):
         ValueError: If the file is broken, or holds a model without a task.
     """
     model = _load_keras(path)
-    _check_tasks(model, path)
+    check_tasks(model, str(path))
     return model
 
 
@@ -214,7 +219,11 @@ def _check_keras_file(path):
 def _open_tflite(path, threads):
     from dla_keras.inference.tflite_model import LiteModel
 
-    model = LiteModel(path, threads)
+    return describe_lite(LiteModel(path, threads))
+
+
+def describe_lite(model) -> ModelFile:
+    """Return a `LiteModel` as an opened file."""
     size = tuple(model.input_shape[1:3])
     found = {}
     if "segmentation" in model.tasks:
@@ -229,7 +238,7 @@ def _open_tflite(path, threads):
             np.stack([model.run(image) for image in images])
         )
     return ModelFile(
-        str(path),
+        model.name,
         model.tasks,
         size,
         class_names=model.class_names,

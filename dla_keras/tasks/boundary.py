@@ -27,6 +27,7 @@ from dla_keras.report.grids import boundary_grid
 from dla_keras.tasks.losses import boundary_cross_entropy_sums
 from dla_keras.tasks.recipes import COMPUTE
 from dla_keras.tasks.segmentation import augmentation  # noqa: F401
+from dla_keras.tasks.segmentation import fit  # noqa: F401
 from dla_keras.tasks.segmentation import mixing  # noqa: F401
 from dla_keras.tasks.segmentation import start_from
 
@@ -300,3 +301,30 @@ def find_in(find, image) -> np.ndarray:
 def draw_over(soft_map, classes, below):
     """Return a PIL image, paler, with boundaries in it."""
     return draw_boundaries(below, soft_map)
+
+
+# --- Exported files: images fit as for segmentation ---
+
+
+def file_output(head: str) -> str:
+    """Return the name of the output that a file has, whatever its head."""
+    return "boundary"
+
+
+def file_outputs(model, outputs) -> dict:
+    """Return what a file can give of a model's outputs, in its graph.
+
+    Args:
+        model: Model for boundaries.
+        outputs: Outputs of the model.
+    """
+    import tensorflow as tf
+
+    if isinstance(outputs, dict):
+        outputs = outputs["boundary"]
+    return {"boundary": tf.sigmoid(outputs)[..., 0]}
+
+
+def compared(opened) -> dict[str, Callable]:
+    """Return a function from picture to what agreement is measured on."""
+    return {"boundaries": opened.boundaries}

@@ -271,3 +271,43 @@ def find_in(find: ClassFinder, image) -> np.ndarray:
 
 
 draw_over = None  # there is no place in the picture to show
+
+
+# --- Exported files ---
+
+
+def fit(image, size: tuple[int, int], crop_fraction: float) -> np.ndarray:
+    """Return the crop that a file sees of an image."""
+    return central_crop(image, size, crop_fraction)
+
+
+def file_output(head: str) -> str:
+    """Return the name of the output that a file has, whatever its head."""
+    return "probabilities"
+
+
+def file_outputs(model, outputs) -> dict:
+    """Return what a file can give of a model's outputs, in its graph.
+
+    Args:
+        model: Model for classification.
+        outputs: Outputs of the model.
+    """
+    import tensorflow as tf
+
+    logits = model.classifier_activation is None
+    return {"probabilities": tf.nn.softmax(outputs) if logits else outputs}
+
+
+def compared(opened) -> dict[str, Callable]:
+    """Return a function from crop to the likeliest class, `(1,)`."""
+    return {"classes": lambda crop: top_class(opened.logits(crop[None])[0])}
+
+
+def top_class(scores) -> np.ndarray:
+    """Return the likeliest class of one image, `(1,)`.
+
+    Args:
+        scores: Probabilities or logits, `(num_classes,)`.
+    """
+    return np.argmax(np.asarray(scores), keepdims=True)

@@ -14,6 +14,8 @@ from dla_keras.data.segmentation import open_split as _open_split
 from dla_keras.inference.prediction_files import PictureResults
 from dla_keras.inference.prediction_files import blend_mask
 from dla_keras.inference.prediction_files import write_mask
+from dla_keras.inference.predictor import class_logits
+from dla_keras.inference.predictor import fit_picture
 from dla_keras.inference.predictor import model_predictor
 from dla_keras.inference.predictor import most_likely
 from dla_keras.inference.views import Views
@@ -441,3 +443,35 @@ def find_in(find, image) -> np.ndarray:
 def draw_over(mask, classes, below):
     """Return a PIL image with a mask over it."""
     return blend_mask(below, mask, classes.palette)
+
+
+# --- Exported files ---
+
+
+def fit(image, size: tuple[int, int], crop_fraction: float) -> np.ndarray:
+    """Return an image at a file's size: padded, or shrunk if it is larger."""
+    return fit_picture(image, *size)
+
+
+def file_output(head: str) -> str:
+    """Return the name of the output that a file with some head has."""
+    return "mask" if head == "mask" else "logits"
+
+
+def file_outputs(model, outputs) -> dict:
+    """Return what a file can give of a model's outputs, in its graph.
+
+    Args:
+        model: Model for segmentation.
+        outputs: Outputs of the model.
+    """
+    import tensorflow as tf
+
+    logits = class_logits(outputs)
+    mask = tf.argmax(logits, axis=-1, output_type=tf.int32)
+    return {"mask": tf.cast(mask, tf.uint8), "logits": logits}
+
+
+def compared(opened) -> dict[str, Callable]:
+    """Return a function from picture to what agreement is measured on."""
+    return {"classes": opened.masks}

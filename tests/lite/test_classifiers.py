@@ -234,7 +234,7 @@ def test_too_little_agreement_writes_nothing(model, tmp_path):
 
 def test_a_network_without_top_has_nothing_to_say():
     features = DLAClassifier("dla46_c", include_top=False)
-    with pytest.raises(ValueError, match="or a DLAClassifier. Received"):
+    with pytest.raises(ValueError, match="or a DLAClassifier with its top"):
         Exporter(features, SIZE)
 
 

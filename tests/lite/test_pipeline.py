@@ -278,7 +278,7 @@ def test_files_of_two_pictures_are_told():
         ({"head": "boxes"}, "mask, logits"),
         ({"tuned_for": "mips"}, "arm, x86"),
         ({"precision": "int8"}, "training split"),
-        ({"model": keras.Sequential()}, "expected a DLASegmenter or"),
+        ({"model": keras.Sequential()}, "Expected a DLASegmenter, a"),
     ],
 )
 def test_wrong_arguments_are_named(model, arguments, message):
@@ -315,8 +315,12 @@ def test_agreement_counts_pixels(model, files):
     reference = half_right(PICTURES[0])
 
     class Fake:
+        name = "half right"
         input_shape = (1, *SIZE, 3)
         tasks = ("segmentation",)
+        gives_mask = True
+        class_names = palette = None
+        facts = {}
 
         def __call__(self, image):
             wrong = half_right(image).copy()

@@ -13,15 +13,13 @@ from keras import layers
 from tensorflow.python.framework import convert_to_constants
 
 from dla_keras.choices import choose
-from dla_keras.inference.predictor import class_logits
+from dla_keras.inference.model_files import check_tasks
 from dla_keras.layers.convolution import ConvBN
 from dla_keras.layers.upsampling import LearnedUpsampling
 from dla_keras.lite.convert.precisions import HEADS
 from dla_keras.models.backbone import MAX_STRIDE
-from dla_keras.models.boundary_detector import DLABoundaryDetector
-from dla_keras.models.classifier import DLAClassifier
 from dla_keras.models.flattening import flatten
-from dla_keras.models.segmenter import DLASegmenter
+from dla_keras.tasks import TASKS
 
 
 def output_names(model, head: str) -> list[str]:
@@ -31,24 +29,13 @@ def output_names(model, head: str) -> list[str]:
         model: Model of any task.
         head: One of `HEADS`, for a model that segments.
     """
-    of_task = {
-        "classification": "probabilities",
-        "boundary": "boundary",
-        "segmentation": "mask" if head == "mask" else "logits",
-    }
     # In this order: as files have them.
-    return [name for task, name in of_task.items() if task in model.tasks]
+    return [TASKS[task].file_output(head) for task in reversed(model.tasks)]
 
 
 def check_model(model) -> None:
     """Raise `ValueError` unless a model has a task that files can have."""
-    kinds = DLASegmenter, DLABoundaryDetector, DLAClassifier
-    if not isinstance(model, kinds) or not model.tasks:
-        raise ValueError(
-            "Only segmentation and boundary models and classifiers can be "
-            f"converted: expected a {' or a '.join(k.__name__ for k in kinds)}"
-            f". Received: {type(model).__name__}."
-        )
+    check_tasks(model, "to be exported")
 
 
 def check_head(model, head: str) -> None:
@@ -92,17 +79,8 @@ def named_outputs(
     """
     outputs = (network or model)(image, training=False)
     named = {}
-    if "classification" in model.tasks:
-        logits = model.classifier_activation is None
-        named["probabilities"] = tf.nn.softmax(outputs) if logits else outputs
-    if "segmentation" in model.tasks:
-        logits = class_logits(outputs)
-        mask = tf.argmax(logits, axis=-1, output_type=tf.int32)
-        named |= {"mask": tf.cast(mask, tf.uint8), "logits": logits}
-    if "boundary" in model.tasks:
-        if isinstance(outputs, dict):
-            outputs = outputs["boundary"]
-        named["boundary"] = tf.sigmoid(outputs)[..., 0]
+    for task in model.tasks:
+        named |= TASKS[task].file_outputs(model, outputs)
     return named
 
 

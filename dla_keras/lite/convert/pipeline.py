@@ -16,9 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from dla_keras.choices import choose
-from dla_keras.data.augmentation import central_crop
 from dla_keras.files import atomic_path
-from dla_keras.inference.predictor import fit_picture
 from dla_keras.inference.predictor import padded_size
 from dla_keras.inference.tflite_model import LiteModel
 from dla_keras.lite.convert.graph import check_head
@@ -44,6 +42,7 @@ from dla_keras.lite.measure.agreement import compare
 from dla_keras.lite.measure.agreement import file_outputs
 from dla_keras.lite.measure.agreement import model_outputs
 from dla_keras.quiet import quiet_stderr
+from dla_keras.tasks import TASKS
 from dla_keras.tasks.classification import CROP_FRACTION
 
 # Processor -> edits for it; the files run everywhere, with the same outputs.
@@ -239,9 +238,8 @@ class Exporter:
 
     def fit(self, picture: np.ndarray) -> np.ndarray:
         """Bring a picture to the file's size, as the task has it."""
-        if "classification" in self.model.tasks:
-            return central_crop(picture, self.size, self.crop_fraction)
-        return fit_picture(picture, *self.size)
+        row = TASKS[self.model.tasks[0]]
+        return row.fit(picture, self.size, self.crop_fraction)
 
     @functools.cached_property
     def _held_out(self):

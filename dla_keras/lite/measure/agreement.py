@@ -7,10 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dla_keras.inference.model_files import describe_lite
 from dla_keras.inference.predictor import Predictor
 from dla_keras.inference.predictor import boundary_predictor
 from dla_keras.inference.predictor import model_logits
 from dla_keras.inference.predictor import model_predictor
+from dla_keras.tasks import TASKS
+from dla_keras.tasks.classification import top_class
 
 # Probabilities of a boundary that are as good as equal.
 SAME_PROBABILITY = 0.05
@@ -120,27 +123,14 @@ def model_outputs(
 
 def file_outputs(lite_model) -> dict[str, Callable]:
     """Return the same functions around a `LiteModel`; see `model_outputs`."""
-    size, found = tuple(lite_model.input_shape[1:3]), {}
-    if "classification" in lite_model.tasks:
-        found["classes"] = lambda image: top_class(lite_model.run(image))
-    if "segmentation" in lite_model.tasks:
-        found["classes"] = Predictor(lite_model, size)
-    if "boundary" in lite_model.tasks:
-        found["boundaries"] = Predictor(lite_model.boundaries, size)
-    return found
+    return opened_outputs(describe_lite(lite_model))
 
 
 def opened_outputs(opened) -> dict[str, Callable]:
     """Return the same functions around a `ModelFile`; see `model_outputs`."""
     found = {}
-    if "classification" in opened.tasks:
-        found["classes"] = lambda image: top_class(
-            opened.logits(image[None])[0]
-        )
-    if "segmentation" in opened.tasks:
-        found["classes"] = opened.masks
-    if "boundary" in opened.tasks:
-        found["boundaries"] = opened.boundaries
+    for task in opened.tasks:
+        found |= TASKS[task].compared(opened)
     return found
 
 
@@ -163,12 +153,3 @@ def compare(
         kind: compare_outputs(expected[kind], map(output, pictures))
         for kind, output in outputs.items()
     }
-
-
-def top_class(scores) -> np.ndarray:
-    """Return the most likely class of one picture, `(1,)`.
-
-    Args:
-        scores: Probabilities or logits, `(num_classes,)`.
-    """
-    return np.argmax(np.asarray(scores), keepdims=True)
