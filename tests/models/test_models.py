@@ -60,7 +60,7 @@ def test_each_named_function_makes_its_variant(monkeypatch):
         stand_in = lambda variant, *_, name=name, **__: made.update(
             {name: variant}
         )
-        monkeypatch.setattr("dla_keras.applications.DLA", stand_in)
+        monkeypatch.setattr("dla_keras.applications.DLAClassifier", stand_in)
         function()
     assert made == {name: names[name.lower()] for name in functions}
 
