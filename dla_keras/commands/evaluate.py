@@ -61,7 +61,7 @@ def parse_flags(argv=None) -> argparse.Namespace:
 
 @dataclass(frozen=True)
 class Candidate:
-    """What is scored: a model at one of its tasks, or recorded predictions.
+    """A model at one of its tasks, or recorded predictions, to be scored.
 
     Args:
         name: Name in the table.

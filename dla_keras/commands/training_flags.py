@@ -49,7 +49,9 @@ def _add_optimization(add):
         f"another optimizer than its own {rates}",
     )
     decays = ", ".join(f"{n} {row[1]}" for n, row in OPTIMIZERS.items())
-    add("--weight-decay", type=float, help=f"default: likewise {decays}")
+    add(
+        "--weight-decay", type=float, help=f"default: the recipe's, or {decays}"
+    )
     add("--schedule", choices=SCHEDULES, default="poly")
     add(
         "--milestones",

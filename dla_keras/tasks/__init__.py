@@ -1,4 +1,4 @@
-"""What is learned: a row a task, the same functions in each.
+"""The tasks that are learned: a row each, with the same functions.
 
 A row is a module. In the order of the data it opens a split, augments it,
 makes the model, sums the loss, scores a split and draws; commands loop over

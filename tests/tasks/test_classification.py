@@ -14,6 +14,7 @@ from dla_keras.data.augmentation import central_crop
 from dla_keras.data.classification import open_classification_split
 from dla_keras.inference.predictor import log_probabilities
 from dla_keras.inference.predictor import softmax
+from dla_keras.lite.convert.pipeline import export_tflite
 from dla_keras.tasks import classification
 
 NAMES = tuple(f"digit {index}" for index in range(10))
@@ -75,6 +76,24 @@ def test_evaluate_a_file(run_folder, tmp_path, capsys):
     wrong = [*arguments, "--scales", "0.5,1"]
     assert evaluate(wrong) == 2
     assert "leave them out" in capsys.readouterr().err
+
+
+def test_an_exported_file_is_scored_alike(run_folder, capsys):
+    folder, model = run_folder
+    path = folder / "small.tflite"
+    val = open_classification_split("digits", "val")
+    held_out = [val[index].image for index in range(4)]
+    export_tflite(model, path, size=(32, 32), held_out=held_out)
+    files = [str(folder / "model.keras"), str(path)]
+    assert command("evaluate")(["--model", *files]) == 0
+    table = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in capsys.readouterr().out.splitlines()
+        if line.startswith(("| model.keras", "| small.tflite"))
+    ]
+    ours, theirs = (list(map(float, row[2:4])) for row in table)
+    # Few of 360 pictures are so close that float32's order of sums decides.
+    np.testing.assert_allclose(ours, theirs, atol=2 / 360)
 
 
 def test_predict_names_the_likeliest(run_folder, tmp_path, capsys):
