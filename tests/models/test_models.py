@@ -57,8 +57,8 @@ def test_each_named_function_makes_its_variant(monkeypatch):
     assert len(functions) == len(names) == 12
     for name in functions:
         function = getattr(dla_keras, name)
-        stand_in = lambda variant, *_, name=name, **__: made.update(
-            {name: variant}
+        stand_in = lambda variant, function=name, **_: made.update(
+            {function: variant}
         )
         monkeypatch.setattr("dla_keras.applications.DLAClassifier", stand_in)
         function()
