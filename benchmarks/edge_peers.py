@@ -40,8 +40,8 @@ from dla_keras import provenance
 from dla_keras.commands.shared import run_command
 from dla_keras.files import append_csv
 from dla_keras.files import check_csv
-from dla_keras.lite.convert.precisions import TARGETS
 from dla_keras.lite.measure.cost import last_words
+from dla_keras.lite.options import TARGETS
 from dla_keras.tables import text_table
 
 REFERENCE = "float32"

@@ -41,7 +41,7 @@ from dla_keras.inference.predictor import resize_scores
 from dla_keras.inference.tflite_model import LiteModel
 from dla_keras.lite.convert.graph import check_size
 from dla_keras.lite.convert.pipeline import export_tflite
-from dla_keras.lite.convert.precisions import TARGETS
+from dla_keras.lite.options import TARGETS
 from dla_keras.tables import text_table
 from dla_keras.tasks.segmentation import evaluate
 

@@ -29,8 +29,8 @@ from dla_keras.commands.shared import run_command
 from dla_keras.data.toy_streets.scene import draw_street
 from dla_keras.layers import upsampling
 from dla_keras.lite.convert.pipeline import export_tflite
-from dla_keras.lite.convert.precisions import TARGETS
 from dla_keras.lite.file.tflite_file import TfliteFile
+from dla_keras.lite.options import TARGETS
 from dla_keras.quiet import quiet_stderr
 from dla_keras.tables import text_table
 from dla_keras.weights import load_torch_state

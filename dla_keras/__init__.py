@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from dla_keras.tasks.evaluation import evaluate as evaluate
     from dla_keras.variants import PHONE_SEGMENTERS as PHONE_SEGMENTERS
     from dla_keras.variants import VARIANTS as VARIANTS
-    from dla_keras.weights.presets import PRESETS as PRESETS
+    from dla_keras.weights.pretrained import PRESETS as PRESETS
     from dla_keras.weights.pretrained import load_pretrained as load_pretrained
     from dla_keras.weights.torch_files import (
         load_torch_weights as load_torch_weights,
@@ -70,7 +70,7 @@ _HOMES = {
     "DLAClassifier": "models.classifier",
     "DLASegmenter": "models.segmenter",
     "PHONE_SEGMENTERS": "variants",
-    "PRESETS": "weights.presets",
+    "PRESETS": "weights.pretrained",
     "VARIANTS": "variants",
     "complexity": "models.complexity",
     "decode_predictions": "applications",

@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Iterable
 from collections.abc import Mapping
+from collections.abc import Sequence
 
 
 def choose(argument: str, name: str, table: Mapping):
@@ -65,3 +66,26 @@ def did_you_mean(word: str, words: Iterable[str]) -> str:
     """
     near = difflib.get_close_matches(str(word), words, n=2, cutoff=0.7)
     return f" Did you mean {' or '.join(near)}?" if near else ""
+
+
+def spread(items: Sequence, count: int | None) -> list:
+    """Return so many of a sequence, evenly spread; all of them for `None`.
+
+    Args:
+        items: Sequence, for instance the examples of a split.
+        count: Number to return, at most.
+
+    Raises:
+        ValueError: If the count is below 1.
+
+    Example:
+
+    >>> spread(range(6), 3)
+    [0, 2, 4]
+    """
+    if count is None:
+        return list(items)
+    if count < 1:
+        raise ValueError(f"Expected at least one picture. Received: {count}.")
+    count = min(count, len(items))
+    return [items[i * len(items) // count] for i in range(count)]

@@ -33,9 +33,9 @@ def export_parser(command: str, doc: str) -> argparse.ArgumentParser:
 
 def picture_size(text: str | None, pictures) -> tuple[int, int]:
     """Return `--size`, or what holds all pictures in multiples of 32."""
+    from dla_keras.inference.predictor import common_size
     from dla_keras.inference.predictor import padded_size
     from dla_keras.lite.convert.graph import check_size
-    from dla_keras.lite.convert.pictures import common_size
 
     if text is None:
         return padded_size(*common_size(pictures))
@@ -53,7 +53,7 @@ def read_pictures(model, source, split: str, count: int) -> list:
         split: `"train"` to calibrate, `"val"` to verify.
         count: Number of pictures, at most.
     """
-    from dla_keras.lite.convert.pictures import spread
+    from dla_keras.choices import spread
     from dla_keras.tasks import TASKS
 
     dataset, data_dir = source

@@ -47,7 +47,7 @@ def export(args) -> None:
     from dla_keras.data.augmentation import central_crop
     from dla_keras.inference.model_files import load_model
     from dla_keras.inference.model_files import open_model
-    from dla_keras.lite.convert.saved_model import write_saved_model
+    from dla_keras.lite.convert.graph import write_saved_model
     from dla_keras.lite.measure.agreement import compare
     from dla_keras.lite.measure.agreement import model_outputs
     from dla_keras.lite.measure.agreement import opened_outputs

@@ -33,9 +33,9 @@ from dla_keras.commands.export_flags import read_pictures
 from dla_keras.commands.shared import find_dataset
 from dla_keras.commands.shared import run_command
 from dla_keras.files import atomic_path
-from dla_keras.lite.convert.precisions import HEADS
-from dla_keras.lite.convert.precisions import PRECISIONS
-from dla_keras.lite.convert.precisions import TARGETS
+from dla_keras.lite.options import HEADS
+from dla_keras.lite.options import PRECISIONS
+from dla_keras.lite.options import TARGETS
 from dla_keras.quiet import quiet_stderr
 from dla_keras.tables import text_table
 

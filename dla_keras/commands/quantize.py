@@ -27,7 +27,7 @@ from dla_keras.commands.shared import find_dataset
 from dla_keras.commands.shared import positive
 from dla_keras.commands.shared import run_command
 from dla_keras.files import new_folder
-from dla_keras.lite.compress.methods import METHODS
+from dla_keras.lite.options import METHODS
 from dla_keras.provenance import command_line
 from dla_keras.provenance import git_commit
 from dla_keras.provenance import local_time
@@ -180,6 +180,7 @@ def method_config(args, run, method, plan, around) -> dict:
 def quantize(args) -> None:
     from tqdm import tqdm
 
+    from dla_keras.choices import spread
     from dla_keras.data.segmentation import open_split
     from dla_keras.inference.model_files import load_segmenter
     from dla_keras.inference.predictor import fit_picture
@@ -190,7 +191,6 @@ def quantize(args) -> None:
     from dla_keras.lite.compress.folder import fill_folder
     from dla_keras.lite.compress.folder import measure_baselines
     from dla_keras.lite.compress.folder import write_table
-    from dla_keras.lite.convert.pictures import spread
 
     run = run_settings(args)
     source = run["dataset"], run["data_dir"]

@@ -10,7 +10,9 @@ from dla_keras.data.pipeline import remember
 from dla_keras.data.pipeline import training_batches
 from dla_keras.engine.averages import Snapshot
 from dla_keras.engine.averages import WeightAverage
+from dla_keras.engine.loop import Plan
 from dla_keras.engine.loop import Run
+from dla_keras.engine.loop import Task
 from dla_keras.engine.optimizers import Schedule
 from dla_keras.engine.optimizers import make_optimizer
 from dla_keras.engine.run_folder import choose_run_dir
@@ -21,8 +23,6 @@ from dla_keras.engine.strategies import distribute
 from dla_keras.engine.strategies import is_chief
 from dla_keras.engine.strategies import join_replicas
 from dla_keras.engine.strategies import make_strategy
-from dla_keras.engine.task import Plan
-from dla_keras.engine.task import Task
 from dla_keras.tasks import options
 
 

@@ -29,6 +29,12 @@ def padded_size(height: int, width: int) -> tuple[int, int]:
     )
 
 
+def common_size(pictures) -> tuple[int, int]:
+    """Return the smallest height and width that hold every picture."""
+    heights, widths = zip(*(p.shape[:2] for p in pictures), strict=True)
+    return max(heights), max(widths)
+
+
 def pad_picture(image, height: int, width: int, fill=PAD_COLOR) -> np.ndarray:
     """Pad an image at the bottom and the right.
 

@@ -22,7 +22,7 @@ from dla_keras.files import atomic_path
 from dla_keras.report import charts
 from dla_keras.report.galleries import WIDTH
 from dla_keras.report.galleries import Gallery
-from dla_keras.report.grids import resized
+from dla_keras.report.galleries import resized
 
 CONFUSIONS = 12  # rows of the table of what is confused most
 

@@ -23,7 +23,7 @@ from dla_keras.inference.views import averaged
 from dla_keras.models.boundary_detector import DLABoundaryDetector
 from dla_keras.report.charts import precision_recall_figure
 from dla_keras.report.galleries import boundary_galleries
-from dla_keras.report.grids import boundary_grid
+from dla_keras.report.galleries import boundary_grid
 from dla_keras.tasks.losses import boundary_cross_entropy_sums
 from dla_keras.tasks.recipes import COMPUTE
 from dla_keras.tasks.segmentation import augmentation  # noqa: F401

@@ -22,8 +22,8 @@ from dla_keras.inference.views import Views
 from dla_keras.inference.views import averaged
 from dla_keras.inference.views import tiled
 from dla_keras.models.segmenter import DLASegmenter
+from dla_keras.report.galleries import prediction_grid
 from dla_keras.report.galleries import segmentation_galleries
-from dla_keras.report.grids import prediction_grid
 from dla_keras.tasks.losses import cross_entropy_sums
 from dla_keras.tasks.losses import joint_sums
 from dla_keras.tasks.recipes import COMPUTE

@@ -1,8 +1,8 @@
 """Weights in from other implementations, and out to them."""
 
 from dla_keras.weights.loading import load_torch_state
-from dla_keras.weights.presets import PRESETS
-from dla_keras.weights.presets import Preset
+from dla_keras.weights.pretrained import PRESETS
+from dla_keras.weights.pretrained import Preset
 from dla_keras.weights.pretrained import load_pretrained
 from dla_keras.weights.torch_conversion import torch_slots
 from dla_keras.weights.torch_conversion import torch_state

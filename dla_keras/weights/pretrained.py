@@ -1,25 +1,192 @@
-"""Loads weights into a model, by the name of a preset or the path of a file.
-
-Every `weights=` of the package takes the same.
-"""
+"""Published weights: where they are, and how they come into a model."""
 
 import hashlib
 import os
 import pathlib
 import re
 import zipfile
+from dataclasses import dataclass
 
 import keras
 import numpy as np
 
+from dla_keras.choices import did_you_mean
+from dla_keras.normalization import IMAGENET_MEAN
+from dla_keras.normalization import IMAGENET_STD
 from dla_keras.weights.loading import load_torch_state
-from dla_keras.weights.presets import PRESETS
-from dla_keras.weights.presets import Preset
-from dla_keras.weights.presets import find_preset
 from dla_keras.weights.tf2cv_files import read_tf2cv_file
 from dla_keras.weights.torch_conversion import torch_state
 from dla_keras.weights.torch_files import SUFFIXES
 from dla_keras.weights.torch_files import read_torch_file
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Weights that somebody published.
+
+    Args:
+        variant: Network of the weights, a name of `dla_keras.VARIANTS`.
+        source: Repository on the Hugging Face hub, or URL of a file.
+        license: License stated by the publisher.
+        top1_error: Top-1 error on ImageNet's validation set, one crop, in
+            percent, measured by the publisher.
+        top5_error: Top-5 error, measured in the same way.
+        revision: Revision of the repository. Defaults to `"main"`.
+        sha1: SHA-1 of the file. Defaults to `None`: not known.
+        classes: Number of classes. Defaults to `1000`.
+        input_size: Height and width in pixels at which the errors were
+            measured. Defaults to `224`.
+        crop_fraction: Share of the resized image's shorter side that the
+            center crop keeps. Defaults to `0.875`.
+        interpolation: Interpolation of that resize. Defaults to `"bilinear"`.
+        mean: RGB mean for pixels scaled to 0..1. Defaults to ImageNet's.
+        std: RGB standard deviation for pixels scaled to 0..1. Defaults to
+            ImageNet's.
+    """
+
+    variant: str
+    source: str
+    license: str
+    top1_error: float
+    top5_error: float
+    revision: str = "main"
+    sha1: str | None = None
+    classes: int = 1000
+    input_size: int = 224
+    crop_fraction: float = 0.875
+    interpolation: str = "bilinear"
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+
+
+# The authors' weights as timm publishes and measures them. Those of the two
+# Res2Nets are of other authors, whose license timm does not state.
+_TIMM_ERRORS = {
+    "dla34": (25.37, 7.95),
+    "dla46_c": (35.12, 13.67),
+    "dla46x_c": (33.99, 13.05),
+    "dla60x_c": (32.07, 11.57),
+    "dla60": (22.96, 6.68),
+    "dla60x": (21.77, 5.98),
+    "dla102": (21.98, 6.05),
+    "dla102x": (21.48, 5.77),
+    "dla102x2": (20.55, 5.35),
+    "dla169": (21.30, 5.67),
+    "dla60_res2net": (21.52, 5.80),
+    "dla60_res2next": (21.51, 5.86),
+}
+_TIMM_REVISIONS = {
+    "dla34": "f9ff14eefc43f8ddd8064d09648bfdee690b0690",
+    "dla46_c": "293e663aa8599e26360789bffc30ba7dfd9d16ad",
+    "dla46x_c": "8a71a8e4a62ac7d2df76f8fa6ec9eb060790c836",
+    "dla60": "fe14dc4aeaded6c24e63705b9c905a3c5b186681",
+    "dla102": "d5a670fe53c66175938f971d60639a3b3dec9794",
+    "dla102x": "056ff6e5137379be9668c3ae88b38b2901cbcd80",
+    "dla102x2": "0628b11e979339525de4201c479c1171f6d43d60",
+    "dla169": "492a94c1481c02dcc647bd261d86ce964bdf38a6",
+}
+
+# Retrained by O. Semery: errors, release and SHA-1.
+_OSMR = "https://github.com/osmr/imgclsmob/releases/download"
+_OSMR_RELEASES = {
+    "dla34": (24.37, 7.05, "v0.0.486"),
+    "dla46_c": (33.83, 12.87, "v0.0.427"),
+    "dla46x_c": (32.90, 12.29, "v0.0.427"),
+    "dla60x_c": (30.66, 10.75, "v0.0.427"),
+    "dla60": (21.26, 5.53, "v0.0.494"),
+    "dla60x": (20.72, 5.50, "v0.0.493"),
+    "dla102": (20.57, 5.17, "v0.0.505"),
+    "dla102x": (19.59, 4.74, "v0.0.528"),
+    "dla102x2": (18.69, 4.28, "v0.0.542"),
+    "dla169": (19.27, 4.62, "v0.0.539"),
+}
+_OSMR_SHA1 = {
+    "dla34": "ade65c1687c187de7e6c7a8d8c9654a0b836c160",
+    "dla46_c": "dfcae3b549121205008235fd7e59793b394f8998",
+    "dla46x_c": "a858beca359f41cfe836cec6d30b01ba98109d06",
+    "dla60x_c": "a7850f0307de77fcce42afdbb7070776b7c219ca",
+    "dla60": "61a8f4e7c65ef48b6a6cfc715352a4b6573c4460",
+    "dla60x": "b692a2267eb3330e36bf9ce4cf3943c9118ed9ae",
+    "dla102": "9bebb44b573356606e41cf16c2f1b3298e39106b",
+    "dla102x": "dfef2c8122a48cdd24acbc5f41720f30edb9893c",
+    "dla102x2": "e05fb468d1af87887e1b5a3b27f4429577497b8f",
+    "dla169": "24ee0a54909b9c93ed4be47284b9614ea095a7d4",
+}
+
+
+def _timm(variant):
+    top1_error, top5_error = _TIMM_ERRORS[variant]
+    return Preset(
+        variant=variant,
+        source=f"timm/{variant}.in1k",
+        license="unknown" if "res2" in variant else "BSD-3-Clause",
+        top1_error=top1_error,
+        top5_error=top5_error,
+        revision=_TIMM_REVISIONS.get(variant, "main"),
+    )
+
+
+def _osmr(variant):
+    top1_error, top5_error, release = _OSMR_RELEASES[variant]
+    sha1 = _OSMR_SHA1[variant]
+    name = variant.replace("_c", "c")
+    file = f"{name}-{round(100 * top5_error):04d}-{sha1[:8]}.tf2.h5.zip"
+    return Preset(
+        variant=variant,
+        source=f"{_OSMR}/{release}/{file}",
+        license="MIT",
+        top1_error=top1_error,
+        top5_error=top5_error,
+        sha1=sha1,
+    )
+
+
+_COLLECTIONS = {
+    "imagenet": tuple(map(_timm, _TIMM_ERRORS)),
+    "imagenet_osmr": tuple(map(_osmr, _OSMR_RELEASES)),
+}
+
+PRESETS = {
+    f"{row.variant}_{collection}": row
+    for collection, rows in _COLLECTIONS.items()
+    for row in rows
+}
+
+
+def find_preset(weights: str, variant: str) -> str:
+    """Return the name in `PRESETS` that `weights` stands for.
+
+    Args:
+        weights: `"imagenet"`, `"imagenet_osmr"`, or a name of `PRESETS`.
+        variant: Variant of the model.
+
+    Raises:
+        ValueError: If the name is unknown or belongs to another variant, or
+            the collection has no weights for this variant.
+
+    Example:
+
+    >>> find_preset("imagenet", "dla34")
+    'dla34_imagenet'
+    """
+    name = f"{variant}_{weights}" if weights in _COLLECTIONS else weights
+    if name in PRESETS and PRESETS[name].variant == variant:
+        return name
+    fitting = [n for n, row in PRESETS.items() if row.variant == variant]
+    if weights in _COLLECTIONS:
+        reason = f"{weights!r} has no weights for {variant}."
+    elif name in PRESETS:
+        reason = f"{name!r} is for {PRESETS[name].variant}, not {variant}."
+    else:
+        hint = did_you_mean(weights, (*_COLLECTIONS, *PRESETS))
+        reason = (
+            f"Unknown weights: {weights!r} is no preset, and no file by its "
+            f"ending.{hint}"
+        )
+    raise ValueError(
+        f"{reason} Presets for {variant}: {', '.join(fitting) or 'none'}."
+    )
+
 
 _HUB_FILE = "model.safetensors"
 

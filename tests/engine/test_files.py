@@ -14,11 +14,11 @@ import tensorflow as tf
 from dla_keras.engine.checkpoints import Checkpoints
 from dla_keras.engine.checkpoints import read_checkpoint
 from dla_keras.engine.checkpoints import write_checkpoint
+from dla_keras.engine.loop import Plan
 from dla_keras.engine.run_folder import History
 from dla_keras.engine.run_folder import claim
 from dla_keras.engine.run_folder import find_start
 from dla_keras.engine.strategies import make_strategy
-from dla_keras.engine.task import Plan
 
 ARRAYS = {
     "model/0/kernel": np.arange(600, dtype=np.float32).reshape(20, 30),

@@ -21,7 +21,7 @@ from dla_keras.inference.views import parse_scales
 from dla_keras.inference.views import probability_pieces
 from dla_keras.inference.views import spans
 from dla_keras.inference.views import tiled
-from dla_keras.lite.convert.saved_model import write_saved_model
+from dla_keras.lite.convert.graph import write_saved_model
 from dla_keras.tasks.segmentation import file_finder
 
 # How far DLA-46-C-Up looks to each side, in pixels, as far as float32 tells:

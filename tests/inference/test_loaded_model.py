@@ -10,7 +10,7 @@ from PIL import Image
 import dla_keras
 from dla_keras.data.augmentation import central_crop
 from dla_keras.inference.loaded_model import rgb_image
-from dla_keras.lite.convert.saved_model import write_saved_model
+from dla_keras.lite.convert.graph import write_saved_model
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (50, 90, 3)).astype("uint8")
 

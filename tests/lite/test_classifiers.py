@@ -18,15 +18,15 @@ from dla_keras.inference.predictor import softmax
 from dla_keras.inference.tflite_facts import named_buffers
 from dla_keras.inference.tflite_facts import read_facts
 from dla_keras.inference.tflite_model import LiteModel
+from dla_keras.lite.convert.graph import write_saved_model
 from dla_keras.lite.convert.pipeline import Exporter
 from dla_keras.lite.convert.pipeline import export_tflite
-from dla_keras.lite.convert.precisions import PRECISIONS
-from dla_keras.lite.convert.saved_model import write_saved_model
 from dla_keras.lite.file.facts import METADATA
 from dla_keras.lite.file.tflite_file import TfliteFile
 from dla_keras.lite.measure.agreement import VerificationError
 from dla_keras.lite.measure.comparison import Row
 from dla_keras.lite.measure.comparison import top_scores
+from dla_keras.lite.options import PRECISIONS
 from dla_keras.models.classifier import DLAClassifier
 from dla_keras.variants import VARIANTS
 from dla_keras.variants import Variant

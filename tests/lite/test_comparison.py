@@ -21,7 +21,6 @@ from dla_keras.data.segmentation import open_split
 from dla_keras.inference.model_files import load_predictor
 from dla_keras.lite.convert.pipeline import Exporter
 from dla_keras.lite.convert.pipeline import VerifiedFile
-from dla_keras.lite.convert.precisions import PRECISIONS
 from dla_keras.lite.file.tflite_file import TfliteFile
 from dla_keras.lite.measure import comparison
 from dla_keras.lite.measure.agreement import Agreement
@@ -34,6 +33,7 @@ from dla_keras.lite.measure.cost import Cost
 from dla_keras.lite.measure.cost import measure_cost
 from dla_keras.lite.measure.cost_process import count_nodes
 from dla_keras.lite.measure.cost_process import time_runs
+from dla_keras.lite.options import PRECISIONS
 from dla_keras.report.comparison import Comparison
 from dla_keras.report.comparison import class_table
 from dla_keras.report.comparison import comparison_page

@@ -34,9 +34,9 @@ from dla_keras.lite.compress.kernels import file_kernels
 from dla_keras.lite.compress.kernels import kernel_facts
 from dla_keras.lite.compress.kernels import model_kernels
 from dla_keras.lite.compress.legacy import to_legacy
-from dla_keras.lite.compress.methods import METHODS
-from dla_keras.lite.compress.methods import Stage
 from dla_keras.lite.file.tflite_file import TfliteFile
+from dla_keras.lite.options import METHODS
+from dla_keras.lite.options import Stage
 from dla_keras.tasks.losses import cross_entropy_sums
 
 SPARSITY, CLUSTERS = 0.6, 16

@@ -27,8 +27,8 @@ from dla_keras.inference.model_files import load_predictor
 from dla_keras.inference.model_files import open_model
 from dla_keras.inference.predictor import boundary_predictor
 from dla_keras.inference.tflite_model import LiteModel
+from dla_keras.lite.convert.graph import write_saved_model
 from dla_keras.lite.convert.pipeline import Exporter
-from dla_keras.lite.convert.saved_model import write_saved_model
 from dla_keras.lite.file import tflite_file
 from dla_keras.lite.file.tflite_file import TfliteFile
 from dla_keras.lite.measure.agreement import VerificationError

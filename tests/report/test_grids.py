@@ -8,9 +8,9 @@ from pictures import guess
 from pictures import make_split
 from PIL import Image
 
-from dla_keras.report.grids import boundary_grid
-from dla_keras.report.grids import prediction_grid
-from dla_keras.report.grids import resized
+from dla_keras.report.galleries import boundary_grid
+from dla_keras.report.galleries import prediction_grid
+from dla_keras.report.galleries import resized
 
 
 def test_pictures_truth_and_predictions_side_by_side():

@@ -18,7 +18,6 @@ import states
 
 import dla_keras
 from dla_keras import weights
-from dla_keras.weights import presets
 from dla_keras.weights import pretrained
 
 safetensors = pytest.importorskip("safetensors.numpy")
@@ -107,7 +106,7 @@ def test_presets_are_whole():
         "/v0.0.486/dla34-0705-ade65c16.tf2.h5.zip"
     )
     for variant in dla_keras.list_variants():
-        assert presets.find_preset("imagenet", variant) in weights.PRESETS
+        assert pretrained.find_preset("imagenet", variant) in weights.PRESETS
 
 
 @pytest.mark.parametrize(
@@ -120,7 +119,7 @@ def test_presets_are_whole():
 )
 def test_unknown_presets_are_explained(name, message):
     with pytest.raises(ValueError, match=message) as error:
-        presets.find_preset(name, "dla60_res2net")
+        pretrained.find_preset(name, "dla60_res2net")
     assert "Presets for dla60_res2net: dla60_res2net_imagenet." in str(error)
 
 
@@ -208,7 +207,7 @@ def test_a_preset_from_a_release(site, tmp_path, monkeypatch):
     content = (tmp_path / "net.tf2.h5").read_bytes()
     with zipfile.ZipFile(tmp_path / "net.zip", "w") as archive:
         archive.write(tmp_path / "net.tf2.h5", "net.tf2.h5")
-    row = presets.Preset(
+    row = pretrained.Preset(
         "dla46x_c",
         f"{address}/net.tf2.h5.zip",
         "MIT",
@@ -232,7 +231,7 @@ def test_a_preset_from_a_release(site, tmp_path, monkeypatch):
     monkeypatch.setitem(
         weights.PRESETS,
         name,
-        presets.Preset("dla46x_c", row.source, "MIT", 1, 1, sha1="0" * 40),
+        pretrained.Preset("dla46x_c", row.source, "MIT", 1, 1, sha1="0" * 40),
     )
     with pytest.raises(ValueError, match="SHA-1 is not 0000"):
         pretrained.fetch_preset(name)

@@ -31,8 +31,8 @@ from dla_keras.lite.compress.legacy import LegacyModel
 from dla_keras.lite.compress.legacy import from_legacy
 from dla_keras.lite.compress.legacy import legacy_keras
 from dla_keras.lite.compress.legacy import to_legacy
-from dla_keras.lite.compress.methods import METHODS
-from dla_keras.lite.compress.methods import Stage
+from dla_keras.lite.options import METHODS
+from dla_keras.lite.options import Stage
 
 SUM = tf.distribute.ReduceOp.SUM
 # The share of a pruning in which weights become zero, and in how many steps;

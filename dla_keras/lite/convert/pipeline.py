@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from dla_keras.choices import choose
 from dla_keras.files import atomic_path
+from dla_keras.inference.predictor import common_size
 from dla_keras.inference.predictor import padded_size
 from dla_keras.inference.tflite_model import LiteModel
 from dla_keras.lite.convert.graph import check_head
@@ -24,9 +25,6 @@ from dla_keras.lite.convert.graph import check_model
 from dla_keras.lite.convert.graph import check_size
 from dla_keras.lite.convert.graph import frozen_graph
 from dla_keras.lite.convert.graph import operations_of
-from dla_keras.lite.convert.pictures import common_size
-from dla_keras.lite.convert.precisions import HEADS
-from dla_keras.lite.convert.precisions import PRECISIONS
 from dla_keras.lite.convert.quantization import CalibratedGraph
 from dla_keras.lite.convert.quantization import calibrate
 from dla_keras.lite.convert.quantization import convert_graph
@@ -41,6 +39,8 @@ from dla_keras.lite.measure.agreement import Agreement
 from dla_keras.lite.measure.agreement import compare
 from dla_keras.lite.measure.agreement import file_outputs
 from dla_keras.lite.measure.agreement import model_outputs
+from dla_keras.lite.options import HEADS
+from dla_keras.lite.options import PRECISIONS
 from dla_keras.quiet import quiet_stderr
 from dla_keras.tasks import TASKS
 from dla_keras.tasks.classification import CROP_FRACTION

@@ -15,8 +15,8 @@ import tensorflow as tf
 from tensorflow.lite.python.convert import mlir_quantize
 
 from dla_keras.choices import did_you_mean
-from dla_keras.lite.convert.precisions import PRECISIONS
 from dla_keras.lite.file.tflite_file import TfliteFile
+from dla_keras.lite.options import PRECISIONS
 from dla_keras.quiet import quiet_stderr
 
 

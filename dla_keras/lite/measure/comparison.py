@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from dla_keras.choices import spread
 from dla_keras.data.segmentation import open_split
 from dla_keras.files import atomic_path
 from dla_keras.files import write_json
@@ -16,9 +17,7 @@ from dla_keras.inference.model_files import open_model
 from dla_keras.inference.predictor import Predictor
 from dla_keras.inference.predictor import model_logits
 from dla_keras.inference.tflite_model import LiteModel
-from dla_keras.lite.convert.pictures import spread
 from dla_keras.lite.convert.pipeline import Exporter
-from dla_keras.lite.convert.precisions import PRECISIONS
 from dla_keras.lite.measure.agreement import Agreement
 from dla_keras.lite.measure.agreement import VerificationError
 from dla_keras.lite.measure.agreement import predictor_at
@@ -27,6 +26,7 @@ from dla_keras.lite.measure.cost import WARM_UP
 from dla_keras.lite.measure.cost import Cost
 from dla_keras.lite.measure.cost import measure_cost
 from dla_keras.lite.measure.cost import runtime_version
+from dla_keras.lite.options import PRECISIONS
 from dla_keras.provenance import command_line
 from dla_keras.provenance import git_commit
 from dla_keras.provenance import local_time

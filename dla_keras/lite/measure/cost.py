@@ -23,7 +23,7 @@ from dla_keras.inference.tflite_model import PACKAGES
 from dla_keras.inference.tflite_model import LiteModel
 from dla_keras.inference.tflite_model import find_package
 from dla_keras.lite.measure import cost_process
-from dla_keras.report.grids import dark_on_white
+from dla_keras.report.galleries import dark_on_white
 
 WARM_UP, RUNS, SECONDS = 3, 30, 10.0
 STEPS = ("pre", "inference", "post", "total")

@@ -1,4 +1,4 @@
-"""How the numbers of a `.tflite` file are kept: one row for each way.
+"""What an export may be asked for: precisions, heads, processors, methods.
 
 Commands name these rows before TensorFlow is imported, so its types and sets of
 operations stand here by name.
@@ -49,5 +49,43 @@ PRECISIONS = {
             "EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8",
             "TFLITE_BUILTINS",  # ARG_MAX has no 16 bits
         ),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One fine-tuning.
+
+    Args:
+        kernel: Kind of the large kernels, a name of `fine_tuning.KERNELS`.
+        rounded: Whether kernels and activations are rounded to 8 bits.
+            Defaults to `False`.
+    """
+
+    kernel: str
+    rounded: bool = False
+
+    @property
+    def prunes(self) -> bool:
+        """Whether more and more weights become zero."""
+        return self.kernel == "sparse" and not self.rounded
+
+
+# The last three are what tensorflow-model-optimization calls collaborative:
+# PQAT, CQAT and PCQAT. Its own (0.8.1) keep few numbers in a channel, not in a
+# kernel, since each channel is rounded in steps of its own; and they look for
+# every weight's nearest number in every step, in as much memory as there are
+# weights times numbers.
+METHODS = {
+    "qat": (Stage("free", rounded=True),),
+    "prune": (Stage("sparse"),),
+    "cluster": (Stage("tied"),),
+    "prune_qat": (Stage("sparse"), Stage("sparse", rounded=True)),
+    "cluster_qat": (Stage("tied"), Stage("tied", rounded=True)),
+    "prune_cluster_qat": (
+        Stage("sparse"),
+        Stage("tied"),
+        Stage("tied", rounded=True),
     ),
 }
