@@ -89,6 +89,11 @@ def test_at_most_ten_modules_are_flat():
     assert len(FLAT) + 1 <= 10, sorted(FLAT)  # and `__init__`
 
 
+def test_a_reader_meets_at_most_a_hundred_modules():
+    modules = [p for p in PACKAGE.rglob("*.py") if p.name != "__init__.py"]
+    assert len(modules) <= 100
+
+
 @pytest.mark.parametrize("name", sorted(FLAT - {"quiet"}))
 def test_flat_modules_do_without_tensorflow(name):
     tops = {n.split(".")[0] for n in imports(PACKAGE / f"{name}.py")}

@@ -20,14 +20,14 @@ import pathlib
 import sys
 from dataclasses import dataclass
 
-from dla_keras.commands.inference_flags import add_flags
-from dla_keras.commands.inference_flags import chosen_tasks
-from dla_keras.commands.inference_flags import read_views
+from dla_keras.commands.flags import FLAGS
+from dla_keras.commands.flags import add_inference_flags
+from dla_keras.commands.flags import add_task_flags
+from dla_keras.commands.flags import chosen_tasks
+from dla_keras.commands.flags import read_views
 from dla_keras.commands.shared import find_dataset
 from dla_keras.commands.shared import make_parser
 from dla_keras.commands.shared import run_command
-from dla_keras.commands.task_flags import FLAGS
-from dla_keras.commands.task_flags import add_task_flags
 from dla_keras.files import atomic_path
 from dla_keras.files import write_json
 from dla_keras.tables import text_table
@@ -44,7 +44,7 @@ def parse_flags(argv=None) -> argparse.Namespace:
     add("--output-dir", help="instead of <model>.evaluation; one model only")
     add("--table", help="also write the table to this file")
     add("--json", help="also write the scores to this file; one model only")
-    add_flags(parser)
+    add_inference_flags(parser)
     for task in FLAGS:
         add_task_flags(parser, task, "evaluation")
     args = parser.parse_args(argv)

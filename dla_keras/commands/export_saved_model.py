@@ -15,11 +15,11 @@ exit code is 1.
 import sys
 
 from dla_keras.choices import parse_size
-from dla_keras.commands.export_flags import check_folder
-from dla_keras.commands.export_flags import crop_size
-from dla_keras.commands.export_flags import export_parser
-from dla_keras.commands.export_flags import print_table
-from dla_keras.commands.export_flags import read_pictures
+from dla_keras.commands.flags import check_folder
+from dla_keras.commands.flags import crop_size
+from dla_keras.commands.flags import export_parser
+from dla_keras.commands.flags import print_table
+from dla_keras.commands.flags import read_pictures
 from dla_keras.commands.shared import find_dataset
 from dla_keras.commands.shared import run_command
 from dla_keras.files import new_folder

@@ -23,13 +23,13 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from dla_keras.commands.export_flags import check_file
-from dla_keras.commands.export_flags import check_folder
-from dla_keras.commands.export_flags import crop_size
-from dla_keras.commands.export_flags import export_parser
-from dla_keras.commands.export_flags import picture_size
-from dla_keras.commands.export_flags import print_table
-from dla_keras.commands.export_flags import read_pictures
+from dla_keras.commands.flags import check_file
+from dla_keras.commands.flags import check_folder
+from dla_keras.commands.flags import crop_size
+from dla_keras.commands.flags import export_parser
+from dla_keras.commands.flags import picture_size
+from dla_keras.commands.flags import print_table
+from dla_keras.commands.flags import read_pictures
 from dla_keras.commands.shared import find_dataset
 from dla_keras.commands.shared import run_command
 from dla_keras.files import atomic_path

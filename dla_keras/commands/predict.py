@@ -33,9 +33,9 @@ import sys
 from dataclasses import dataclass
 from functools import partial
 
-from dla_keras.commands.inference_flags import add_flags
-from dla_keras.commands.inference_flags import chosen_tasks
-from dla_keras.commands.inference_flags import read_views
+from dla_keras.commands.flags import add_inference_flags
+from dla_keras.commands.flags import chosen_tasks
+from dla_keras.commands.flags import read_views
 from dla_keras.commands.shared import make_parser
 from dla_keras.commands.shared import run_command
 from dla_keras.files import write_json
@@ -49,7 +49,7 @@ def parse_flags(argv=None) -> argparse.Namespace:
     add("--input", required=True, help="a picture, or a folder of them")
     add("--output", required=True, help="a folder")
     add("--overwrite", action="store_true", help="what is there already")
-    add_flags(parser)
+    add_inference_flags(parser)
     return parser.parse_args(argv)
 
 

@@ -21,8 +21,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from dla_keras.choices import parse_size
-from dla_keras.commands.export_flags import export_parser
-from dla_keras.commands.export_flags import picture_size
+from dla_keras.commands.flags import export_parser
+from dla_keras.commands.flags import picture_size
 from dla_keras.commands.shared import find_dataset
 from dla_keras.commands.shared import positive
 from dla_keras.commands.shared import run_command

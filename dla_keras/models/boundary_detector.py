@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from keras.saving import register_keras_serializable
 
-from dla_keras.models.dense import dense_features
-from dla_keras.models.dense import pixel_head
 from dla_keras.models.network import DType
 from dla_keras.models.network import ImageShape
 from dla_keras.models.network import Network
+from dla_keras.models.segmenter import dense_features
+from dla_keras.models.segmenter import pixel_head
 from dla_keras.normalization import IMAGENET_MEAN
 from dla_keras.normalization import IMAGENET_STD
 

@@ -11,7 +11,7 @@ from paths import ROOT
 
 from dla_keras.commands.main import COMMANDS
 from dla_keras.commands.main import main
-from dla_keras.commands.training_flags import STRATEGIES
+from dla_keras.commands.train import STRATEGIES
 from dla_keras.provenance import command_line
 from dla_keras.tasks import recipes
 
@@ -129,7 +129,7 @@ def test_a_run_notes_the_command_as_one_types_it(monkeypatch):
 
 
 def test_names_that_flags_offer_are_those_of_the_library():
-    from dla_keras.commands.task_flags import FLAGS
+    from dla_keras.commands.flags import FLAGS
     from dla_keras.data.boundaries import RULES
     from dla_keras.engine import optimizers
     from dla_keras.engine import strategies

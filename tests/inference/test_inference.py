@@ -9,7 +9,8 @@ import pytest
 from files import convert
 
 import dla_keras
-from dla_keras.commands import inference_flags
+from dla_keras.commands.flags import add_inference_flags
+from dla_keras.commands.flags import read_views
 from dla_keras.inference.model_files import ModelFile
 from dla_keras.inference.model_files import open_model
 from dla_keras.inference.predictor import Predictor
@@ -210,7 +211,7 @@ def test_model_files_give_masks_and_probabilities(model, tmp_path):
 
 def arguments(text):
     parser = argparse.ArgumentParser()
-    inference_flags.add_flags(parser)
+    add_inference_flags(parser)
     return parser.parse_args(text.split())
 
 
@@ -224,7 +225,7 @@ def find(text, size=None, with_probabilities=True):
         masks=Predictor(lambda image: np.uint8(image.argmax(-1)), size),
         probabilities=shares if with_probabilities else None,
     )
-    return file_finder(opened, inference_flags.read_views(arguments(text)))
+    return file_finder(opened, read_views(arguments(text)))
 
 
 @pytest.mark.parametrize(

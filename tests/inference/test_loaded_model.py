@@ -8,7 +8,11 @@ import pytest
 from PIL import Image
 
 import dla_keras
+from dla_keras.bsds.benchmark import evaluate_boundaries
+from dla_keras.bsds.thinning import suppress_non_maxima
 from dla_keras.data.augmentation import central_crop
+from dla_keras.data.boundaries import CERTAIN
+from dla_keras.data.boundaries import label_edges
 from dla_keras.inference.loaded_model import rgb_image
 from dla_keras.lite.convert.graph import write_saved_model
 
@@ -93,6 +97,13 @@ def test_a_model_is_evaluated_from_memory_and_from_its_file(joint, tmp_path):
     assert scores["pixel_accuracy"] == pytest.approx(right)
     again = dla_keras.evaluate(tmp_path / "m.keras", tmp_path)
     assert again["confusion"] == scores["confusion"]
+    # Its boundaries are the edges of the same labels, not their ids as maps.
+    edges = (np.asarray(label_edges(IMAGE[..., 0] % 3)) == CERTAIN,)
+    found = dla_keras.load(tmp_path / "m.keras").boundary(IMAGE)
+    found = np.clip(suppress_non_maxima(found), 0, 1)
+    expected = evaluate_boundaries([("image", found, edges)])
+    boundary = dla_keras.evaluate(joint, tmp_path, task="boundary")
+    assert boundary["ods"]["recall"] == expected["ods"]["recall"]
     with pytest.raises(ValueError, match="`task` must be one of segmentation"):
         dla_keras.evaluate(joint, tmp_path, task="classification")
     with pytest.raises(ValueError, match="Received: DLABackbone"):

@@ -18,8 +18,8 @@ from keras import layers
 
 import dla_keras  # noqa: F401  (first: it quietens TensorFlow)
 from dla_keras.commands.shared import run_command
-from dla_keras.commands.training_flags import parse_arguments
-from dla_keras.commands.training_flags import training_parser
+from dla_keras.commands.train import parse_arguments
+from dla_keras.commands.train import training_parser
 from dla_keras.data.augmentation import Augmentation
 from dla_keras.data.segmentation import Example
 from dla_keras.engine.assembly import run

@@ -18,8 +18,9 @@ from PIL import Image
 
 from dla_keras.commands import evaluate
 from dla_keras.commands import predict
-from dla_keras.commands import task_flags
 from dla_keras.commands import train
+from dla_keras.commands.flags import FLAGS
+from dla_keras.commands.flags import TaskFlags
 from dla_keras.data.classification import LabelledPicture
 from dla_keras.inference.prediction_files import TableResults
 from dla_keras.tasks import TASKS
@@ -152,9 +153,9 @@ RECIPE = {
 @pytest.fixture
 def registered(monkeypatch):
     """Put the row and its flags where commands look for them."""
-    flags = task_flags.TaskFlags(training={"--size": {}})
+    flags = TaskFlags(training={"--size": {}})
     monkeypatch.setitem(TASKS, "brightness", ROW)
-    monkeypatch.setitem(task_flags.FLAGS, "brightness", flags)
+    monkeypatch.setitem(FLAGS, "brightness", flags)
     entry = ({"greys": RECIPE}, "greys")
     monkeypatch.setitem(recipes.RECIPES, "brightness", entry)
 

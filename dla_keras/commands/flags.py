@@ -1,0 +1,337 @@
+"""The flags that several commands share, a row a task: read before Keras.
+
+Training has its own in `train.py`.
+"""
+
+import argparse
+import json
+import pathlib
+from dataclasses import dataclass
+
+from dla_keras.choices import parse_size
+from dla_keras.commands.shared import make_parser
+from dla_keras.commands.shared import read_config
+from dla_keras.variants import PHONE_SEGMENTERS
+
+
+@dataclass(frozen=True)
+class TaskFlags:
+    """Flags of one task: names and what `add_argument` takes of them.
+
+    Args:
+        training: Flags of its training command.
+        inference: Flags of `evaluate` and `predict`. Defaults to none.
+        evaluation: Flags of `evaluate` alone. Defaults to none.
+        presets: Flag -> its value -> the flags that it stands for. Defaults to
+            none.
+    """
+
+    training: dict[str, dict]
+    inference: dict[str, dict] | None = None
+    evaluation: dict[str, dict] | None = None
+    presets: dict[str, dict] | None = None
+
+
+def _number(help_text, default=None):
+    return {"type": float, "default": default, "help": help_text}
+
+
+def _numbers(help_text):
+    return {"type": float, "nargs": 2, "help": help_text}
+
+
+_SIZE = {"help": "size of the crops, height x width"}
+_DENSE = {
+    "--upsampling": {"default": "bilinear", "help": "bilinear or learned"},
+    "--node": {"default": "conv", "help": "of DLA-Up: conv or separable"},
+    "--size": _SIZE,
+    "--scale": _numbers("range of the zoom"),
+    "--rotation": _number("degrees, either way"),
+    "--jitter": _number("largest change of colors, 0 to 1"),
+}
+
+FLAGS = {
+    "segmentation": TaskFlags(
+        training={
+            "--head-stride": {
+                "type": int,
+                "default": 4,
+                "help": "2, 4, 8 or 16",
+            },
+            **_DENSE,
+            "--phone": {
+                "choices": tuple(PHONE_SEGMENTERS),
+                "help": "a small network, instead of --variant and --node",
+            },
+            "--class-weighting": _number(
+                "loss weight of a class: its frequency to minus this power",
+                0.0,
+            ),
+            "--boundary-weight": _number(
+                "above 0, the boundaries between classes are learned too, "
+                "with this weight in the loss",
+                0.0,
+            ),
+        },
+        presets={"phone": PHONE_SEGMENTERS},
+    ),
+    "boundary": TaskFlags(
+        training={
+            "--head-stride": {
+                "type": int,
+                "default": 2,
+                "help": "2, 4, 8 or 16",
+            },
+            **_DENSE,
+            "--annotators": {
+                "choices": ("any", "consensus", "soft"),
+                "default": "consensus",
+                "help": "how their drawings are combined",
+            },
+            "--positive-weight": _number("weight of a boundary's loss", 10.0),
+            "--thresholds": {
+                "type": int,
+                "default": 9,
+                "help": "number of thresholds in validations",
+            },
+        },
+        inference={
+            "--nms": {
+                "action": argparse.BooleanOptionalAction,
+                "help": "keep ridges only; by default those of models' maps",
+            },
+        },
+        evaluation={
+            "--predictions": {
+                "metavar": "FOLDER",
+                "help": "boundary maps of any detector, instead of --model",
+            },
+            "--ground-truth": {
+                "metavar": "FOLDER",
+                "help": ".mat files (or .png, .npy), for --predictions",
+            },
+            "--thresholds": {"type": int, "default": 99},
+            "--processes": {"type": int, "help": "default: one per processor"},
+        },
+    ),
+    "classification": TaskFlags(
+        training={
+            "--size": _SIZE,
+            "--crop-fraction": _number(
+                "share of a picture's side that a test crop has", 0.875
+            ),
+            "--area": _numbers("range of the crops' share of the picture"),
+            "--aspect": _numbers("range of width over height"),
+            "--flip": {
+                "action": argparse.BooleanOptionalAction,
+                "default": True,
+            },
+            "--jitter": _number("largest change of colors, 0 to 1", 0.0),
+            "--mixup": _number("parameter of mixup's Beta; 0: none", 0.0),
+            "--cutmix": _number("parameter of CutMix' Beta; 0: none", 0.0),
+            "--label-smoothing": _number(None, 0.0),
+            "--dropout": _number("before the last layer", 0.0),
+            "--drop-path": _number("stochastic depth", 0.0),
+        },
+        inference={
+            "--size": {
+                "metavar": "HxW",
+                "help": "size of the test crops; default: the run's",
+            },
+            "--crop-fraction": _number(
+                "share of a picture's side that a test crop has; default: the "
+                "run's"
+            ),
+        },
+    ),
+}
+
+
+def add_task_flags(parser, task: str, kind: str) -> None:
+    """Add the flags of a task to a parser, in a group of their own.
+
+    Args:
+        parser: Parser of a command.
+        task: Name of the task.
+        kind: Field of `TaskFlags`, for instance `"training"`.
+    """
+    flags = getattr(FLAGS[task], kind)
+    if not flags:
+        return
+    group = parser.add_argument_group(task)
+    for name, settings in flags.items():
+        group.add_argument(name, **settings)
+
+
+def add_inference_flags(parser) -> None:
+    """Add the flags that both commands have to a parser."""
+    add = parser.add_argument
+    add(
+        "--task",
+        choices=tuple(FLAGS),
+        help="one of a model for several; default: all that the model is for",
+    )
+    add("--threads", type=int, default=2, help="for .tflite files")
+    add("--scales", help="average over these, for instance 0.5,1,1.5")
+    add("--flip", action="store_true", help="average over the mirror image")
+    add("--tile", help="a tile at a time, height x width: little memory")
+    add("--overlap", type=int, help="of tiles, in pixels; default: 128")
+    for task in FLAGS:
+        add_task_flags(parser, task, "inference")
+
+
+def read_views(args, model_path=None):
+    """Return what a model sees of a picture, as the flags ask.
+
+    Args:
+        args: Parsed flags.
+        model_path: Path of the model file; what the flags leave open is as in
+            its run. Defaults to `None`.
+
+    Raises:
+        ValueError: If a flag is wrong.
+    """
+    from dla_keras.inference.views import DEFAULT_OVERLAP
+    from dla_keras.inference.views import Views
+    from dla_keras.inference.views import check_tile
+    from dla_keras.inference.views import parse_scales
+
+    tile = parse_size(args.tile) if args.tile else None
+    overlap = DEFAULT_OVERLAP if args.overlap is None else args.overlap
+    if tile:
+        check_tile(tile, overlap)
+    elif args.overlap is not None:
+        raise ValueError("--overlap is of tiles: pass --tile HEIGHTxWIDTH.")
+    run = read_config(model_path) if model_path else {}
+    size = args.size or run.get("size")
+    return Views(
+        scales=parse_scales(args.scales) if args.scales else (1.0,),
+        flip=args.flip,
+        tile=tile,
+        overlap=overlap,
+        nms=args.nms is not False,
+        size=parse_size(size) if size else None,
+        crop_fraction=args.crop_fraction or run.get("crop_fraction"),
+    )
+
+
+def chosen_tasks(opened, task: str | None) -> tuple[str, ...]:
+    """Return the tasks to do with a model file: one, or all that it is for.
+
+    Args:
+        opened: An opened model file.
+        task: Value of `--task`, or `None`.
+
+    Raises:
+        ValueError: If the file is not for that task.
+    """
+    if task is None:
+        return opened.tasks
+    if task not in opened.tasks:
+        raise ValueError(
+            f"Expected a model for {task}. Received: {opened.name}, which is "
+            f"for {' and '.join(opened.tasks)}; leave --task out, or pass "
+            "another --model."
+        )
+    return (task,)
+
+
+def export_parser(command: str, doc: str) -> argparse.ArgumentParser:
+    """Return a parser with what every export needs: a model and pictures.
+
+    Args:
+        command: Name of the command, for instance `"export-tflite"`.
+        doc: Docstring of its module.
+    """
+    parser = make_parser(command, doc)
+    parser.add_argument("--model", required=True, help="a .keras file")
+    parser.add_argument(
+        "--dataset",
+        help="as in training; default: from the model's config.json",
+    )
+    parser.add_argument("--data-dir", help="as in training")
+    parser.add_argument(
+        "--verification-pictures",
+        type=int,
+        default=20,
+        help="pictures of the val split to compare masks on",
+    )
+    return parser
+
+
+def picture_size(text: str | None, pictures) -> tuple[int, int]:
+    """Return `--size`, or what holds all pictures in multiples of 32."""
+    from dla_keras.inference.predictor import common_size
+    from dla_keras.inference.predictor import padded_size
+    from dla_keras.lite.convert.graph import check_size
+
+    if text is None:
+        return padded_size(*common_size(pictures))
+    size = parse_size(text)
+    check_size(size)
+    return size
+
+
+def read_pictures(model, source, split: str, count: int) -> list:
+    """Return pictures spread evenly over a split, the same every time.
+
+    Args:
+        model: Model of any task.
+        source: Dataset and its folder, as `find_dataset` gives them.
+        split: `"train"` to calibrate, `"val"` to verify.
+        count: Number of pictures, at most.
+    """
+    from dla_keras.choices import spread
+    from dla_keras.tasks import TASKS
+
+    dataset, data_dir = source
+    examples = TASKS[model.tasks[0]].open_split(dataset, split, data_dir)
+    return [example.image for example in spread(examples, count)]
+
+
+def crop_size(model_path) -> str:
+    """Return the size of a classifier's crops, as its run recorded it."""
+    config = pathlib.Path(model_path).parent / "config.json"
+    try:
+        return json.loads(config.read_text())["size"]
+    except (OSError, KeyError, ValueError) as error:
+        raise ValueError(
+            "The size of the crops is not known: there is no config.json of "
+            f"the run beside {model_path}. Pass --size HxW."
+        ) from error
+
+
+def print_table(rows: dict) -> None:
+    """Print names and values in two columns."""
+    width = max(map(len, rows)) + 2
+    for name, value in rows.items():
+        print(f"{name:<{width}}{value}")
+
+
+def check_file(path) -> None:
+    """Raise `ValueError` if no file can be at a path: before the work."""
+    if pathlib.Path(path).is_dir():
+        raise ValueError(
+            f"--output is a file. Received: the folder {path}; pass a name "
+            "in it."
+        )
+    _check_parents(path)
+
+
+def check_folder(path) -> None:
+    """Raise `ValueError` if no folder can be at a path: before the work."""
+    if pathlib.Path(path).is_file():
+        raise ValueError(
+            f"--output is a folder. Received: the file {path}; pass another "
+            "name."
+        )
+    _check_parents(path)
+
+
+def _check_parents(path):
+    for parent in pathlib.Path(path).resolve().parents:
+        if parent.exists() and not parent.is_dir():
+            raise ValueError(
+                f"--output cannot be {path}, as {parent} is a file. Pass "
+                "another path."
+            )
