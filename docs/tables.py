@@ -1,11 +1,10 @@
 """Render the tables of figures in the docs from CSV files: each number once.
 
-    python docs/tables.py        # renews the tables in README.md
+    python docs/tables.py        # renews the tables in README.md and docs/
 
 A page asks for a table by a comment, `<!-- table: camvid -->`, or for some of
-its columns, `<!-- table: camvid; MB; mIoU -->`. MkDocs calls `on_page_markdown`
-below; README.md, which is read without MkDocs, holds the rendered tables
-between such a comment and `<!-- end -->`.
+its columns, `<!-- table: camvid; MB; mIoU -->`, and holds it between that
+comment and `<!-- end -->`, so that it can be read without building the site.
 
 A file of `benchmarks/results/` has a column for each one shown, then how its
 rows were made: `command`, `machine` and `date`.
@@ -18,7 +17,7 @@ import runpy
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 BENCHMARKS = ROOT / "benchmarks"
-README = ROOT / "README.md"
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 SOURCE = ("command", "machine", "date")
 REQUEST = re.compile(r"<!-- table: (.+?) -->")
 RENDERED = re.compile(r"(<!-- table: (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -247,18 +246,13 @@ def sources(rows, label) -> str:
     return "\n".join(lines)
 
 
-def on_page_markdown(markdown, **_):
-    """Return a page with its tables; MkDocs calls this for each one."""
-    return REQUEST.sub(lambda match: render(match[1]), markdown)
-
-
-def renewed_readme() -> str:
-    """Return README.md with its tables as the CSV files have them."""
+def renewed(text: str) -> str:
+    """Return a page's text with its tables as the CSV files have them."""
     return RENDERED.sub(
-        lambda match: f"{match[1]}{render(match[2])}{match[3]}",
-        README.read_text(encoding="utf-8"),
+        lambda match: f"{match[1]}{render(match[2])}{match[3]}", text
     )
 
 
 if __name__ == "__main__":
-    README.write_text(renewed_readme(), encoding="utf-8")
+    for page in PAGES:
+        page.write_text(renewed(page.read_text("utf-8")), "utf-8")

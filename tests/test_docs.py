@@ -48,14 +48,18 @@ def test_every_table_is_on_a_page(tables):
     assert asked | helpers == set(tables.names())
 
 
-def test_readme_has_the_numbers_of_the_files(tables):
-    assert tables.renewed_readme() == tables.README.read_text(), (
-        "README.md's tables are out of date: run python docs/tables.py."
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pages_have_the_numbers_of_the_files(page, tables):
+    text = page.read_text(encoding="utf-8")
+    assert tables.renewed(text) == text, (
+        "Tables are out of date: run python docs/tables.py."
     )
+    asked = tables.REQUEST.findall(text)
+    assert len(tables.RENDERED.findall(text)) == len(asked), page
 
 
 def test_readme_can_be_read_at_once(tables):
-    assert len(tables.README.read_text().splitlines()) <= 150
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
 
 
 def test_a_table_of_some_columns(tables, monkeypatch):
@@ -63,8 +67,10 @@ def test_a_table_of_some_columns(tables, monkeypatch):
     rows = [row | {"command": "run"}, row | {"net": "b", "command": "other"}]
     monkeypatch.setattr(tables, "names", lambda: ["x"])
     monkeypatch.setattr(tables, "rows_of", lambda name: rows)
-    page = tables.on_page_markdown("<!-- table: x; net; IoU -->\nend")
+    request = "<!-- table: x; net; IoU -->"
+    page = tables.renewed(f"{request}\nold\n<!-- end -->\nend")
     assert page.splitlines() == [
+        request,
         "| net | IoU |",
         "| --- | ---: |",
         "| a | 0.5 |",
@@ -73,7 +79,7 @@ def test_a_table_of_some_columns(tables, monkeypatch):
         "<small>a: `run`; M, D.</small>",
         "",
         "<small>b: `other`; M, D.</small>",
-        "",
+        "<!-- end -->",
         "end",
     ]
     assert "small" not in tables.render("x; no source")
