@@ -4,7 +4,7 @@
         --threads 1 2 --picture street.jpg
 
 Pre-processing brings decoded pixels to the file's size, inference is from
-picture in to outputs out, post-processing makes a coloured mask of the
+picture in to outputs out, post-processing makes a colored mask of the
 picture's size. Prints medians in ms, and appends them, with what nine of ten
 runs take at most and the minimum, to `benchmarks/<machine>.csv`.
 """

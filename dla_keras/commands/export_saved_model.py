@@ -4,7 +4,7 @@
         --output runs/x/saved_model
 
 The signatures `serving_default` (uint8) and `serving_float` (float32) take RGB
-pictures, 0 to 255, `(N, H, W, 3)`, normalise them themselves and give `mask`
+pictures, 0 to 255, `(N, H, W, 3)`, normalize them themselves and give `mask`
 `(N, H, W)` and `logits` `(N, H, W, num_classes)`, `boundary` `(N, H, W)`, or
 a classifier's `probabilities` `(N, num_classes)`. Sides are multiples of 32,
 or fixed with `--size`. The outputs are compared with the Keras model's on

@@ -5,7 +5,7 @@
     dla-keras export-tflite --model runs/x/model.keras \\
         --precision all --output runs/x/tflite/ --compare runs/x/qat.tflite
 
-The file takes one uint8 RGB picture (1, H, W, 3), normalises it itself and
+The file takes one uint8 RGB picture (1, H, W, 3), normalizes it itself and
 gives the mask (1, H, W), or logits with `--head logits`; where the model finds
 boundaries, their probability too; a classifier's file gives the probability of
 each class. Names, colors, origin and scores are inside

@@ -4,11 +4,11 @@
     dla-keras quantize --model runs/x/model.keras \\
         --method qat prune_qat cluster_qat prune_cluster_qat --sparsity 0.75
 
-`qat` trains with quantisation in the loop, `prune` makes many weights zero,
+`qat` trains with quantization in the loop, `prune` makes many weights zero,
 `cluster` leaves few numbers in a kernel; the others do one after another. Data
 and crops are those of the model's run, from its config.json. In `--output`
 each method gets a folder with `model.keras`, `config.json`, `metrics.json` and,
-where it quantises, `int8.tflite` and `ranges.json`; `table.md` compares all
+where it quantizes, `int8.tflite` and `ranges.json`; `table.md` compares all
 methods there. The file is verified on pictures of the val split; below
 `--min-agreement` the folder is not written and the exit code is 1.
 """

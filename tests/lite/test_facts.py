@@ -358,7 +358,7 @@ def test_metadata_reads_by_its_schema(described, tmp_path):
         assert found == [
             *("DLA-46-C-Up", "1.5.0", "image"),
             *(2, 1),  # an image, RGB
-            *(1, [0.0], [1.0], [0.0], [255.0]),  # normalised as it is
+            *(1, [0.0], [1.0], [0.0], [255.0]),  # normalized as it is
             *(head, 1),  # features
             *("labels.txt", 3 if head == "mask" else 2),
             "SEGMENTER_METADATA",

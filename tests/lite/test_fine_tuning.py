@@ -352,7 +352,7 @@ def test_every_kind_of_network_converts_throughout(options):
     network = rounded_network(model, "qat", ranges)
     data = convert(model, (32, 64), "int8", network=network)
     facts = TfliteFile(data)
-    # Pixels come in; nothing else is quantised anew.
+    # Pixels come in; nothing else is quantized anew.
     assert facts.float_ops == 0 and facts.op_counts["QUANTIZE"] == 1
     assert (facts.inputs[0].scale, facts.inputs[0].zero_point) == (1, 0)
 

@@ -188,7 +188,7 @@ def test_int8_takes_pixels_as_they_are_and_never_turns_to_float(files):
 
 def test_batch_norms_are_folded_and_operations_few(files):
     counts = TfliteFile(files["float32", "mask"]).op_counts
-    assert counts["MUL"] <= 1  # the normalisation
+    assert counts["MUL"] <= 1  # the normalization
     assert set(counts) <= FLOAT_OPS
 
 

@@ -31,12 +31,12 @@ def graph(model):
     return Exporter(model, SIZE, "logits", CALIBRATION).int8_graph
 
 
-def requantisations(data):
+def requantizations(data):
     """QUANTIZE operations between 8-bit numbers, input and output aside."""
     return TfliteFile(data).op_counts["QUANTIZE"] - 2
 
 
-def test_tied_tensors_share_a_range_and_nothing_is_requantised(
+def test_tied_tensors_share_a_range_and_nothing_is_requantized(
     model, monkeypatch
 ):
     shares = "dla_keras.lite.convert.quantization.share_ranges"
@@ -44,12 +44,12 @@ def test_tied_tensors_share_a_range_and_nothing_is_requantised(
     exporter = Exporter(model, SIZE, "logits", CALIBRATION)
     graph = exporter.int8_graph
     apart = graph.quantize()
-    assert requantisations(apart) > 0
+    assert requantizations(apart) > 0
     # What is left of them leaves as additions.
-    assert requantisations(exporter.convert("int8").pack()) == 0
+    assert requantizations(exporter.convert("int8").pack()) == 0
     shared = dataclasses.replace(graph, file=TfliteFile(graph.data))
     share_ranges(shared.file, float("inf"))
-    assert requantisations(shared.quantize()) == 0
+    assert requantizations(shared.quantize()) == 0
 
 
 def test_what_would_become_too_coarse_stays_apart(graph):

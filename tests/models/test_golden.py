@@ -11,7 +11,7 @@ from dla_keras.weights import load_torch_state
 # float32 sums in another order; measured: 1e-6 at most. A wrong padding,
 # epsilon or order of concatenation shows as 1e-2 and more.
 TOLERANCE = 1e-4
-# The golden inputs are normalised already.
+# The golden inputs are normalized already.
 AS_IT_IS = {"mean": (0, 0, 0), "std": (1 / 255,) * 3}
 
 # Function -> trainable weights, as the references count them.

@@ -6,7 +6,7 @@ A process of its own: the number of logical devices is fixed once TensorFlow
 has started. With TF_CONFIG set it is one of several workers.
 
 In float64: from a random start a deep network turns float32's roundings into
-percents of the gradient within a step, which would hide a wrong normalisation
+percents of the gradient within a step, which would hide a wrong normalization
 as well as show a right one.
 """
 

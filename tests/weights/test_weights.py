@@ -58,7 +58,7 @@ def test_names_and_shapes_are_timms(variant):
 
 
 @pytest.mark.parametrize("source", reference.SHAPES)
-def test_a_variant_is_recognised(source):
+def test_a_variant_is_recognized(source):
     state = {
         name: np.broadcast_to(np.float32(0), shape)
         for name, shape in reference.SHAPES[source].items()
@@ -79,7 +79,7 @@ def test_timm_loads_what_is_written(tmp_path):
             variant,
             num_classes=9,
             classifier_activation=None,
-            mean=(0, 0, 0),  # the picture is normalised already
+            mean=(0, 0, 0),  # the picture is normalized already
             std=(1 / 255,) * 3,
         )
         weights.load_torch_state(model, states.random_state(model))

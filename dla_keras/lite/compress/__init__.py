@@ -1,1 +1,1 @@
-"""Training with quantisation, pruning and clustering in the loop."""
+"""Training with quantization, pruning and clustering in the loop."""

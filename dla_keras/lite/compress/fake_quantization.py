@@ -2,7 +2,7 @@
 
 Between `legacy.py` and `fine_tuning.py`: the wrapper and the rounding of
 tensorflow-model-optimization (tfmot), at places of our own choice. Its default
-scheme knows no `Rescaling`, quantises nothing before a concatenation, and has
+scheme knows no `Rescaling`, quantizes nothing before a concatenation, and has
 ranges start at -6 to 6.
 """
 
@@ -119,7 +119,7 @@ class Rounding:
         quantizer = _tfmot().quantization.keras.quantizers.FixedQuantizer
         return [quantizer(8, *self.ends, narrow_range=False)]
 
-    # The kernel's quantiser, in tfmot's words.
+    # The kernel's quantizer, in tfmot's words.
 
     def build(self, shape, name, layer):
         return self.kernel.build(shape, layer)

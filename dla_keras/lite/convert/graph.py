@@ -90,7 +90,7 @@ def frozen_graph(
     """Return a model as one function of constants, at batch 1.
 
     With variables left in, the converter writes READ_VARIABLE and keeps batch
-    normalisation apart from the convolutions.
+    normalization apart from the convolutions.
 
     Args:
         model: Model of any task.
@@ -143,7 +143,7 @@ def operations_of(model) -> list[str]:
 def _for_files(model, size):
     """Return the same function at the size, in float32, as a copy.
 
-    Pixels lose their mean only; what normalisation multiplies them with, the
+    Pixels lose their mean only; what normalization multiplies them with, the
     first convolution does. That is an operation less over all pixels, and in
     int8 a rounding less.
     """
@@ -176,7 +176,7 @@ def without_paddings(model: keras.Model) -> keras.Model:
 
     `LearnedUpsampling` pads its input four ways and convolves with 2x2 taps.
     The same taps in a corner of 3x3 need no padding of their own: four copies
-    of the input less, and TFLite's int8 quantiser, which leaves some of those
+    of the input less, and TFLite's int8 quantizer, which leaves some of those
     copies in float, has none to leave.
 
     Args:
@@ -234,7 +234,7 @@ SIGNATURES = {"serving_default": tf.uint8, "serving_float": tf.float32}
 def write_saved_model(
     model, folder, size: tuple[int, int] | None = None
 ) -> None:
-    """Write a SavedModel with normalisation and mask inside.
+    """Write a SavedModel with normalization and mask inside.
 
     Each of `SIGNATURES` takes RGB pictures `image`, 0 to 255, of shape
     `(N, H, W, 3)`, and gives what `named_outputs` does.

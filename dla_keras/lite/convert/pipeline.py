@@ -176,7 +176,7 @@ class Exporter:
     def quantize(self, precision: str) -> bytes:
         """Return what the converter makes of the graph."""
         self._check_precision(precision)
-        # The converter turns a float input into a quantised one, so that
+        # The converter turns a float input into a quantized one, so that
         # pixels enter an int8 file as they are; elsewhere the cast is an
         # operation.
         if precision != "int8":
@@ -188,7 +188,7 @@ class Exporter:
 
     @functools.cached_property
     def int8_graph(self) -> CalibratedGraph:
-        """What int8 files are quantised from, whole or in part."""
+        """What int8 files are quantized from, whole or in part."""
         self._check_precision("int8")
         return calibrate(
             self.graph(tf.float32),

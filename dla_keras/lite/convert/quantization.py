@@ -75,7 +75,7 @@ class CalibratedGraph:
     """A network in float that knows the ranges of its activations.
 
     Args:
-        file: File of the converter's, before quantisation.
+        file: File of the converter's, before quantization.
         layers: Names of what becomes an operation each.
     """
 
@@ -149,7 +149,7 @@ class CalibratedGraph:
 
     def _quantize(self, **options):
         # Not ai-edge-quantizer (0.10): as good in mIoU, but its files take
-        # int8 pixels in steps of 0.95 and requantise 20 times inside.
+        # int8 pixels in steps of 0.95 and requantize 20 times inside.
         with quiet_stderr():
             return bytes(mlir_quantize(self.data, **options))
 
@@ -172,7 +172,7 @@ def calibrate(
     converter = _converter(graph)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: float_batches(pictures)
-    # Quantisation is a second step, so that ranges can be shared before it,
+    # Quantization is a second step, so that ranges can be shared before it,
     # and layers kept in float without another pass over the pictures.
     converter._experimental_calibrate_only = True
     with quiet_stderr():
@@ -208,7 +208,7 @@ def _is_scope(layer, scope):
 
 
 # Operations whose 8-bit inputs and output must stand for the same numbers.
-# Where they do not, the quantiser puts a requantisation in between, which
+# Where they do not, the quantizer puts a requantization in between, which
 # takes time, rounds once more, and does so differently from one runtime to
 # the next.
 SAME_SCALE = frozenset(
@@ -222,7 +222,7 @@ SAME_SCALE = frozenset(
     }
 )
 # A tensor may get steps up to this many times coarser than its own range
-# asks for. Beyond, a requantisation loses less.
+# asks for. Beyond, a requantization loses less.
 MAX_COARSENING = 4.0
 
 

@@ -1,6 +1,6 @@
-"""What is changed in a converted file: requantisations and the stem.
+"""What is changed in a converted file: requantizations and the stem.
 
-Two edits of a `TfliteFile`, between quantisation and description.
+Two edits of a `TfliteFile`, between quantization and description.
 
 `add_zeros`: where an int8 tensor needs another scale, the converter writes
 QUANTIZE, whose ties fall to one side in LiteRT's XNNPACK and to the other in
@@ -34,7 +34,7 @@ NUMBERS = {
 
 
 def add_zeros(file: TfliteFile) -> None:
-    """Put additions of zero where a file quantises int8 anew.
+    """Put additions of zero where a file quantizes int8 anew.
 
     The outputs stay the same but for roundings.
     """

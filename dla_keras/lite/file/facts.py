@@ -277,7 +277,7 @@ def _tflite_metadata(facts):
 
 
 def _image(facts):
-    # The model normalises, so pixels go in as they are.
+    # The model normalizes, so pixels go in as they are.
     identity = _table("NormalizationOptions", mean=[0.0], std=[1.0])
     low, high = map(float, facts["input"]["range"])
     return _table(

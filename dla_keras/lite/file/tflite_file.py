@@ -47,8 +47,8 @@ class TensorFacts:
         dtype: Type of its numbers, for instance `"uint8"`.
         shape: Static shape.
         signature: Shape with -1 for every side left open.
-        scale: Scale of a quantised tensor, else `None`.
-        zero_point: Zero point of a quantised tensor, else `None`.
+        scale: Scale of a quantized tensor, else `None`.
+        zero_point: Zero point of a quantized tensor, else `None`.
     """
 
     name: str

@@ -1,6 +1,6 @@
 """What int8 costs layer by layer, and int8 within a bound of mIoU.
 
-Each operation of a quantised network runs in float beside itself, on the same
+Each operation of a quantized network runs in float beside itself, on the same
 inputs: what differs is that operation's own rounding. As few of the worst
 layers as a bound allows are left in float.
 """
@@ -104,7 +104,7 @@ def keep_until(
     Tries the worst 0, 1, 2, 4, ... layers, then halves the last gap.
 
     Args:
-        graph: Network to quantise.
+        graph: Network to quantize.
         errors: Its layers, the worst first.
         acceptable: Function that tells whether a file will do.
 
