@@ -1,5 +1,9 @@
-"""The training engine: what `training/train_*.py` share, TensorFlow only.
+"""The training engine: what the training commands share, TensorFlow only.
 
-options, recipes -> run_folder -> strategies -> optimizers -> steps -> loop
-                                     checkpoints, history, stopping <-'
+    assembly -> run_folder -> strategies -> steps -> loop
+                              checkpoints, averages, optimizers
+
+`assembly` puts a run together from a task's row and flags, `run_folder` finds
+where it begins, `strategies` says on which devices, and `loop` repeats the
+compiled step of `steps` until the run ends.
 """

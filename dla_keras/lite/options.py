@@ -18,8 +18,8 @@ class Precision:
             `True`.
         calibrated: Whether activations are whole numbers too, whose ranges
             are taken on pictures. Defaults to `False`.
-        types: Types of the weights, names in `tf`; int8 where empty.
-            Defaults to `()`.
+        types: Types of the weights, names in `tf`. Defaults to `()`: int8
+            with `optimize`, float32 without.
         ops: Names in `tf.lite.OpsSet`; the builtin operations where empty.
             Defaults to `()`.
     """
