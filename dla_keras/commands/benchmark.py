@@ -1,4 +1,4 @@
-"""Measures how long .tflite files take for a picture, step by step.
+"""Measure how long .tflite files take for a picture, step by step.
 
     dla-keras benchmark --model runs/x/tflite/*.tflite \\
         --threads 1 2 --picture street.jpg
@@ -40,23 +40,45 @@ COLUMNS = FACTS + tuple(
 def parse_flags(argv):
     parser = make_parser("benchmark", __doc__)
     add = parser.add_argument
-    add("--model", nargs="+", required=True, metavar="TFLITE")
-    add("--threads", nargs="+", type=int, default=[1, os.cpu_count()])
-    add("--runs", type=int, default=50, help="that are timed, at most")
-    add("--warm-up", type=int, default=5, help="runs before them")
+    add(
+        "--model",
+        nargs="+",
+        required=True,
+        metavar="TFLITE",
+        help="one or more .tflite files",
+    )
+    add(
+        "--threads",
+        nargs="+",
+        type=int,
+        default=[1, os.cpu_count()],
+        help="numbers of threads to measure with, one after the other",
+    )
+    add("--runs", type=int, default=50, help="most runs that are timed")
+    add(
+        "--warm-up",
+        type=int,
+        default=5,
+        help="runs before those that are timed",
+    )
     add(
         "--seconds",
         type=float,
         default=10.0,
-        help="after which no other run of a file begins",
+        help="time after which no more runs of a file begin",
     )
-    add("--picture", help="a file; default: a drawn street")
+    add("--picture", help="picture to run on; default: a drawn street")
     add(
         "--picture-size",
         metavar="HxW",
-        help="resizes the picture; 720x1280 of a drawn one",
+        help="size that the picture is brought to first; default: its own, or "
+        "720x1280 for the drawn street",
     )
-    add("--output", help="a .csv file, instead of benchmarks/<machine>.csv")
+    add(
+        "--output",
+        help="the .csv file that is appended to; default: "
+        "benchmarks/<machine>.csv",
+    )
     return parser.parse_args(argv)
 
 

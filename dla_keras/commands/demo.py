@@ -31,14 +31,14 @@ def parse_flags(argv=None):
     """Return the flags of the command line."""
     parser = make_parser("demo", __doc__)
     add = parser.add_argument
-    add("--run-dir", default="runs/demo", help="a folder for all results")
+    add("--run-dir", default="runs/demo", help="folder of all results")
     add(
         "--steps",
         type=positive,
         default=STEPS,
-        help="steps of the training; after fewer than these the network is "
-        "unsure of most pixels, and its files are written however well they "
-        "agree with it",
+        help="steps of the training; with fewer than the default the network "
+        "is unsure of most pixels, so its files are written even where they do "
+        "not agree with it",
     )
     return parser.parse_args(argv)
 

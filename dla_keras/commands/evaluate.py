@@ -37,11 +37,23 @@ def parse_flags(argv=None) -> argparse.Namespace:
     """Return the parsed flags."""
     parser = make_parser("evaluate", __doc__)
     add = parser.add_argument
-    add("--model", nargs="+", default=[], help="one or more model files")
-    add("--dataset", help="default: what the first model was trained on")
-    add("--data-dir", help="folder with list files, or TFDS' data folder")
-    add("--split", default="val")
-    add("--output-dir", help="instead of <model>.evaluation; one model only")
+    add(
+        "--model",
+        nargs="+",
+        default=[],
+        help="model files: .keras, SavedModel or .tflite",
+    )
+    add(
+        "--dataset",
+        help="name or folder; default: what the first model was trained on",
+    )
+    add("--data-dir", help="folder of the data, or TFDS' data folder")
+    add("--split", default="val", help="the split to score on")
+    add(
+        "--output-dir",
+        help="folder of the results, instead of <model>.evaluation; one model "
+        "only",
+    )
     add("--table", help="also write the table to this file")
     add("--json", help="also write the scores to this file; one model only")
     add_inference_flags(parser)

@@ -1,4 +1,4 @@
-"""Exports a model as a SavedModel and verifies it.
+"""Export a model as a SavedModel and verify it.
 
     dla-keras export-saved-model --model runs/x/model.keras \\
         --output runs/x/saved_model

@@ -1,4 +1,4 @@
-"""Exports a model as .tflite files and verifies them.
+"""Export a model as .tflite files and verify them.
 
     dla-keras export-tflite --model runs/x/model.keras \\
         --precision int8 --size 192x384 --output runs/x/model.tflite
@@ -49,19 +49,35 @@ WORST = 10  # layers on the terminal
 def parse_flags(argv):
     parser = export_parser("export-tflite", __doc__)
     add = parser.add_argument
-    add("--output", required=True, help="a .tflite file; of `all`, a folder")
-    add("--precision", choices=(*PRECISIONS, ALL), default="float32")
-    add("--head", choices=HEADS, default="mask")
+    add(
+        "--output",
+        required=True,
+        help="a .tflite file, or a folder with --precision all",
+    )
+    add(
+        "--precision",
+        choices=(*PRECISIONS, ALL),
+        default="float32",
+        help="numbers in the file; all: a file of each precision, compared",
+    )
+    add(
+        "--head",
+        choices=HEADS,
+        default="mask",
+        help="output for segmentation: the class of each pixel, the scores of "
+        "all classes, or those before the last upsampling",
+    )
     add(
         "--size",
         metavar="HxW",
-        help="multiples of 32; default: what holds the val pictures",
+        help="size of the input, multiples of 32; default: just large enough "
+        "for the val pictures",
     )
     add(
         "--calibration-pictures",
         type=int,
         default=100,
-        help="pictures of the train split that int8 ranges are taken on",
+        help="pictures of the train split that integer ranges come from",
     )
     thresholds = ", ".join(
         f"{name} {row.min_agreement}" for name, row in PRECISIONS.items()
@@ -69,14 +85,20 @@ def parse_flags(argv):
     add(
         "--min-agreement",
         type=float,
-        help=f"share of pixels with the same class; default: {thresholds}",
+        help="least share of pixels with the Keras model's class; default: "
+        f"{thresholds}",
     )
-    add("--threads", type=int, default=os.cpu_count(), help="of a file's runs")
+    add(
+        "--threads",
+        type=int,
+        default=os.cpu_count(),
+        help="threads that run a .tflite file",
+    )
     add(
         "--tuned-for",
         choices=TARGETS,
         default=TARGETS[0],
-        help="the processor; the outputs are the same",
+        help="processor that the file is made for; the outputs are the same",
     )
     _add_int8(parser.add_argument_group("--precision int8").add_argument)
     every = parser.add_argument_group("--precision all").add_argument
@@ -85,25 +107,24 @@ def parse_flags(argv):
         nargs="+",
         default=[],
         metavar="TFLITE",
-        help="other files of the model for the table",
+        help="more .tflite files of the same model for the table",
     )
     every(
         "--eval-pictures",
         type=int,
-        help="of the val split, for mIoU; default: all",
+        help="pictures of the val split to compute mIoU on; default: all",
     )
     args = parser.parse_args(argv)
     bounded = args.max_loss is not None
     if args.precision != ALL and args.compare:
-        parser.error("--compare is of --precision all")
+        parser.error("--compare needs --precision all")
     if args.precision != ALL and args.eval_pictures and not bounded:
-        parser.error("--eval-pictures is of --precision all and --max-loss")
+        parser.error("--eval-pictures needs --precision all or --max-loss")
     if args.precision != "int8" and (
         args.layer_errors or args.keep_float or bounded
     ):
         parser.error(
-            "--layer-errors, --keep-float and --max-loss are of --precision "
-            "int8"
+            "--layer-errors, --keep-float and --max-loss need --precision int8"
         )
     if bounded and args.keep_float:
         parser.error("--max-loss chooses itself: leave --keep-float out")
@@ -121,14 +142,14 @@ def _add_int8(add):
         nargs="+",
         default=[],
         metavar="LAYER",
-        help="layers that stay in float, with all that they are made of",
+        help="names of layers that stay in float, with all layers inside them",
     )
     add(
         "--max-loss",
         type=float,
         metavar="POINTS",
-        help="of mIoU against Keras: keeps as few of the worst layers in "
-        "float as that takes",
+        help="points of mIoU that the file may lose against the Keras model: "
+        "keeps as few of the worst layers in float as that takes",
     )
 
 

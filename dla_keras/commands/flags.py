@@ -43,10 +43,10 @@ def _numbers(help_text):
 _SIZE = {"help": "size of the crops, height x width"}
 _DENSE = {
     "--upsampling": {"default": "bilinear", "help": "bilinear or learned"},
-    "--node": {"default": "conv", "help": "of DLA-Up: conv or separable"},
+    "--node": {"default": "conv", "help": "DLA-Up's nodes: conv or separable"},
     "--size": _SIZE,
-    "--scale": _numbers("range of the zoom"),
-    "--rotation": _number("degrees, either way"),
+    "--scale": _numbers("smallest and largest zoom"),
+    "--rotation": _number("largest rotation, in degrees, either way"),
     "--jitter": _number("largest change of colors, 0 to 1"),
 }
 
@@ -86,9 +86,11 @@ FLAGS = {
             "--annotators": {
                 "choices": ("any", "consensus", "soft"),
                 "default": "consensus",
-                "help": "how their drawings are combined",
+                "help": "how several drawings of one picture are combined",
             },
-            "--positive-weight": _number("weight of a boundary's loss", 10.0),
+            "--positive-weight": _number(
+                "weight of boundary pixels in the loss", 10.0
+            ),
             "--thresholds": {
                 "type": int,
                 "default": 9,
@@ -98,7 +100,8 @@ FLAGS = {
         inference={
             "--nms": {
                 "action": argparse.BooleanOptionalAction,
-                "help": "keep ridges only; by default those of models' maps",
+                "help": "thin boundaries to ridges; default: a model's yes, "
+                "those of other detectors no",
             },
         },
         evaluation={
@@ -110,8 +113,16 @@ FLAGS = {
                 "metavar": "FOLDER",
                 "help": ".mat files (or .png, .npy), for --predictions",
             },
-            "--thresholds": {"type": int, "default": 99},
-            "--processes": {"type": int, "help": "default: one per processor"},
+            "--thresholds": {
+                "type": int,
+                "default": 99,
+                "help": "number of thresholds to score boundaries at",
+            },
+            "--processes": {
+                "type": int,
+                "help": "processes that match boundaries; default: one per "
+                "processor",
+            },
         },
     ),
     "classification": TaskFlags(
@@ -120,18 +131,38 @@ FLAGS = {
             "--crop-fraction": _number(
                 "share of a picture's side that a test crop has", 0.875
             ),
-            "--area": _numbers("range of the crops' share of the picture"),
-            "--aspect": _numbers("range of width over height"),
+            "--area": _numbers(
+                "smallest and largest share of a picture in a crop"
+            ),
+            "--aspect": _numbers(
+                "smallest and largest width over height of a crop"
+            ),
             "--flip": {
                 "action": argparse.BooleanOptionalAction,
                 "default": True,
+                "help": "mirror half of the crops",
             },
             "--jitter": _number("largest change of colors, 0 to 1", 0.0),
-            "--mixup": _number("parameter of mixup's Beta; 0: none", 0.0),
-            "--cutmix": _number("parameter of CutMix' Beta; 0: none", 0.0),
-            "--label-smoothing": _number(None, 0.0),
-            "--dropout": _number("before the last layer", 0.0),
-            "--drop-path": _number("stochastic depth", 0.0),
+            "--mixup": _number(
+                "mix two pictures: alpha of the Beta distribution of "
+                "their shares; 0: no mixup",
+                0.0,
+            ),
+            "--cutmix": _number(
+                "paste one picture into another: alpha of the Beta "
+                "distribution of its share; 0: no CutMix",
+                0.0,
+            ),
+            "--label-smoothing": _number(
+                "share of the label that is spread over all classes", 0.0
+            ),
+            "--dropout": _number(
+                "share of features dropped before the last layer", 0.0
+            ),
+            "--drop-path": _number(
+                "rate of stochastic depth in the backbone's last level",
+                0.0,
+            ),
         },
         inference={
             "--size": {
@@ -169,13 +200,29 @@ def add_inference_flags(parser) -> None:
     add(
         "--task",
         choices=tuple(FLAGS),
-        help="one of a model for several; default: all that the model is for",
+        help="one task of a model that has several; default: all of them",
     )
-    add("--threads", type=int, default=2, help="for .tflite files")
-    add("--scales", help="average over these, for instance 0.5,1,1.5")
-    add("--flip", action="store_true", help="average over the mirror image")
-    add("--tile", help="a tile at a time, height x width: little memory")
-    add("--overlap", type=int, help="of tiles, in pixels; default: 128")
+    add(
+        "--threads", type=int, default=2, help="threads that run a .tflite file"
+    )
+    add(
+        "--scales",
+        help="average the results at these sizes, for instance 0.5,1,1.5",
+    )
+    add(
+        "--flip",
+        action="store_true",
+        help="average the results with those of the mirror image",
+    )
+    add(
+        "--tile",
+        help="go through a picture in tiles of HxW, which takes less memory",
+    )
+    add(
+        "--overlap",
+        type=int,
+        help="overlap of the tiles, in pixels; needs --tile; default: 128",
+    )
     for task in FLAGS:
         add_task_flags(parser, task, "inference")
 
@@ -201,7 +248,9 @@ def read_views(args, model_path=None):
     if tile:
         check_tile(tile, overlap)
     elif args.overlap is not None:
-        raise ValueError("--overlap is of tiles: pass --tile HEIGHTxWIDTH.")
+        raise ValueError(
+            "--overlap needs tiles: pass --tile HEIGHTxWIDTH, too."
+        )
     run = read_config(model_path) if model_path else {}
     size = args.size or run.get("size")
     return Views(
@@ -247,14 +296,17 @@ def export_parser(command: str, doc: str) -> argparse.ArgumentParser:
     parser.add_argument("--model", required=True, help="a .keras file")
     parser.add_argument(
         "--dataset",
-        help="as in training; default: from the model's config.json",
+        help="a name or a folder; default: the data set of the model's run, "
+        "from config.json beside it",
     )
-    parser.add_argument("--data-dir", help="as in training")
+    parser.add_argument(
+        "--data-dir", help="folder of the data; default: the run's"
+    )
     parser.add_argument(
         "--verification-pictures",
         type=int,
         default=20,
-        help="pictures of the val split to compare masks on",
+        help="pictures of the val split on which the outputs are compared",
     )
     return parser
 

@@ -45,10 +45,18 @@ def parse_flags(argv=None) -> argparse.Namespace:
     """Return the parsed flags."""
     parser = make_parser("predict", __doc__)
     add = parser.add_argument
-    add("--model", required=True, help=".keras, SavedModel or .tflite")
+    add(
+        "--model",
+        required=True,
+        help="a .keras, SavedModel or .tflite file",
+    )
     add("--input", required=True, help="a picture, or a folder of them")
-    add("--output", required=True, help="a folder")
-    add("--overwrite", action="store_true", help="what is there already")
+    add("--output", required=True, help="folder of the results")
+    add(
+        "--overwrite",
+        action="store_true",
+        help="make results anew that are there already",
+    )
     add_inference_flags(parser)
     return parser.parse_args(argv)
 

@@ -1,4 +1,4 @@
-"""Makes a trained segmentation network smaller, with little more training.
+"""Make a trained segmentation network smaller, with little more training.
 
     dla-keras quantize --model runs/x/model.keras
     dla-keras quantize --model runs/x/model.keras \\
@@ -55,47 +55,80 @@ RENEWAL_STEPS = 20
 def parse_flags(argv):
     parser = export_parser("quantize", __doc__)
     add = parser.add_argument
-    add("--method", choices=METHODS, nargs="+", default=["qat"])
-    add("--output", help="a folder; default: compressed, beside the model")
+    add(
+        "--method",
+        choices=METHODS,
+        nargs="+",
+        default=["qat"],
+        help="one or more of these, each explained below",
+    )
+    add(
+        "--output",
+        help="folder of the results; default: compressed, beside the model",
+    )
     add(
         "--steps",
         type=positive,
-        help="steps of a stage; default: a tenth of the run's",
+        help="training steps of each stage of a method; default: a tenth of "
+        "the run's",
     )
-    add("--batch-size", type=positive, help="default: the run's")
+    add("--batch-size", type=positive, help="images a step; default: the run's")
     # Half of DLA-34's weights pruned on CamVid, of 0.538 mIoU: 0.512 left at
     # 3e-5, 0.497 at 1e-4, 0.447 at 3e-4.
     add(
         "--learning-rate",
         type=float,
         default=3e-5,
-        help="at the start",
+        help="learning rate at the start",
     )
     add(
         "--crop",
         metavar="HxW",
-        help="training crops; default: the run's",
+        help="size of the training crops; default: the run's",
     )
-    add("--sparsity", type=float, default=0.5, help="zeros in a kernel")
-    add("--clusters", type=int, default=32, help="numbers in a kernel")
-    add("--seed", type=int, default=1)
+    add(
+        "--sparsity",
+        type=float,
+        default=0.5,
+        help="share of zeros that pruning leaves in a kernel",
+    )
+    add(
+        "--clusters",
+        type=int,
+        default=32,
+        help="different numbers that clustering leaves in a kernel",
+    )
+    add("--seed", type=int, default=1, help="of all random numbers")
     add(
         "--strategy",
         choices=("auto", "one_device", "mirrored"),
         default="auto",
+        help="devices to train on; auto: all GPUs of this machine, or the CPU",
     )
     add(
         "--size",
         metavar="HxW",
-        help="size of int8.tflite; default: what holds the val pictures",
+        help="size of int8.tflite, multiples of 32; default: just large enough "
+        "for the val pictures",
     )
-    add("--calibration-pictures", type=positive, default=100)
+    add(
+        "--calibration-pictures",
+        type=positive,
+        default=100,
+        help="pictures of the train split that the first int8 ranges come from",
+    )
     add(
         "--min-agreement",
         type=float,
-        help="default: as in export-tflite",
+        help="least share of pixels with the Keras model's class; default: "
+        "that of int8 in export-tflite",
     )
-    add("--threads", type=int, default=os.cpu_count())
+    add(
+        "--threads",
+        type=int,
+        default=os.cpu_count(),
+        help="threads that run a .tflite file",
+    )
     return parser.parse_args(argv)
 
 

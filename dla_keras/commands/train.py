@@ -28,13 +28,17 @@ def training_parser(command: str, doc: str) -> argparse.ArgumentParser:
     add = parser.add_argument
     add(
         "--recipe",
-        help="a row of dla_keras/tasks/recipes.py; default: the "
-        "one named as the dataset, if any",
+        help="set of flags to begin with, from dla_keras/tasks/recipes.py; "
+        "default: the one of the data set, if any",
     )
-    add("--dataset", help="a name, or a folder")
+    add("--dataset", help="name of a data set, or its folder")
     add("--data-dir", help="folder of the data, or TFDS' data folder")
-    add("--variant", default="dla34", help="a row of dla_keras.VARIANTS")
-    add("--weights", help="to start from: imagenet, a file, or none")
+    add(
+        "--variant",
+        default="dla34",
+        help="backbone, a name in dla_keras.VARIANTS",
+    )
+    add("--weights", help="weights to start from: imagenet, a file, or none")
     _add_optimization(parser.add_argument_group("optimization").add_argument)
     _add_speed(parser.add_argument_group("speed").add_argument)
     _add_run(parser.add_argument_group("the run").add_argument)
@@ -42,22 +46,38 @@ def training_parser(command: str, doc: str) -> argparse.ArgumentParser:
 
 
 def _add_optimization(add):
-    add("--epochs", type=positive, help="default: the recipe's")
-    add("--steps", type=int, help="instead of --epochs")
-    add("--batch-size", type=positive, default=4, help="over all replicas")
+    add(
+        "--epochs",
+        type=positive,
+        help="length of the training; default: the recipe's",
+    )
+    add("--steps", type=int, help="length in steps, instead of --epochs")
+    add(
+        "--batch-size",
+        type=positive,
+        default=4,
+        help="images a step, over all replicas",
+    )
     add("--optimizer", choices=OPTIMIZERS, default="sgd")
     rates = ", ".join(f"{n} {row[0]}" for n, row in OPTIMIZERS.items())
     add(
         "--learning-rate",
         type=float,
-        help="default: the recipe's, or with "
-        f"another optimizer than its own {rates}",
+        help="default: the recipe's; if --optimizer "
+        f"is not the recipe's: {rates}",
     )
     decays = ", ".join(f"{n} {row[1]}" for n, row in OPTIMIZERS.items())
     add(
-        "--weight-decay", type=float, help=f"default: the recipe's, or {decays}"
+        "--weight-decay",
+        type=float,
+        help=f"default: the recipe's; if --optimizer is not: {decays}",
     )
-    add("--schedule", choices=SCHEDULES, default="poly")
+    add(
+        "--schedule",
+        choices=SCHEDULES,
+        default="poly",
+        help="course of the learning rate",
+    )
     add(
         "--milestones",
         type=float,
@@ -65,56 +85,109 @@ def _add_optimization(add):
         default=(),
         help="shares of the run at which --schedule step drops to a tenth",
     )
-    add("--warmup-epochs", type=float, default=0.0)
+    add(
+        "--warmup-epochs",
+        type=float,
+        default=0.0,
+        help="epochs in which the learning rate rises to its full value",
+    )
     add(
         "--backbone-rate",
         type=float,
         default=1.0,
         help="factor of the backbone's learning rate",
     )
-    add("--clip-norm", type=float, help="largest norm of the gradient")
+    add(
+        "--clip-norm",
+        type=float,
+        help="largest norm of the gradient; default: no limit",
+    )
     add(
         "--ema",
         type=float,
-        help="momentum of an average of the weights, "
-        "which is then evaluated and exported, for instance 0.999; 0: none",
+        help="evaluate and export a moving average of the weights, with this "
+        "momentum, for instance 0.999; 0: no average",
     )
     add(
         "--recalibrate-bn",
         type=int,
         default=0,
-        help="batches to renew batch norms' statistics with, before each "
-        "validation; 0: the running ones",
+        help="batches that batch norms' statistics are computed anew on, "
+        "before each validation; 0: keep those of training",
     )
-    add("--seed", type=int, default=0)
+    add("--seed", type=int, default=0, help="of all random numbers")
 
 
 def _add_speed(add):
-    add("--strategy", choices=("auto", *STRATEGIES), default="auto")
-    add("--compute", choices=tuple(COMPUTE), default="float32")
-    add("--jit", action="store_true", help="XLA; one replica only")
+    add(
+        "--strategy",
+        choices=("auto", *STRATEGIES),
+        default="auto",
+        help="devices to train on; auto: all GPUs of this machine, else its "
+        "CPU; all machines where TF_CONFIG names them",
+    )
+    add(
+        "--compute",
+        choices=tuple(COMPUTE),
+        default="float32",
+        help="number format to compute in; weights stay float32",
+    )
+    add("--jit", action="store_true", help="compile with XLA; one replica only")
     add(
         "--accumulate",
         type=positive,
         default=1,
-        help="microbatches a step, to save memory",
+        help="parts that a batch is computed in, one after the other, to save "
+        "memory",
     )
-    add("--steps-per-execution", type=positive, default=1)
+    add(
+        "--steps-per-execution",
+        type=positive,
+        default=1,
+        help="steps that run without a return to Python",
+    )
 
 
 def _add_run(add):
-    add("--validate-every", type=int, default=1, help="epochs; 0: at the end")
-    add("--run-dir", help="default: runs/<dataset>-<variant>-<time>")
-    add("--overwrite", action="store_true", help="an earlier run's folder")
+    add(
+        "--validate-every",
+        type=int,
+        default=1,
+        help="epochs between validations; 0: only at the end",
+    )
+    add(
+        "--run-dir",
+        help="folder of the run; default: runs/<dataset>-<variant>-<time>",
+    )
+    add(
+        "--overwrite",
+        action="store_true",
+        help="begin anew in the folder of an earlier run",
+    )
     add(
         "--resume",
         default="auto",
         help="auto: from the run folder's newest "
         "checkpoint, if any; never; or the path of a checkpoint",
     )
-    add("--checkpoint-steps", type=int, default=0, help="0: by time only")
-    add("--checkpoint-minutes", type=float, default=10.0)
-    add("--keep", type=positive, default=3, help="of the last checkpoints")
+    add(
+        "--checkpoint-steps",
+        type=int,
+        default=0,
+        help="steps between checkpoints; 0: by time only",
+    )
+    add(
+        "--checkpoint-minutes",
+        type=float,
+        default=10.0,
+        help="minutes between checkpoints",
+    )
+    add(
+        "--keep",
+        type=positive,
+        default=3,
+        help="number of checkpoints to keep, the last ones",
+    )
     add(
         "--deterministic",
         action="store_true",

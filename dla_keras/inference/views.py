@@ -58,7 +58,7 @@ class Views:
         if size and self.scales != (1.0,):
             raise ValueError(
                 f"--scales needs a model that takes any size, and {name} takes "
-                f"{size[0]}x{size[1]} only: leave --scales away, or use the "
+                f"{size[0]}x{size[1]} only: leave --scales out, or use the "
                 ".keras file."
             )
 
