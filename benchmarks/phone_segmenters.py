@@ -4,7 +4,7 @@
         --run small=runs/camvid_small --picture docs/phone_segmenters.png
 
 `--run` names the folder of a training run: its `model.keras` is scored on the
-val split of the run's data set, with images shrunk by each of `--scales` and
+val split of the run's dataset, with images shrunk by each of `--scales` and
 masks enlarged again. Latency is that of the same network with 19 classes, from
 the uint8 pixels of one image of 512x512, shrunk by the same factor, to the
 uint8 mask, all in turns. "dla34up" is the paper's network, against which the
@@ -82,7 +82,7 @@ def parse_arguments(argv):
 
 
 def score_runs(runs, scales) -> dict[str, dict[tuple[str, float], float]]:
-    """Return mIoU by data set, and by network and scale."""
+    """Return mIoU by dataset, and by network and scale."""
     scores = {}
     for run in runs:
         network, _, folder = run.partition("=")
@@ -182,7 +182,7 @@ def rows_of(costs, scores, scales):
 
 
 def draw(costs, scores, scales, path) -> None:
-    """Draw mIoU over latency: a row for each data set, a line for a network."""
+    """Draw mIoU over latency: a row for each dataset, a line for a network."""
     figure, panels = plt.subplots(
         len(scores),
         len(PRECISIONS),

@@ -20,9 +20,7 @@ import pathlib
 import sys
 from dataclasses import dataclass
 
-from dla_keras.commands.flags import FLAGS
 from dla_keras.commands.flags import add_inference_flags
-from dla_keras.commands.flags import add_task_flags
 from dla_keras.commands.flags import chosen_tasks
 from dla_keras.commands.flags import read_views
 from dla_keras.commands.shared import find_dataset
@@ -56,9 +54,7 @@ def parse_flags(argv=None) -> argparse.Namespace:
     )
     add("--table", help="also write the table to this file")
     add("--json", help="also write the scores to this file; one model only")
-    add_inference_flags(parser)
-    for task in FLAGS:
-        add_task_flags(parser, task, "evaluation")
+    add_inference_flags(parser, "evaluation")
     args = parser.parse_args(argv)
     if not args.model and not args.predictions:
         parser.error("expected --model FILE, or for boundaries --predictions")

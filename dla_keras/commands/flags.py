@@ -42,7 +42,10 @@ def _numbers(help_text):
 
 _SIZE = {"help": "size of the crops, height x width"}
 _DENSE = {
-    "--upsampling": {"default": "bilinear", "help": "bilinear or learned"},
+    "--upsampling": {
+        "default": "bilinear",
+        "help": "how features are enlarged: bilinear or learned",
+    },
     "--node": {"default": "conv", "help": "DLA-Up's nodes: conv or separable"},
     "--size": _SIZE,
     "--scale": _numbers("smallest and largest zoom"),
@@ -56,7 +59,8 @@ FLAGS = {
             "--head-stride": {
                 "type": int,
                 "default": 4,
-                "help": "2, 4, 8 or 16",
+                "help": "side of the image over that of the head's "
+                "output: 2, 4, 8 or 16",
             },
             **_DENSE,
             "--phone": {
@@ -80,7 +84,8 @@ FLAGS = {
             "--head-stride": {
                 "type": int,
                 "default": 2,
-                "help": "2, 4, 8 or 16",
+                "help": "side of the image over that of the head's "
+                "output: 2, 4, 8 or 16",
             },
             **_DENSE,
             "--annotators": {
@@ -140,7 +145,7 @@ FLAGS = {
             "--flip": {
                 "action": argparse.BooleanOptionalAction,
                 "default": True,
-                "help": "mirror half of the crops",
+                "help": "mirror half of the crops; default: the recipe's",
             },
             "--jitter": _number("largest change of colors, 0 to 1", 0.0),
             "--mixup": _number(
@@ -178,15 +183,17 @@ FLAGS = {
 }
 
 
-def add_task_flags(parser, task: str, kind: str) -> None:
+def add_task_flags(parser, task: str, *kinds: str) -> None:
     """Add the flags of a task to a parser, in a group of their own.
 
     Args:
         parser: Parser of a command.
         task: Name of the task.
-        kind: Field of `TaskFlags`, for instance `"training"`.
+        kinds: Fields of `TaskFlags`, for instance `"training"`.
     """
-    flags = getattr(FLAGS[task], kind)
+    flags = {}
+    for kind in kinds:
+        flags |= getattr(FLAGS[task], kind) or {}
     if not flags:
         return
     group = parser.add_argument_group(task)
@@ -194,8 +201,13 @@ def add_task_flags(parser, task: str, kind: str) -> None:
         group.add_argument(name, **settings)
 
 
-def add_inference_flags(parser) -> None:
-    """Add the flags that both commands have to a parser."""
+def add_inference_flags(parser, *kinds: str) -> None:
+    """Add the flags of `evaluate` and `predict` to a parser.
+
+    Args:
+        parser: Parser of a command.
+        kinds: Fields of `TaskFlags` beside `"inference"`.
+    """
     add = parser.add_argument
     add(
         "--task",
@@ -224,7 +236,7 @@ def add_inference_flags(parser) -> None:
         help="overlap of the tiles, in pixels; needs --tile; default: 128",
     )
     for task in FLAGS:
-        add_task_flags(parser, task, "inference")
+        add_task_flags(parser, task, "inference", *kinds)
 
 
 def read_views(args, model_path=None):
@@ -296,7 +308,7 @@ def export_parser(command: str, doc: str) -> argparse.ArgumentParser:
     parser.add_argument("--model", required=True, help="a .keras file")
     parser.add_argument(
         "--dataset",
-        help="a name or a folder; default: the data set of the model's run, "
+        help="a name or a folder; default: the dataset of the model's run, "
         "from config.json beside it",
     )
     parser.add_argument(

@@ -167,7 +167,7 @@ def surroundings(args, run, train, model, calibration) -> "Surroundings":
     strategy = make_strategy(args.strategy)
     if is_shared(strategy):
         raise ValueError(
-            "quantize_seg.py trains on one machine. Received: TF_CONFIG with "
+            "quantize trains on one machine. Received: TF_CONFIG with "
             "several; unset it."
         )
     crop = parse_size(run["size"])

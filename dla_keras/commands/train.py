@@ -29,9 +29,9 @@ def training_parser(command: str, doc: str) -> argparse.ArgumentParser:
     add(
         "--recipe",
         help="set of flags to begin with, from dla_keras/tasks/recipes.py; "
-        "default: the one of the data set, if any",
+        "default: the one of the dataset, if any",
     )
-    add("--dataset", help="name of a data set, or its folder")
+    add("--dataset", help="name of a dataset, or its folder")
     add("--data-dir", help="folder of the data, or TFDS' data folder")
     add(
         "--variant",

@@ -1,6 +1,6 @@
 """The files of `predict`: pictures in; masks, maps, tables and overlays out.
 
-Data sets are read strictly, since labels must fit; here any picture that
+Datasets are read strictly, since labels must fit; here any picture that
 people have is taken as a viewer would show it.
 """
 

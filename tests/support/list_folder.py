@@ -1,4 +1,4 @@
-"""A segmentation data set as a folder of list files."""
+"""A segmentation dataset as a folder of list files."""
 
 import json
 
