@@ -230,7 +230,7 @@ def choose_float(args, exporter, source) -> "Exporter":
     masks = read_masks(exporter, source, args.eval_pictures)
     if masks is None:
         raise ValueError(
-            "--max-loss is of mIoU, and this model has no classes; use "
+            "--max-loss counts mIoU, and this model has no classes; use "
             "--layer-errors and --keep-float."
         )
     exporter = within_loss(exporter, errors, masks, args.max_loss)

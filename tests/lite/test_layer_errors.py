@@ -79,13 +79,16 @@ def test_layers_are_written_as_a_table(exporter, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--layer-errors"], "of --precision int8"),
-        (["--precision", "float16", "--max-loss", "1"], "of --precision int8"),
+        (["--layer-errors"], "need --precision int8"),
+        (
+            ["--precision", "float16", "--max-loss", "1"],
+            "need --precision int8",
+        ),
         (
             "--precision int8 --max-loss 1 --keep-float fc".split(),
             "leave --keep-float out",
         ),
-        (["--eval-pictures", "3"], "of --precision all and --max-loss"),
+        (["--eval-pictures", "3"], "needs --precision all or --max-loss"),
     ],
 )
 def test_flags_that_do_not_belong_together(flags, message, capsys):
