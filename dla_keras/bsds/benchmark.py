@@ -146,7 +146,8 @@ def boundary_scores(
     Returns:
         `ods` (`threshold`, `recall`, `precision`, `f`), `ois` (`recall`,
         `precision`, `f`), `ap`, `thresholds` (a row for each, as `ods`) and
-        `pictures` (a row for each, as `ods` with `picture`, its name).
+        `per_picture` (a row for each, as `ods` with `picture`, its name), and
+        the number of `pictures`.
 
     Example:
 
@@ -180,7 +181,8 @@ def boundary_scores(
             {"threshold": float(threshold), **_row(*point)}
             for threshold, *point in zip(thresholds, *curve, strict=True)
         ],
-        "pictures": [
+        "pictures": len(names),
+        "per_picture": [
             {"picture": name, **_best_row(thresholds, *_recall_precision(of))}
             for name, of in zip(names, counts, strict=True)
         ],

@@ -145,7 +145,7 @@ def boundary_galleries(
     Args:
         find: Function from an example to its boundary map, 0 to 1.
         split: Sequence of `BoundaryExample`.
-        per_picture: `pictures` of the scores of the same split.
+        per_picture: `per_picture` of the scores of the same split.
         count: Number of pictures of each. Defaults to `3`.
 
     Raises:

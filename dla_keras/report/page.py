@@ -175,9 +175,7 @@ def gallery_sections(galleries: Iterable[Gallery]) -> list[tuple]:
 
 
 def _subtitle(run):
-    pictures = run.scores["pictures"]
-    count = pictures if isinstance(pictures, int) else len(pictures)
-    parts = [run.row.TITLE, f"{count} pictures"]
+    parts = [run.row.TITLE, f"{run.scores['pictures']} pictures"]
     if run.history:
         parts.insert(1, f"{run.history[-1]['step']} steps")
         parts.append(f"trained in {duration(run.history[-1]['seconds'])}")

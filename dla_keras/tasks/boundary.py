@@ -248,7 +248,7 @@ def figures(find, split, results: dict[str, dict]) -> dict[str, Callable]:
 
 def galleries(find, split, scores: dict) -> tuple:
     """Return the worst and the best pictures."""
-    return boundary_galleries(find, split, scores["pictures"])
+    return boundary_galleries(find, split, scores["per_picture"])
 
 
 def cells(scores: dict) -> dict[str, str]:

@@ -60,7 +60,7 @@ def test_agrees_with_matlab():
     }
     summary = [*scores["ods"].values(), *scores["ois"].values(), scores["ap"]]
     np.testing.assert_allclose(summary, expected[""], atol=MATLAB)
-    for name, rows in (("_img", "pictures"), ("_thr", "thresholds")):
+    for name, rows in (("_img", "per_picture"), ("_thr", "thresholds")):
         np.testing.assert_allclose(
             [figures(row) for row in scores[rows]],
             expected[name][:, -4:],
@@ -74,7 +74,7 @@ def test_agrees_with_matlab_on_one_picture():
     truths = unpacked(golden["annotations"], soft_map.shape[1])
     counts = boundary_counts(soft_map, list(truths), thresholds=5)
     scores = boundary_scores(["2018"], [counts], thresholds=5)
-    row = figures(scores["pictures"][0])
+    row = figures(scores["per_picture"][0])
     np.testing.assert_allclose(row, golden["best"], atol=MATLAB)
 
 
@@ -236,7 +236,7 @@ def test_summaries_by_hand():
     assert both["ois"] == pytest.approx(
         {"recall": 0.95, "precision": 0.7, "f": 1.33 / 1.65}
     )
-    assert [row["threshold"] for row in both["pictures"]] == [0.2, 0.4]
+    assert [row["threshold"] for row in both["per_picture"]] == [0.2, 0.4]
 
 
 def test_nothing_predicted_scores_zero():
@@ -268,7 +268,7 @@ def test_processes_agree_and_read_little_ahead():
     together = evaluate_boundaries(pairs(), 5, processes=2, progress=watched)
     alone = evaluate_boundaries(pairs(), 5, processes=1)
     assert together == alone and len(done) == 12
-    assert [row["picture"] for row in alone["pictures"]] == [
+    assert [row["picture"] for row in alone["per_picture"]] == [
         str(index) for index in range(12)
     ]
 

@@ -45,7 +45,7 @@ DETECTOR = {
     "ods": POINT,
     "ois": {"precision": 0.62, "recall": 0.42, "f": 0.5},
     "thresholds": [POINT],
-    "pictures": [{}, {}],
+    "pictures": 2,
 }
 
 

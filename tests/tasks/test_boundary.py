@@ -303,7 +303,7 @@ def test_train_and_evaluate_a_detector(bsds, tmp_path, capfd):
     assert "ODS" in capfd.readouterr().out
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["ods_f"] == metrics["ods"]["f"] <= metrics["ois_f"]
-    assert len(metrics["pictures"]) == 2
+    assert metrics["pictures"] == len(metrics["per_picture"]) == 2
     page = (run / "report.html").read_text()
     assert "ODS F" in page and "Worst pictures" in page
     with Image.open(run / "precision_recall.png") as picture:
@@ -384,7 +384,7 @@ def test_a_joint_model_gives_both(joint, tmp_path, capsys):
     scores = json.loads((written / "metrics.json").read_text())
     edges = json.loads((written / "boundary" / "metrics.json").read_text())
     assert np.sum(scores["confusion"]) == 5 * 48 * 64
-    assert len(edges["pictures"]) == 5 and 0 < edges["ods_f"] < 1
+    assert edges["pictures"] == 5 and 0 < edges["ods_f"] < 1
     # Truth is the edges of the labels: all of it, as the labels are noise.
     truth = segmentation.open_split(folder, "val")
     beside = boundary.open_split(folder, "val", beside=truth)
