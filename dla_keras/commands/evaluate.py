@@ -110,7 +110,7 @@ def candidates(args):
 
     for path in map(pathlib.Path, args.model):
         opened = open_model(path, args.threads)
-        views = read_views(args, path)
+        views = read_views(args)
         for task in chosen_tasks(opened, args.task):
             row = TASKS[task]
             split = open_split(task, opened.tasks[0])

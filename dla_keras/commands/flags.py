@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from dla_keras.choices import parse_size
 from dla_keras.commands.shared import make_parser
-from dla_keras.commands.shared import read_config
 from dla_keras.variants import PHONE_SEGMENTERS
 
 
@@ -172,33 +171,63 @@ FLAGS = {
         inference={
             "--size": {
                 "metavar": "HxW",
-                "help": "size of the test crops; default: the run's",
+                "help": "size of the test crops; default: the file's or the "
+                "run's",
             },
             "--crop-fraction": _number(
                 "share of a picture's side that a test crop has; default: the "
-                "run's"
+                "file's or the run's"
             ),
         },
     ),
 }
 
 
-def add_task_flags(parser, task: str, *kinds: str) -> None:
+def add_task_flags(parser, task: str, kind: str) -> None:
     """Add the flags of a task to a parser, in a group of their own.
 
     Args:
         parser: Parser of a command.
         task: Name of the task.
-        kinds: Fields of `TaskFlags`, for instance `"training"`.
+        kind: Field of `TaskFlags`, for instance `"training"`.
     """
-    flags = {}
-    for kind in kinds:
-        flags |= getattr(FLAGS[task], kind) or {}
+    flags = getattr(FLAGS[task], kind)
     if not flags:
         return
     group = parser.add_argument_group(task)
     for name, settings in flags.items():
         group.add_argument(name, **settings)
+
+
+def shared_flags(*kinds: str) -> dict[str, dict]:
+    """Return the flags of all tasks, each once, with the tasks that share it.
+
+    Args:
+        kinds: Fields of `TaskFlags` that one parser has, for instance
+            `"inference"`.
+
+    Returns:
+        Tasks, with commas between -> flag -> what `add_argument` takes.
+
+    Raises:
+        ValueError: If a flag differs between tasks.
+    """
+    flags, owners = {}, {}
+    for task, of_task in FLAGS.items():
+        for kind in kinds:
+            for name, settings in (getattr(of_task, kind) or {}).items():
+                if flags.setdefault(name, settings) != settings:
+                    raise ValueError(
+                        "Expected a flag to be the same for every task. "
+                        f"Received: {name} of {owners[name][0]} and another "
+                        f"of {task}; give one of them another name."
+                    )
+                owners.setdefault(name, []).append(task)
+    groups = {}
+    for name, settings in flags.items():
+        title = ", ".join(dict.fromkeys(owners[name]))
+        groups.setdefault(title, {})[name] = settings
+    return groups
 
 
 def add_inference_flags(parser, *kinds: str) -> None:
@@ -235,17 +264,17 @@ def add_inference_flags(parser, *kinds: str) -> None:
         type=int,
         help="overlap of the tiles, in pixels; needs --tile; default: 128",
     )
-    for task in FLAGS:
-        add_task_flags(parser, task, "inference", *kinds)
+    for title, flags in shared_flags("inference", *kinds).items():
+        group = parser.add_argument_group(title)
+        for name, settings in flags.items():
+            group.add_argument(name, **settings)
 
 
-def read_views(args, model_path=None):
+def read_views(args):
     """Return what a model sees of a picture, as the flags ask.
 
     Args:
         args: Parsed flags.
-        model_path: Path of the model file; what the flags leave open is as in
-            its run. Defaults to `None`.
 
     Raises:
         ValueError: If a flag is wrong.
@@ -263,16 +292,14 @@ def read_views(args, model_path=None):
         raise ValueError(
             "--overlap needs tiles: pass --tile HEIGHTxWIDTH, too."
         )
-    run = read_config(model_path) if model_path else {}
-    size = args.size or run.get("size")
     return Views(
         scales=parse_scales(args.scales) if args.scales else (1.0,),
         flip=args.flip,
         tile=tile,
         overlap=overlap,
         nms=args.nms is not False,
-        size=parse_size(size) if size else None,
-        crop_fraction=args.crop_fraction or run.get("crop_fraction"),
+        size=parse_size(args.size) if args.size else None,
+        crop_fraction=args.crop_fraction,
     )
 
 

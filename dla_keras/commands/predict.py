@@ -74,7 +74,7 @@ def open_findings(args, opened, classes) -> dict[str, Finding]:
     """Return what there is to find, by task."""
     from dla_keras.tasks import TASKS
 
-    views = read_views(args, args.model)
+    views = read_views(args)
     findings = {}
     for task in chosen_tasks(opened, args.task):
         row = TASKS[task]

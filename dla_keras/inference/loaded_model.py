@@ -1,6 +1,5 @@
 """The door for Python: a model file as a function of images of any kind."""
 
-import json
 import pathlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,15 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from dla_keras.choices import parse_size
 from dla_keras.data.augmentation import central_crop
 from dla_keras.inference.model_files import ModelFile
 from dla_keras.inference.model_files import open_model
 from dla_keras.inference.predictor import softmax
 
-# The crop of a classifier whose file and run say none.
-CROP_SIZE = (224, 224)
-CROP_FRACTION = 0.875
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
 
 
@@ -35,8 +30,6 @@ class LoadedModel:
 
     Args:
         file: The model file, opened.
-        crop_size: Height and width of a classifier's crop.
-        crop_fraction: Share of an image's shorter side in that crop.
 
     Example:
 
@@ -47,8 +40,6 @@ class LoadedModel:
     """
 
     file: ModelFile
-    crop_size: tuple[int, int] = CROP_SIZE
-    crop_fraction: float = CROP_FRACTION
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -125,8 +116,9 @@ class LoadedModel:
         return self._each("probabilities", find, image)
 
     def _classify(self, image):
-        crop = central_crop(image, self.crop_size, self.crop_fraction)
-        return softmax(self.file.logits(crop[None]))[0]
+        file = self.file
+        crop = central_crop(image, file.crop_size, file.crop_fraction)
+        return softmax(file.logits(crop[None]))[0]
 
     def _each(self, what: str, find: Callable | None, image):
         if find is None:
@@ -169,26 +161,7 @@ def load(path: str | pathlib.Path, threads: int = 2) -> LoadedModel:
     >>> loaded(np.zeros((50, 70, 3), "uint8")).shape
     (50, 70)
     """
-    opened = open_model(path, threads)
-    if "classification" not in opened.tasks:
-        return LoadedModel(opened)
-    run = _run_settings(path)
-    size = run.get("size")
-    size = parse_size(size) if isinstance(size, str) else CROP_SIZE
-    # Runs of earlier versions say `crop_pct`.
-    fraction = run.get("crop_fraction", run.get("crop_pct", CROP_FRACTION))
-    return LoadedModel(
-        opened, opened.size or size, opened.crop_fraction or fraction
-    )
-
-
-def _run_settings(path):
-    """Return what `config.json` beside a model says, if there is one."""
-    try:
-        text = (pathlib.Path(path).resolve().parent / "config.json").read_text()
-        return dict(json.loads(text))
-    except (OSError, TypeError, ValueError):
-        return {}  # none, or somebody else's
+    return LoadedModel(open_model(path, threads))
 
 
 def rgb_image(image) -> np.ndarray:

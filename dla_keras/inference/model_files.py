@@ -3,14 +3,17 @@
 All become the same `ModelFile`, so that one evaluation serves all three.
 """
 
+import json
 import pathlib
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from dataclasses import field
 from dataclasses import replace
 
 import numpy as np
 
+from dla_keras.choices import parse_size
 from dla_keras.inference.predictor import Predictor
 from dla_keras.inference.predictor import boundary_predictor
 from dla_keras.inference.predictor import log_probabilities
@@ -18,6 +21,10 @@ from dla_keras.inference.predictor import model_logits
 from dla_keras.inference.predictor import model_predictor
 from dla_keras.inference.predictor import model_probabilities
 from dla_keras.inference.predictor import softmax
+
+# The crop of a classifier whose file and run say none.
+CROP_SIZE = (224, 224)
+CROP_FRACTION = 0.875
 
 
 @dataclass(frozen=True)
@@ -37,8 +44,8 @@ class ModelFile:
             `(n, classes)`, where it is for classification.
         class_names: Names that the file holds. Defaults to `None`.
         palette: RGB color per class that it holds. Defaults to `None`.
-        crop_fraction: See `central_crop`; of a classifier that holds it.
-            Defaults to `None`.
+        settings: What the file, or else its run, says of a classifier's
+            crops: `size` and `crop_fraction`. Defaults to nothing.
         model: The Keras model, where the file holds one. Defaults to `None`.
     """
 
@@ -51,8 +58,20 @@ class ModelFile:
     logits: Callable[[np.ndarray], np.ndarray] | None = None
     class_names: tuple[str, ...] | None = None
     palette: tuple[tuple[int, int, int], ...] | None = None
-    crop_fraction: float | None = None
+    settings: dict = field(default_factory=dict)
     model: object = None
+
+    @property
+    def crop_size(self) -> tuple[int, int]:
+        """Return the height and width of a classifier's crop."""
+        size = self.settings.get("size")
+        run = parse_size(size) if isinstance(size, str) else CROP_SIZE
+        return self.size or run
+
+    @property
+    def crop_fraction(self) -> float:
+        """Return the share of an image's shorter side in that crop."""
+        return self.settings.get("crop_fraction", CROP_FRACTION)
 
 
 def open_model(path, threads: int = 2) -> ModelFile:
@@ -67,7 +86,13 @@ def open_model(path, threads: int = 2) -> ModelFile:
         FileNotFoundError: If nothing is there.
         ValueError: If the file is of another kind.
     """
-    path = pathlib.Path(path)
+    opened = _open(pathlib.Path(path), threads)
+    # The file's own word comes first.
+    settings = {**_run_settings(path), **opened.settings}
+    return replace(opened, settings=settings)
+
+
+def _open(path, threads):
     if not path.exists():
         raise FileNotFoundError(f"There is no model at {path}.")
     if path.suffix == ".tflite":
@@ -80,6 +105,24 @@ def open_model(path, threads: int = 2) -> ModelFile:
         "Expected a .keras file, a .tflite file or a SavedModel's folder. "
         f"Received: {path}."
     )
+
+
+def _run_settings(path):
+    """Return what `config.json` beside a model says of crops, if anything."""
+    try:
+        text = (pathlib.Path(path).resolve().parent / "config.json").read_text()
+        run = dict(json.loads(text))
+    except (OSError, TypeError, ValueError):
+        return {}  # none, or somebody else's
+    # Runs of earlier versions say `crop_pct`.
+    if "crop_pct" in run:
+        run.setdefault("crop_fraction", run["crop_pct"])
+    return _crop_settings(run)
+
+
+def _crop_settings(said):
+    names = ("size", "crop_fraction")
+    return {name: said[name] for name in names if name in said}
 
 
 def describe_model(model, name: str) -> ModelFile:
@@ -243,7 +286,7 @@ def describe_lite(model) -> ModelFile:
         size,
         class_names=model.class_names,
         palette=model.palette,
-        crop_fraction=model.facts.get("input", {}).get("crop_fraction"),
+        settings=_crop_settings(model.facts.get("input", {})),
         **found,
     )
 

@@ -35,9 +35,9 @@ class Views:
         overlap: Overlap of tiles, in pixels. Defaults to `128`.
         nms: Whether only ridges of boundaries are kept. Defaults to `True`.
         size: Height and width of a classifier's crop. Defaults to `None`: the
-            file's own.
+            model file's.
         crop_fraction: Share of a picture that a classifier sees. Defaults to
-            `None`: the usual one.
+            `None`: the model file's.
     """
 
     scales: tuple[float, ...] = (1.0,)

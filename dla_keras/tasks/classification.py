@@ -12,6 +12,7 @@ from dla_keras.data.augmentation import Mixing
 from dla_keras.data.augmentation import RandomResizedCrop
 from dla_keras.data.augmentation import central_crop
 from dla_keras.data.classification import open_classification_split
+from dla_keras.inference.model_files import CROP_FRACTION
 from dla_keras.inference.prediction_files import TableResults
 from dla_keras.inference.predictor import model_logits
 from dla_keras.inference.predictor import softmax
@@ -30,8 +31,6 @@ SPLIT_FLAGS = ()
 EVALUATE_FLAGS = ()
 LEFT_OUT = ("per_picture",)  # of metrics.json: ImageNet has 50,000
 RESULTS = "predictions.csv"
-CROP_FRACTION = 0.875
-CROP_SIZE = (224, 224)  # where neither a file nor its run says another
 _BATCH = 32  # pictures
 _TOP = 5
 
@@ -133,11 +132,16 @@ def file_finder(opened, views: Views) -> ClassFinder:
             "--scales, --flip and --tile are for tasks that score pixels. "
             f"{opened.name} names one class a picture: leave them out."
         )
-    size = opened.size or views.size or CROP_SIZE
+    if views.size and opened.size not in (None, views.size):
+        own, asked = ("x".join(map(str, s)) for s in (opened.size, views.size))
+        raise ValueError(
+            f"Expected --size {own}, the only one that {opened.name} takes. "
+            f"Received: {asked}; leave --size out, or use the .keras file."
+        )
     return ClassFinder(
         opened.logits,
-        size,
-        views.crop_fraction or opened.crop_fraction or CROP_FRACTION,
+        views.size or opened.crop_size,
+        views.crop_fraction or opened.crop_fraction,
     )
 
 

@@ -64,9 +64,8 @@ def evaluate(
     name = task or model.tasks[0]
     choose("task", name, dict.fromkeys(model.tasks))
     row = TASKS[name]
-    views = Views(size=model.crop_size, crop_fraction=model.crop_fraction)
     source = os.fspath(dataset), split, data_dir
     first = TASKS[model.tasks[0]]
     beside = None if row is first else first.open_split(*source)
     opened = row.open_split(*source, beside=beside)
-    return row.evaluate(row.file_finder(model.file, views), opened)
+    return row.evaluate(row.file_finder(model.file, Views()), opened)

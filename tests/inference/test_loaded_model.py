@@ -10,11 +10,15 @@ from PIL import Image
 import dla_keras
 from dla_keras.bsds.benchmark import evaluate_boundaries
 from dla_keras.bsds.thinning import suppress_non_maxima
+from dla_keras.commands.evaluate import parse_flags
+from dla_keras.commands.flags import read_views
 from dla_keras.data.augmentation import central_crop
 from dla_keras.data.boundaries import CERTAIN
 from dla_keras.data.boundaries import label_edges
 from dla_keras.inference.loaded_model import rgb_image
+from dla_keras.inference.model_files import open_model
 from dla_keras.lite.convert.graph import write_saved_model
+from dla_keras.tasks.classification import file_finder
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (50, 90, 3)).astype("uint8")
 
@@ -79,6 +83,42 @@ def test_classifiers_see_the_middle_as_in_their_run(tmp_path):
         np.testing.assert_allclose(found, expected, atol=1e-5)
     with pytest.raises(ValueError, match="gives no masks: it is for class"):
         loaded.mask(IMAGE)
+
+
+def test_files_come_before_runs_and_runs_before_what_is_usual(
+    tmp_path, monkeypatch
+):
+    class Lite:
+        """A file of a classifier of one class."""
+
+        tasks = ("classification",)
+        class_names = palette = None
+        input_shape = (1, 32, 64, 3)
+
+        def __init__(self, path, threads):
+            self.name = str(path)
+            self.facts = json.loads(path.read_text())
+
+        def run(self, image):
+            return np.ones(1, np.float32)
+
+    monkeypatch.setattr("dla_keras.inference.tflite_model.LiteModel", Lite)
+    own, silent = tmp_path / "own.tflite", tmp_path / "silent.tflite"
+    own.write_text(json.dumps({"input": {"crop_fraction": 0.5}}))
+    silent.write_text("{}")
+    run = tmp_path / "config.json"
+    for key in ("crop_fraction", "crop_pct", None):
+        run.write_text(json.dumps({key: 1.0, "size": "96x96"} if key else {}))
+        for path, fraction in ((own, 0.5), (silent, 1.0 if key else 0.875)):
+            loaded = dla_keras.load(path).file
+            flags = ["--model", str(path)]
+            views = read_views(parse_flags(flags))  # as `evaluate` does
+            for opened in (loaded, file_finder(open_model(path), views)):
+                assert opened.crop_fraction == fraction
+            assert loaded.crop_size == (32, 64)
+            views = read_views(parse_flags([*flags, "--size", "96x96"]))
+            with pytest.raises(ValueError, match="--size 32x64, the only one"):
+                file_finder(loaded, views)
 
 
 def test_a_model_is_evaluated_from_memory_and_from_its_file(joint, tmp_path):

@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from dla_keras.choices import choose
 from dla_keras.files import atomic_path
+from dla_keras.inference.model_files import CROP_FRACTION
 from dla_keras.inference.predictor import common_size
 from dla_keras.inference.predictor import padded_size
 from dla_keras.inference.tflite_model import LiteModel
@@ -43,7 +44,6 @@ from dla_keras.lite.options import HEADS
 from dla_keras.lite.options import PRECISIONS
 from dla_keras.quiet import quiet_stderr
 from dla_keras.tasks import TASKS
-from dla_keras.tasks.classification import CROP_FRACTION
 
 # Processor -> edits for it; the files run everywhere, with the same outputs.
 EDITS = {"arm": (add_zeros,), "x86": (add_zeros, pack_stem)}
