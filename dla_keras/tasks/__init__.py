@@ -1,11 +1,48 @@
 """The tasks that are learned: a row each, with the same functions.
 
-A row is a module. In the order of the data it opens a split, augments it,
-makes the model, sums the loss, scores a split and draws; commands loop over
-rows and never ask which task it is.
+A row is a module with the names of `ROW`; commands loop over rows and never
+ask which task it is. A finder is a function that finds in an example what the
+task is about.
 """
 
 NAMES = ("segmentation", "boundary", "classification")
+
+# What every row has, in the order of the data.
+ROW = {
+    "TITLE": "name for people",
+    "COLUMNS": "score -> its name in tables; the first decides what is best",
+    "SPLIT_FLAGS": "flags that `open_split` takes",
+    "EVALUATE_FLAGS": "flags that `evaluate` takes",
+    "LEFT_OUT": "scores that `metrics.json` does without",
+    # training
+    "open_split": "dataset, split, data_dir, beside -> sequence of examples",
+    "augmentation": "args -> function: image, label, seed -> both, augmented",
+    "mixing": "args, info -> function that mixes a batch, or None",
+    "make_model": "args, info -> Keras model",
+    "loss_sums": "args, train -> function: labels, outputs -> sum, weight",
+    # scores
+    "model_finder": "model, args -> finder around a model in memory",
+    "file_finder": "opened, views -> finder around a model file",
+    "open_recorded": "predictions, truth, nms -> split, finder among files",
+    "evaluate": "finder, split, progress -> scores; among them `pictures`, "
+    "their number, and `milliseconds` of one",
+    "baselines": "train, val -> name -> scores without learning",
+    # what people see
+    "drawing": "model, val -> function that draws what it finds, or None",
+    "figures": "finder, split, results -> file name -> function of a path",
+    "galleries": "finder, split, scores -> galleries of the report",
+    "cells": "scores -> column -> text",
+    # predictions
+    "find_in": "finder, image -> what it finds",
+    "open_results": "output, classes -> writer of what is found",
+    "facts": "classes -> what `predictions.json` says of them",
+    "draw_over": "found, classes, image -> image with it; or None",
+    # exported files
+    "fit": "image, size, crop_fraction -> image that a file takes",
+    "file_output": "head -> name of the file's output",
+    "file_outputs": "model, outputs -> name -> tensor",
+    "compared": "opened -> name -> function: image -> what must agree",
+}
 
 
 def __getattr__(name):

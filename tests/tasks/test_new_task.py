@@ -6,6 +6,8 @@ mean of the pixels.
 
 import csv
 import json
+import pathlib
+import re
 import sys
 from types import SimpleNamespace
 
@@ -16,13 +18,16 @@ import tensorflow as tf
 from keras import ops
 from PIL import Image
 
+import dla_keras
 from dla_keras.commands import evaluate
 from dla_keras.commands import predict
 from dla_keras.commands import train
 from dla_keras.commands.flags import FLAGS
 from dla_keras.commands.flags import TaskFlags
+from dla_keras.commands.flags import shared_flags
 from dla_keras.data.classification import LabelledPicture
 from dla_keras.inference.prediction_files import TableResults
+from dla_keras.tasks import ROW
 from dla_keras.tasks import TASKS
 from dla_keras.tasks import recipes
 
@@ -112,7 +117,7 @@ def evaluate_split(find, split, progress=iter):
     }
 
 
-ROW = SimpleNamespace(
+METER = SimpleNamespace(
     **{
         name: value
         for name, value in vars(sys.modules[__name__]).items()
@@ -130,6 +135,11 @@ ROW = SimpleNamespace(
     facts=lambda classes: {},
     find_in=lambda find, image: find(image),
     draw_over=None,
+    open_recorded=None,
+    fit=lambda image, size, crop_fraction: image,
+    file_output=lambda head: "brightness",
+    file_outputs=lambda model, outputs: {"brightness": outputs[:, 0]},
+    compared=lambda opened: {},
 )
 
 
@@ -154,7 +164,7 @@ RECIPE = {
 def registered(monkeypatch):
     """Put the row and its flags where commands look for them."""
     flags = TaskFlags(training={"--size": {}})
-    monkeypatch.setitem(TASKS, "brightness", ROW)
+    monkeypatch.setitem(TASKS, "brightness", METER)
     monkeypatch.setitem(FLAGS, "brightness", flags)
     entry = ({"greys": RECIPE}, "greys")
     monkeypatch.setitem(recipes.RECIPES, "brightness", entry)
@@ -193,9 +203,30 @@ def test_a_new_task_is_one_row(registered, tmp_path, capsys):
 
 
 def test_every_row_has_the_same_functions():
-    made_up = {"RECIPE", "ROW", "SIZE"}
-    names = {"open_recorded", *vars(ROW)} - made_up
-    used = {name for name in names if name in vars(TASKS["segmentation"])}
-    assert len(used) > 20
-    for task, row in TASKS.items():
-        assert used <= set(vars(row)), task
+    for task, row in {**TASKS, "brightness": METER}.items():
+        assert not set(ROW) - set(vars(row)), task
+    # All that is asked of a row is promised, and the other way around.
+    sources = pathlib.Path(dla_keras.__file__).parent.rglob("*.py")
+    text = "\n".join(path.read_text() for path in sources)
+    asked = set(re.findall(r"\b(?:row|TASKS\[[^]]+\])\.(\w+)", text))
+    assert not set(ROW) - asked
+    # Rows of other tables are called so too.
+    shared = set.intersection(*(set(vars(row)) for row in TASKS.values()))
+    own = {name for name in shared if not name.startswith("_")}
+    assert (asked & own) == set(ROW)
+
+
+def test_tasks_may_share_a_flag_but_not_its_name(monkeypatch):
+    thinned = FLAGS["boundary"].inference["--nms"]
+    same = TaskFlags(training={}, inference={"--nms": thinned})
+    monkeypatch.setitem(FLAGS, "depth", same)
+    groups = shared_flags("inference", "evaluation")
+    assert groups["boundary, depth"] == {"--nms": thinned}
+    args = evaluate.parse_flags(["--model", "m.keras", "--no-nms"])
+    assert args.nms is False
+    assert predict.parse_flags(["--model=m", "--input=i", "--output=o"])
+    for kind in ("inference", "evaluation"):
+        other = TaskFlags(training={}, **{kind: {"--nms": {"type": float}}})
+        monkeypatch.setitem(FLAGS, "depth", other)
+        with pytest.raises(ValueError, match="--nms of boundary and another"):
+            shared_flags("inference", "evaluation")
