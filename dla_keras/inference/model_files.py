@@ -44,8 +44,8 @@ class ModelFile:
             `(n, classes)`, where it is for classification.
         class_names: Names that the file holds. Defaults to `None`.
         palette: RGB color per class that it holds. Defaults to `None`.
-        settings: What the file, or else its run, says of a classifier's
-            crops: `size` and `crop_fraction`. Defaults to nothing.
+        settings: `size` and `crop_fraction` of a classifier's crops, by the
+            file or else its run. Defaults to nothing.
         model: The Keras model, where the file holds one. Defaults to `None`.
     """
 
