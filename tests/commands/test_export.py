@@ -193,7 +193,7 @@ def test_flags_of_all_precisions_are_theirs_only(capsys):
     for flags in (["--compare", "x.tflite"], ["--eval-pictures", "3"]):
         with pytest.raises(SystemExit):
             export("export_tflite")(["--model", "m", "--output", "o", *flags])
-        assert "of --precision all" in capsys.readouterr().err
+        assert "needs --precision all" in capsys.readouterr().err
 
 
 def test_a_full_disk_is_named_and_left_clean(
