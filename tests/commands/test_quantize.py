@@ -3,6 +3,7 @@
 import json
 import resource
 import signal
+from unittest import mock
 
 import keras
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from boxes import draw
 from boxes import write_run
 from running import command
+from tiny_variant import TINY_VARIANT
 
 import dla_keras
 from dla_keras.inference.model_files import load_segmenter
@@ -21,7 +23,6 @@ from dla_keras.lite.compress.kernels import kernel_facts
 from dla_keras.lite.compress.kernels import model_kernels
 from dla_keras.lite.compress.legacy import to_legacy
 from dla_keras.variants import VARIANTS
-from dla_keras.variants import Variant
 
 APPLY_METHOD = "lite.compress.fine_tuning.apply_method"
 FEW = "--steps 3 --batch-size 2 --crop 32x64 --calibration-pictures 2"
@@ -29,10 +30,8 @@ FEW = "--steps 3 --batch-size 2 --crop 32x64 --calibration-pictures 2"
 
 @pytest.fixture(scope="module", autouse=True)
 def tiny_variant():
-    """Return a tiny network with every kind of layer that a DLA has."""
-    row = Variant((1, 1, 1, 1), (8, 8, 16, 32, 32, 64), "basic")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(VARIANTS, "dla_tiny", row)
+    """Give commands `dla_tiny` to train."""
+    with mock.patch.dict(VARIANTS, TINY_VARIANT):
         yield
 
 

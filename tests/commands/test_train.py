@@ -3,6 +3,7 @@
 import csv
 import importlib
 import json
+from unittest import mock
 
 import keras
 import numpy as np
@@ -10,8 +11,18 @@ import pytest
 from list_folder import write_folder
 from PIL import Image
 from running import command
+from tiny_variant import TINY_VARIANT
 
-TINY = "--variant dla46_c --size 32x64 --batch-size 2 --steps 6".split()
+from dla_keras.variants import VARIANTS
+
+TINY = "--variant dla_tiny --size 32x64 --batch-size 2 --steps 6".split()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tiny_variant():
+    """Give commands `dla_tiny` to train."""
+    with mock.patch.dict(VARIANTS, TINY_VARIANT):
+        yield
 
 
 def flags(name, text):
@@ -77,7 +88,7 @@ def test_train_and_evaluate_a_folder(tmp_path, capfd):
 def test_train_a_classifier(tmp_path, capfd):
     run = tmp_path / "run"
     train = command("train_cls")
-    few = "--variant dla46_c --size 32x32 --batch-size 8 --steps 4"
+    few = "--variant dla_tiny --size 32x32 --batch-size 8 --steps 4"
     more = "--mixup 0.2 --cutmix 1 --drop-path 0.1 --label-smoothing 0.1"
     arguments = [*few.split(), *more.split(), "--run-dir", str(run)]
     assert train(arguments) == 0
@@ -104,7 +115,7 @@ def test_train_a_classifier(tmp_path, capfd):
                 picture = Image.fromarray(grey.astype(np.uint8))
                 picture.save(place / f"{index}.png")
     tuned = ["--dataset", str(folder), "--weights", weights, "--steps", "1"]
-    tuned += ["--variant", "dla46_c", "--size", "32x32", "--batch-size", "4"]
+    tuned += ["--variant", "dla_tiny", "--size", "32x32", "--batch-size", "4"]
     # At a rate of nothing, the backbone stays what it was.
     tuned += ["--backbone-rate", "0", "--run-dir", str(tmp_path / "tuned")]
     assert train(tuned) == 0

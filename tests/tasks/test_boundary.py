@@ -1,6 +1,7 @@
 """Boundary networks: labels, loss, splits, training, files with boundaries."""
 
 import json
+from unittest import mock
 
 import keras
 import numpy as np
@@ -11,6 +12,7 @@ from list_folder import write_folder
 from PIL import Image
 from running import command
 from scipy.io import savemat
+from tiny_variant import TINY_VARIANT
 
 from dla_keras import DLABoundaryDetector
 from dla_keras import DLASegmenter
@@ -35,6 +37,7 @@ from dla_keras.tasks.boundary import soft_boundaries
 from dla_keras.tasks.losses import boundary_cross_entropy_sums
 from dla_keras.tasks.losses import cross_entropy_sums
 from dla_keras.tasks.losses import joint_sums
+from dla_keras.variants import VARIANTS
 
 RANDOM = np.random.default_rng(0)
 PICTURES = RANDOM.integers(0, 256, (2, 32, 64, 3), np.uint8)
@@ -47,6 +50,13 @@ def save_truth(path, maps):
     for index, each in enumerate(maps):
         truth[0, index] = {"Boundaries": each, "Segmentation": each + 1}
     savemat(path, {"groundTruth": truth})
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tiny_variant():
+    """Give commands `dla_tiny` to train."""
+    with mock.patch.dict(VARIANTS, TINY_VARIANT):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -291,7 +301,7 @@ def test_a_detectors_file_gives_boundaries_alone(detector, tmp_path):
 # --- Commands ---
 
 
-TINY = "--variant dla46_c --size 32x64 --batch-size 2 --steps 4".split()
+TINY = "--variant dla_tiny --size 32x64 --batch-size 2 --steps 4".split()
 
 
 def test_train_and_evaluate_a_detector(bsds, tmp_path, capfd):
