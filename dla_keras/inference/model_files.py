@@ -21,6 +21,7 @@ from dla_keras.inference.predictor import model_logits
 from dla_keras.inference.predictor import model_predictor
 from dla_keras.inference.predictor import model_probabilities
 from dla_keras.inference.predictor import softmax
+from dla_keras.inference.tflite_facts import OUTPUTS
 
 # The crop of a classifier whose file and run say none.
 CROP_SIZE = (224, 224)
@@ -328,23 +329,19 @@ def _open_saved_model(path):
         found["logits"] = lambda images: log_probabilities(
             np.stack([run(image, "probabilities") for image in images])
         )
-    tasks = tuple(SIGNATURES[name][0] for name in SIGNATURES if name in outputs)
+    tasks = tuple(row.task for n, row in SIGNATURES.items() if n in outputs)
     return ModelFile(str(path), tasks, size, **found)
 
 
-# Output of a SavedModel -> its task, and its rank.
-SIGNATURES = {
-    "mask": ("segmentation", 3),
-    "boundary": ("boundary", 3),
-    "probabilities": ("classification", 2),
-}
+# Logits alone are not enough: a SavedModel has the mask beside them.
+SIGNATURES = {name: row for name, row in OUTPUTS.items() if name != "logits"}
 
 
 def _check_signature(path, inputs, outputs):
     taken = [spec.shape.rank for spec in inputs.values()]
     given = {
-        name: outputs[name].shape.rank == rank
-        for name, (_, rank) in SIGNATURES.items()
+        name: outputs[name].shape.rank == row.rank
+        for name, row in SIGNATURES.items()
         if name in outputs
     }
     if taken != [4] or not given or not all(given.values()):

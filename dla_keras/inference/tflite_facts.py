@@ -7,6 +7,7 @@ colors, sizes and origin from here. Needs neither TensorFlow nor its schema:
 
 import json
 import struct
+from dataclasses import dataclass
 
 from flatbuffers.number_types import Uint32Flags
 from flatbuffers.table import Table
@@ -21,6 +22,62 @@ REQUIRED = {"classes", "input", "outputs", "task"}
 BUFFERS, METADATA = 4 + 2 * 4, 4 + 2 * 6
 NAME, INDEX = 4, 6
 CONTENT = 4
+
+# Kinds of labels in TFLite Metadata: names of the values, or of the last axis.
+AXIS, VALUES = 2, 3
+SOFTMAX = 2  # what MediaPipe makes confidences of logits by
+
+
+@dataclass(frozen=True)
+class Output:
+    """What an output of an exported file means.
+
+    Args:
+        task: Name of its task.
+        kind: Kind of its numbers, for readers.
+        rank: Number of axes, with that of the batch.
+        description: Words for people.
+        labels: `AXIS`, `VALUES`, or `None` where it has no classes.
+        activation: Activation for MediaPipe's segmenter; `None` for an output
+            that is none of its.
+    """
+
+    task: str
+    kind: str
+    rank: int
+    description: str
+    labels: int | None = None
+    activation: int | None = None
+
+
+# Outputs of `.tflite` files and SavedModels, by name.
+OUTPUTS = {
+    "mask": Output(
+        "segmentation", "class_ids", 3, "the class of each pixel", VALUES, 0
+    ),
+    "logits": Output(
+        "segmentation",
+        "logits",
+        4,
+        "a score per pixel and class",
+        AXIS,
+        SOFTMAX,
+    ),
+    "boundary": Output(
+        "boundary",
+        "boundary",
+        3,
+        "the probability of an edge per pixel",
+        activation=0,
+    ),
+    "probabilities": Output(
+        "classification",
+        "probabilities",
+        2,
+        "the probability of each class",
+        AXIS,
+    ),
+}
 
 
 def read_facts(data: bytes) -> dict | None:

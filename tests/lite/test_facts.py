@@ -21,6 +21,7 @@ from files import convert
 from mediapipe_python import mediapipe_python
 
 from dla_keras.inference.tflite_facts import BUFFER
+from dla_keras.inference.tflite_facts import OUTPUTS
 from dla_keras.inference.tflite_facts import named_buffers
 from dla_keras.inference.tflite_facts import read_facts
 from dla_keras.inference.tflite_model import LiteModel
@@ -29,7 +30,9 @@ from dla_keras.lite.file.facts import collect_facts
 from dla_keras.lite.file.facts import describe
 from dla_keras.lite.file.tflite_file import ALIGNMENT
 from dla_keras.lite.file.tflite_file import TfliteFile
+from dla_keras.lite.options import HEADS
 from dla_keras.quiet import quiet_stderr
+from dla_keras.tasks import TASKS
 
 NAMES = ("grey", "rosé", "green", "blue", "yellow")
 FILES = (("float32", "logits"), ("int8", "logits"), ("int8", "mask"))
@@ -383,3 +386,9 @@ def test_mediapipe_gives_the_same_mask(described, tmp_path, precision):
     assert tuple(result["labels"]) == NAMES
     # Confidences are probabilities: the file asks for a softmax.
     np.testing.assert_allclose(result["scores"].sum(-1), 1, atol=1e-5)
+
+
+def test_outputs_belong_to_tasks():
+    assert {row.task for row in OUTPUTS.values()} == set(TASKS)
+    for task, row in TASKS.items():
+        assert {OUTPUTS[row.file_output(head)].task for head in HEADS} == {task}

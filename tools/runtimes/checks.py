@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from dla_keras.lite.file.facts import OUTPUTS
+from dla_keras.inference.tflite_facts import OUTPUTS
 from dla_keras.lite.file.tflite_file import TfliteFile
 from dla_keras.lite.measure.cost import last_words
 from runtimes import runner
@@ -145,7 +145,7 @@ def _checks(python, runtime, kernels, wanted, file):
     same = kernels if kernels in runner.KERNELS else "xnnpack"
     against = "xnnpack" if runtime is REFERENCE else same
     expected = file.expected[against]
-    kinds = [OUTPUTS[name][0] for name in file.names]
+    kinds = [OUTPUTS[name].kind for name in file.names]
     if runtime.gives_masks:
         size = file.pictures.shape[1:3]
         expected = [mediapipe_masks(expected[0], size)]

@@ -21,21 +21,13 @@ from dla_keras.data.datasets import distinct_palette
 from dla_keras.inference.predictor import PAD_COLOR
 from dla_keras.inference.tflite_facts import BUFFER
 from dla_keras.inference.tflite_facts import FORMAT
+from dla_keras.inference.tflite_facts import OUTPUTS
 from dla_keras.lite.file.tflite_file import ALIGNMENT
 from dla_keras.lite.file.tflite_file import TfliteFile
 from dla_keras.version import __version__
 
 METADATA = "TFLITE_METADATA"
 LABELS = "labels.txt"
-# Kinds of labels: names of the values, or of the last axis.
-AXIS, VALUES = 2, 3
-# output -> (its kind, what it is, kind of its labels)
-OUTPUTS = {
-    "mask": ("class_ids", "the class of each pixel", VALUES),
-    "logits": ("logits", "a score per pixel and class", AXIS),
-    "boundary": ("boundary", "the probability of an edge per pixel", None),
-    "probabilities": ("probabilities", "the probability of each class", AXIS),
-}
 
 # Of a run's config.json: what the training was, without the machine's paths.
 TRAINING = (
@@ -192,7 +184,7 @@ def _outputs(file):
 def _output_facts(name, tensor):
     facts = {
         "name": name,
-        "kind": OUTPUTS[name][0],
+        "kind": OUTPUTS[name].kind,
         "dtype": tensor.dtype,
         "shape": list(tensor.shape),
     }
@@ -247,15 +239,16 @@ FEATURES, IMAGE = 1, 2  # kinds of content
 RGB = 1
 NORMALIZATION = 1  # kind of process unit
 
-SOFTMAX = 2  # what MediaPipe makes confidences of logits by
-
 
 def _tflite_metadata(facts):
     outputs = [_output(facts, output) for output in facts["outputs"]]
     parts = {"inputs": [_image(facts)], "outputs": outputs}
-    if facts["task"] != "classification":
-        kinds = {output["kind"] for output in facts["outputs"]}
-        activation = SOFTMAX if "logits" in kinds else 0
+    activations = [
+        OUTPUTS[each["name"]].activation for each in facts["outputs"]
+    ]
+    activations = [each for each in activations if each is not None]
+    if activations:
+        activation = max(activations)
         # Its name is fixed, and its content a flatbuffer of its own.
         options = _file("ImageSegmenterOptions", b"V001", activation=activation)
         segmenter = "SEGMENTER_METADATA"
@@ -295,7 +288,8 @@ def _image(facts):
 
 
 def _output(facts, output):
-    _, description, label_type = OUTPUTS[output["name"]]
+    meaning = OUTPUTS[output["name"]]
+    description, label_type = meaning.description, meaning.labels
     if len(output["shape"]) > 2:  # pixels
         stride = facts["input"]["height"] // output["shape"][1]
         if stride > 1:
