@@ -25,7 +25,7 @@ from dla_keras.bsds.thinning import suppress_non_maxima
 from dla_keras.commands.shared import run_command
 from dla_keras.data.boundaries import open_boundary_split
 from dla_keras.files import write_json
-from dla_keras.inference.model_files import open_boundaries
+from dla_keras.inference.model_files import open_model
 from dla_keras.inference.views import parse_scales
 from dla_keras.report.charts import precision_recall_figure
 from dla_keras.tables import text_table
@@ -61,7 +61,7 @@ def detectors(args):
         "Canny": lambda example: find_canny(example, 3.0),
     }
     if args.model:
-        predict = open_boundaries(args.model)
+        predict = open_model(args.model).boundaries
         found["DLA-34-Up"] = soft_boundaries(predict)
     if args.model and args.scales:
         scales = parse_scales(args.scales)

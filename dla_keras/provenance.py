@@ -1,6 +1,7 @@
-"""Facts about the origin of a figure: machine, code, command and time."""
+"""Facts about the origin of a figure or a model: machine, code, time, run."""
 
 import datetime
+import json
 import os
 import pathlib
 import platform
@@ -8,6 +9,9 @@ import re
 import shlex
 import subprocess
 import sys
+
+# Settings' names in runs of earlier versions -> today's.
+RENAMED = {"crop_pct": "crop_fraction", "precision": "compute"}
 
 
 def processor() -> str:
@@ -69,3 +73,29 @@ def git_commit() -> str | None:
     if commit.returncode:  # no repository
         return None
     return commit.stdout.strip() + "+" * bool(changes.stdout)
+
+
+def read_beside(path, name: str = "config.json") -> dict:
+    """Return what a JSON file of a run beside a model says, by today's names.
+
+    Args:
+        path: Path of the model; `None` for a model without a file.
+        name: Name of the file. Defaults to `"config.json"`.
+
+    Returns:
+        Nothing where there is no such file.
+
+    Raises:
+        ValueError: If the file is no JSON of a run.
+    """
+    file = path and pathlib.Path(path).resolve().parent / name
+    if not file or not file.exists():
+        return {}
+    try:
+        content = dict(json.loads(file.read_text()))
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"{file} is no JSON of a training run: {error}. Remove it, or use "
+            "a model from another folder."
+        ) from error
+    return {RENAMED.get(key, key): value for key, value in content.items()}

@@ -21,12 +21,12 @@ from dla_keras.commands.shared import make_parser
 from dla_keras.commands.shared import run_command
 from dla_keras.files import append_csv
 from dla_keras.files import check_csv
+from dla_keras.lite.options import STEPS
 from dla_keras.tables import text_table
 
 if TYPE_CHECKING:
     import numpy as np
 
-STEPS = ("pre", "inference", "post", "total")
 PERCENTILES = {"median": 50, "p90": 90, "minimum": 0}
 FACTS = (
     "date", "commit", "processor", "cores", "runtime", "file", "variant",

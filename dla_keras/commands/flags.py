@@ -4,12 +4,12 @@ Training has its own in `train.py`.
 """
 
 import argparse
-import json
 import pathlib
 from dataclasses import dataclass
 
 from dla_keras.choices import parse_size
 from dla_keras.commands.shared import make_parser
+from dla_keras.provenance import read_beside
 from dla_keras.variants import PHONE_SEGMENTERS
 
 
@@ -382,14 +382,13 @@ def read_pictures(model, source, split: str, count: int) -> list:
 
 def crop_size(model_path) -> str:
     """Return the size of a classifier's crops, as its run recorded it."""
-    config = pathlib.Path(model_path).parent / "config.json"
-    try:
-        return json.loads(config.read_text())["size"]
-    except (OSError, KeyError, ValueError) as error:
+    size = read_beside(model_path).get("size")
+    if not size:
         raise ValueError(
             "The size of the crops is not known: there is no config.json of "
             f"the run beside {model_path}. Pass --size HxW."
-        ) from error
+        )
+    return size
 
 
 def print_table(rows: dict) -> None:

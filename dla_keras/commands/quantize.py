@@ -13,7 +13,6 @@ methods there. The file is verified on pictures of the val split; below
 `--min-agreement` the folder is not written and the exit code is 1.
 """
 
-import json
 import os
 import pathlib
 import sys
@@ -32,6 +31,7 @@ from dla_keras.provenance import command_line
 from dla_keras.provenance import git_commit
 from dla_keras.provenance import local_time
 from dla_keras.provenance import machine
+from dla_keras.provenance import read_beside
 
 if TYPE_CHECKING:
     from dla_keras.lite.compress.fine_tuning import Surroundings
@@ -135,14 +135,7 @@ def parse_flags(argv):
 def run_settings(args) -> dict:
     """Return the settings of the model's run, and flags on top of them."""
     dataset, data_dir = find_dataset(args.model, args.dataset, args.data_dir)
-    config, path = {}, pathlib.Path(args.model).parent / "config.json"
-    if path.exists():
-        try:
-            config = json.loads(path.read_text())
-        except json.JSONDecodeError as error:
-            raise ValueError(
-                f"{path} is no JSON: {error}. Remove it."
-            ) from error
+    config = read_beside(args.model)
     run = {**RUN, **{k: v for k, v in config.items() if v is not None}}
     run |= {"dataset": dataset, "data_dir": data_dir}
     if args.batch_size:

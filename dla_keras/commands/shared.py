@@ -1,14 +1,13 @@
 """What all commands share: a parser, the dataset to use, errors in one line."""
 
 import argparse
-import json
 import pathlib
 import re
 import sys
 from collections.abc import Callable
 
 from dla_keras.choices import did_you_mean
-from dla_keras.tasks.recipes import RENAMED
+from dla_keras.provenance import read_beside
 from dla_keras.version import missing_extra
 
 BAD_INPUT = 2  # exit code
@@ -106,7 +105,7 @@ def find_dataset(model_path, dataset: str | None, data_dir: str | None):
         raise FileNotFoundError(f"There is no model at {model_path}.")
     if dataset:
         return dataset, data_dir
-    config = read_config(model_path)
+    config = read_beside(model_path)
     if "dataset" not in config:
         path = pathlib.Path(model_path).parent / "config.json"
         raise ValueError(
@@ -114,25 +113,6 @@ def find_dataset(model_path, dataset: str | None, data_dir: str | None):
             "--dataset NAME, with --data-dir FOLDER where needed."
         )
     return config["dataset"], data_dir or config.get("data_dir")
-
-
-def read_config(model_path) -> dict:
-    """Return the settings of a model's run, by today's names.
-
-    Args:
-        model_path: Path of the model file; `config.json` lies beside it.
-
-    Returns:
-        Nothing where there is no such file, or somebody else's.
-    """
-    path = pathlib.Path(model_path).parent / "config.json"
-    try:
-        config = json.loads(path.read_text())
-    except (OSError, json.JSONDecodeError):
-        return {}
-    if not isinstance(config, dict):
-        return {}
-    return {RENAMED.get(name, name): v for name, v in config.items()}
 
 
 def plain_message(error: Exception) -> str:

@@ -45,12 +45,22 @@ class FolderLayout:
         labels: Path of the image's label, with the same two fields.
         train: Value of `{split}` for `"train"`. Defaults to `"train"`.
         val: Value of `{split}` for `"val"`. Defaults to `"val"`.
+
+    Raises:
+        ValueError: If `images` lacks a field: splits would be the same.
     """
 
     images: str
     labels: str
     train: str = "train"
     val: str = "val"
+
+    def __post_init__(self):
+        if not ("{split}" in self.images and "{name}" in self.images):
+            raise ValueError(
+                "Expected `images` with {split} and {name}. Received: "
+                f"{self.images!r}."
+            )
 
 
 @dataclass(frozen=True)

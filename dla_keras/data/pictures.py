@@ -4,8 +4,9 @@ import numpy as np
 from PIL import Image
 from PIL import UnidentifiedImageError
 
-# Pillow would clip these to eight bits without a warning.
-_DEEP_MODES = ("F", "I", "I;16", "I;16B", "I;16L", "I;16N")
+# Pillow's modes that it would clip to eight bits without a warning.
+SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I;16N")
+UNBOUNDED = ("F", "I")
 
 
 def open_header(file, name=None) -> Image.Image:
@@ -57,7 +58,7 @@ def read_rgb(file, name=None) -> np.ndarray:
             eight bits a channel.
     """
     image = open_picture(file, name)
-    if image.mode in _DEEP_MODES:
+    if image.mode in SIXTEEN_BITS + UNBOUNDED:
         raise ValueError(
             "Expected a picture of 8 bits a channel. Received: "
             f"{name or file} in Pillow's mode {image.mode!r}; convert it."

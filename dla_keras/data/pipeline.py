@@ -171,40 +171,6 @@ def training_batches(
     )
 
 
-def evaluation_batches(split, transform: Callable, batch_size: int):
-    """Return the batches of a whole split in order; the last may be smaller.
-
-    Args:
-        split: Sequence of examples with `image` and a class id as `label`.
-        transform: Function of an image that returns one of fixed size, in
-            NumPy; for instance a `central_crop`.
-        batch_size: Images in a batch.
-
-    Returns:
-        A `tf.data.Dataset` of `(images, labels)`: float32
-        `(n, height, width, 3)` and int64 `(n,)`.
-    """
-
-    def read(index):
-        example = split[int(index)]
-        return transform(example.image), np.int64(example.label)
-
-    def load(index):
-        image, label = tf.numpy_function(
-            read, [index], (tf.uint8, tf.int64), stateful=False
-        )
-        image.set_shape((None, None, 3))
-        label.set_shape(())
-        return tf.cast(image, tf.float32), label
-
-    return (
-        tf.data.Dataset.range(len(split))
-        .map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        .batch(batch_size)
-        .prefetch(tf.data.AUTOTUNE)
-    )
-
-
 def picture_index(position, count: int, seed: int):
     """Return the index of the image at a position in the sequence of epochs.
 

@@ -24,10 +24,10 @@ from dla_keras.engine.checkpoints import Checkpoints
 from dla_keras.engine.checkpoints import read_checkpoint
 from dla_keras.files import atomic_path
 from dla_keras.files import write_json
+from dla_keras.provenance import RENAMED
 from dla_keras.provenance import git_commit
 from dla_keras.provenance import local_time
 from dla_keras.provenance import processor
-from dla_keras.tasks.recipes import RENAMED
 from dla_keras.version import __version__
 
 CONFIG = "config.json"

@@ -3,7 +3,6 @@
 All become the same `ModelFile`, so that one evaluation serves all three.
 """
 
-import json
 import pathlib
 import zipfile
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from dla_keras.inference.predictor import model_predictor
 from dla_keras.inference.predictor import model_probabilities
 from dla_keras.inference.predictor import softmax
 from dla_keras.inference.tflite_facts import OUTPUTS
+from dla_keras.provenance import read_beside
 
 # The crop of a classifier whose file and run say none.
 CROP_SIZE = (224, 224)
@@ -88,8 +88,10 @@ def open_model(path, threads: int = 2) -> ModelFile:
         ValueError: If the file is of another kind.
     """
     opened = _open(pathlib.Path(path), threads)
+    if "classification" not in opened.tasks:
+        return opened
     # The file's own word comes first.
-    settings = {**_run_settings(path), **opened.settings}
+    settings = {**_crop_settings(read_beside(path)), **opened.settings}
     return replace(opened, settings=settings)
 
 
@@ -106,19 +108,6 @@ def _open(path, threads):
         "Expected a .keras file, a .tflite file or a SavedModel's folder. "
         f"Received: {path}."
     )
-
-
-def _run_settings(path):
-    """Return what `config.json` beside a model says of crops, if anything."""
-    try:
-        text = (pathlib.Path(path).resolve().parent / "config.json").read_text()
-        run = dict(json.loads(text))
-    except (OSError, TypeError, ValueError):
-        return {}  # none, or somebody else's
-    # Runs of earlier versions say `crop_pct`.
-    if "crop_pct" in run:
-        run.setdefault("crop_fraction", run["crop_pct"])
-    return _crop_settings(run)
 
 
 def _crop_settings(said):
@@ -173,31 +162,6 @@ def check_tasks(model, name: str) -> None:
         )
 
 
-def open_boundaries(path, threads: int = 2) -> Predictor:
-    """Return a predictor of boundaries' probabilities around a model file.
-
-    Args:
-        path: Path of a `.keras` or a `.tflite` file.
-        threads: Number of threads of `.tflite` files. Defaults to `2`.
-
-    Returns:
-        A predictor: uint8 `(h, w, 3)` -> float32 `(h, w, 1)`.
-
-    Raises:
-        FileNotFoundError: If nothing is there.
-        ValueError: If the file is of another kind, or without boundaries.
-    """
-    opened = open_model(path, threads)
-    if opened.boundaries is None:
-        raise ValueError(f"{path} finds no boundaries, only classes.")
-    return opened.boundaries
-
-
-def load_predictor(path, threads: int = 2) -> Predictor:
-    """Return a predictor of masks around a model file; see `open_model`."""
-    return open_model(path, threads).masks
-
-
 def load_segmenter(path):
     """Return the `DLASegmenter` of a `.keras` file.
 
@@ -222,7 +186,7 @@ def load_model(path):
     return model
 
 
-def _load_keras(path, kinds=None):
+def _load_keras(path, kind=None):
     import keras
 
     import dla_keras.models  # noqa: F401  Keras finds its classes by name
@@ -236,11 +200,10 @@ def _load_keras(path, kinds=None):
         raise ValueError(
             f"{path} cannot be read as a .keras model: {error}"
         ) from error
-    if kinds and not isinstance(model, kinds):
-        kinds = kinds if isinstance(kinds, tuple) else (kinds,)
+    if kind and not isinstance(model, kind):
         raise ValueError(
-            f"Expected a {' or '.join(kind.__name__ for kind in kinds)}. "
-            f"Received: {type(model).__name__} in {path}."
+            f"Expected a {kind.__name__}. Received: {type(model).__name__} in "
+            f"{path}."
         )
     return model
 
@@ -329,19 +292,19 @@ def _open_saved_model(path):
         found["logits"] = lambda images: log_probabilities(
             np.stack([run(image, "probabilities") for image in images])
         )
-    tasks = tuple(row.task for n, row in SIGNATURES.items() if n in outputs)
+    tasks = tuple(row.task for n, row in WRITTEN.items() if n in outputs)
     return ModelFile(str(path), tasks, size, **found)
 
 
 # Logits alone are not enough: a SavedModel has the mask beside them.
-SIGNATURES = {name: row for name, row in OUTPUTS.items() if name != "logits"}
+WRITTEN = {name: row for name, row in OUTPUTS.items() if name != "logits"}
 
 
 def _check_signature(path, inputs, outputs):
     taken = [spec.shape.rank for spec in inputs.values()]
     given = {
         name: outputs[name].shape.rank == row.rank
-        for name, row in SIGNATURES.items()
+        for name, row in WRITTEN.items()
         if name in outputs
     }
     if taken != [4] or not given or not all(given.values()):

@@ -5,7 +5,6 @@ people have is taken as a viewer would show it.
 """
 
 import csv
-import json
 import pathlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,10 +16,13 @@ from PIL import ImageOps
 from dla_keras.data.datasets import DATASETS
 from dla_keras.data.datasets import IGNORE_LABEL
 from dla_keras.data.datasets import distinct_palette
+from dla_keras.data.pictures import SIXTEEN_BITS
+from dla_keras.data.pictures import UNBOUNDED
 from dla_keras.data.pictures import open_picture
 from dla_keras.data.segmentation import folder_info
 from dla_keras.files import atomic_path
 from dla_keras.inference.model_files import ModelFile
+from dla_keras.provenance import read_beside
 
 SUFFIXES = frozenset(
     ".jpg .jpeg .png .webp .bmp .tif .tiff .ppm .pgm .gif".split()
@@ -28,8 +30,6 @@ SUFFIXES = frozenset(
 VIDEO_SUFFIXES = frozenset(".mp4 .mov .avi .mkv .webm .m4v".split())
 OVERLAY_SIDE = 4096  # pixels, at most: overlays are for looking
 BOUNDARY_COLOR = (200, 0, 40)  # in overlays
-
-_DEEP = ("I;16", "I;16B", "I;16L", "I;16N")
 
 
 @dataclass(frozen=True)
@@ -205,13 +205,13 @@ def read_any(path) -> np.ndarray:
             have no known range.
     """
     image = open_picture(path)
-    if image.mode in ("F", "I"):
+    if image.mode in UNBOUNDED:
         raise ValueError(
             "Expected a picture of 8 or 16 bits a channel. Received: "
             f"{path} in Pillow's mode {image.mode!r}; convert it."
         )
     image = ImageOps.exif_transpose(image)
-    if image.mode in _DEEP:
+    if image.mode in SIXTEEN_BITS:
         image = Image.fromarray((np.asarray(image) / 257).round().astype("u1"))
     if image.has_transparency_data:
         image = image.convert("RGBA")
@@ -242,22 +242,17 @@ def find_classes(model_path, opened: ModelFile) -> Classes:
         opened: The same file, opened.
     """
     names, palette = opened.class_names, opened.palette
-    config = pathlib.Path(model_path).resolve().parent / "config.json"
-    if not (names and palette) and config.exists():
-        info = _trained_on(config)
+    if not (names and palette):
+        info = _trained_on(read_beside(model_path))
         names = names or (info and info.class_names)
         palette = palette or (info and info.palette)
     palette = palette or distinct_palette(IGNORE_LABEL, names or ())
     return Classes(names, palette)
 
 
-def _trained_on(config):
-    """Return facts of the dataset that a `config.json` names, if known."""
-    try:
-        settings = json.loads(config.read_text())
-        name, data_dir = settings["dataset"], settings.get("data_dir")
-    except (json.JSONDecodeError, KeyError, TypeError):
-        return None  # somebody else's config.json
+def _trained_on(run):
+    """Return facts of the dataset that a run names, if known."""
+    name, data_dir = run.get("dataset"), run.get("data_dir")
     known = DATASETS.get(name)
     for folder in map(pathlib.Path, filter(None, (data_dir, name))):
         if (folder / "info.json").exists():

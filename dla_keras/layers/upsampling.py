@@ -39,7 +39,7 @@ def enlarged(shape, factor):
 
 @register_keras_serializable(package="dla_keras")
 class BilinearUpsampling(layers.Layer):
-    """Fixed bilinear upsampling with half-pixel centres.
+    """Fixed bilinear upsampling with half-pixel centers.
 
     `LearnedUpsampling` starts with the same values, except at the border: this
     layer repeats the outermost pixels, that one sees zeros.

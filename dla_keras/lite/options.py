@@ -89,3 +89,6 @@ METHODS = {
         Stage("tied", rounded=True),
     ),
 }
+
+SAME_PROBABILITY = 0.05  # a difference as good as none
+STEPS = ("pre", "inference", "post", "total")  # that a picture's time goes to

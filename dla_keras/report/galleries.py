@@ -10,6 +10,7 @@ from PIL import Image
 from PIL import ImageDraw
 from PIL import ImageFont
 
+from dla_keras.choices import spread
 from dla_keras.data.datasets import IGNORE_LABEL
 from dla_keras.inference.prediction_files import colorize
 
@@ -327,7 +328,7 @@ def prediction_grid(predict, split, count: int = 6, width: int = 384):
             "truth": colored_mask(example.label, palette),
             "prediction": colored_mask(predict(example.image), palette),
         }
-        for example in _spread(split, count)
+        for example in spread(split, count)
     ]
     colors = [*zip(names, palette, strict=True), ("ignored", (0, 0, 0))]
     return _grid(rows, width, colors)
@@ -352,7 +353,7 @@ def boundary_grid(find, split, count: int = 6, width: int = 384):
             "truth": dark_on_white(np.mean(example.annotations, axis=0)),
             "found": dark_on_white(find(example)),
         }
-        for example in _spread(split, count)
+        for example in spread(split, count)
     ]
     return _grid(rows, width)
 
@@ -374,12 +375,6 @@ def resized(image: Image.Image, width: int) -> Image.Image:
     size = width, max(1, round(width * image.height / image.width))
     nearest = image.mode == "P"
     return image.resize(size, Image.NEAREST if nearest else Image.BILINEAR)
-
-
-def _spread(split, count):
-    """So many examples, evenly from all of a split."""
-    chosen = np.linspace(0, len(split) - 1, min(count, len(split)))
-    return [split[int(index)] for index in chosen]
 
 
 def _grid(rows, width, colors=()):

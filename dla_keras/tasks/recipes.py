@@ -19,9 +19,6 @@ COMPUTE = {
     "float16": "mixed_float16",
 }
 
-# Settings' names in runs of earlier versions -> today's.
-RENAMED = {"crop_pct": "crop_fraction", "precision": "compute"}
-
 _SGD = {"optimizer": "sgd", "weight_decay": 1e-4, "schedule": "poly"}
 _ADAMW = {"optimizer": "adamw", "weight_decay": 0.05, "schedule": "cosine"}
 _PAPER = {**_SGD, "scale": (0.5, 2.0), "rotation": 10.0, "jitter": 0.4}

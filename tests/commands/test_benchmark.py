@@ -12,8 +12,8 @@ from PIL import Image
 
 from dla_keras.commands.benchmark import main
 from dla_keras.files import append_csv
-from dla_keras.lite.measure.cost import STEPS
 from dla_keras.lite.measure.cost import time_steps
+from dla_keras.lite.options import STEPS
 from dla_keras.provenance import machine_slug
 from dla_keras.quiet import quiet_stderr
 

@@ -14,7 +14,6 @@ from boxes import fitted
 from boxes import write_run
 from running import command
 
-from dla_keras.inference.model_files import load_predictor
 from dla_keras.inference.model_files import open_model
 from dla_keras.inference.tflite_facts import read_facts
 from dla_keras.lite.file.tflite_file import TfliteFile
@@ -63,7 +62,7 @@ def test_command_writes_a_verified_file(
     ]
     # What the file gives is what the model gives, for pictures as they come.
     picture = draw(100)[0][:50, :90]
-    mask = load_predictor(output)(picture)
+    mask = open_model(output).masks(picture)
     assert mask.shape == (50, 90)
     expected = predictor_at(model, SIZE)(picture)
     assert (mask == expected).mean() > minimum - 0.05

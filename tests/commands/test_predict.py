@@ -274,6 +274,9 @@ def test_names_and_colours_are_found(tmp_path):
     (tmp_path / "info.json").write_text('{"class_names": ["x", "y"]}')
     config.write_text(json.dumps({"dataset": str(tmp_path)}))
     assert find_classes(path, plain).names == ("x", "y")
-    for text in ("[]", "no json", '{"dataset": "gone/"}'):
+    config.write_text('{"dataset": "gone/"}')
+    assert find_classes(path, plain).names is None
+    for text in ("[1]", "no json"):
         config.write_text(text)
-        assert find_classes(path, plain).names is None
+        with pytest.raises(ValueError, match="config.json is no JSON of a tr"):
+            find_classes(path, plain)

@@ -12,9 +12,7 @@ from PIL import Image
 
 from dla_keras.data.augmentation import Mixing
 from dla_keras.data.augmentation import RandomResizedCrop
-from dla_keras.data.augmentation import central_crop
 from dla_keras.data.classification import open_classification_split
-from dla_keras.data.pipeline import evaluation_batches
 from dla_keras.data.pipeline import training_batches
 
 
@@ -146,20 +144,6 @@ def test_what_is_no_classification_dataset_is_refused(tmp_path):
     with mocked_tfds({}, ("train",)):
         with pytest.raises(ValueError, match="'image' and 'label', a class"):
             open_classification_split("cityscapes", "train")
-
-
-def test_evaluation_batches_are_the_whole_split_in_order():
-    split = open_classification_split("digits", "val")
-    crop = lambda image: central_crop(image, (24, 24))
-    batches = list(evaluation_batches(split, crop, 100))
-    assert [len(y) for _, y in batches] == [100, 100, 100, 60]
-    images, labels = (
-        np.concatenate(column) for column in zip(*batches, strict=True)
-    )
-    assert images.dtype == np.float32
-    assert labels.tolist() == [example.label for example in split]
-    for index in (0, 199, 359):
-        np.testing.assert_array_equal(images[index], crop(split[index].image))
 
 
 def test_training_batches_of_pictures():

@@ -14,6 +14,7 @@ from dla_keras.data.classification import open_classification_split
 from dla_keras.data.datasets import CITYSCAPES_CLASSES
 from dla_keras.data.datasets import DATASETS
 from dla_keras.data.datasets import DatasetInfo
+from dla_keras.data.datasets import FolderLayout
 from dla_keras.data.datasets import distinct_palette
 from dla_keras.data.segmentation import folder_info
 from dla_keras.data.segmentation import open_split
@@ -262,3 +263,8 @@ def test_a_folder_of_street_names_has_known_colors(tmp_path):
     (tmp_path / "info.json").write_text('{"class_names": ["road", "lamp"]}')
     road, lamp = folder_info(tmp_path, None).palette
     assert road == CITYSCAPES_CLASSES["road"] and lamp == (230, 57, 57)
+
+
+def test_a_layout_tells_splits_apart():
+    with pytest.raises(ValueError, match="with {split} and {name}. Received"):
+        FolderLayout("images/{name}.png", "labels/{split}/{name}.png")

@@ -71,11 +71,13 @@ def test_classifiers_see_the_middle_as_in_their_run(tmp_path):
     model.fc.kernel.assign(model.fc.kernel / 1000)
     path = tmp_path / "model.keras"
     model.save(path)
-    for settings in ({}, {"size": "64x64", "crop_fraction": 1.0}):
+    old = {"size": "64x64", "crop_pct": 0.5}  # as earlier versions said it
+    for settings in ({}, {"size": "64x64", "crop_fraction": 1.0}, old):
         if settings:
             (tmp_path / "config.json").write_text(json.dumps(settings))
         size = (64, 64) if settings else (224, 224)
-        crop = central_crop(IMAGE, size, settings.get("crop_fraction", 0.875))
+        fraction = [*settings.values()][-1] if settings else 0.875
+        crop = central_crop(IMAGE, size, fraction)
         expected = model(crop[None].astype("float32"))[0]
         loaded = dla_keras.load(path)
         assert loaded.tasks == ("classification",)

@@ -18,7 +18,7 @@ from running import command
 
 from dla_keras import DLABoundaryDetector
 from dla_keras.data.segmentation import open_split
-from dla_keras.inference.model_files import load_predictor
+from dla_keras.inference.model_files import open_model
 from dla_keras.lite.convert.pipeline import Exporter
 from dla_keras.lite.convert.pipeline import VerifiedFile
 from dla_keras.lite.file.tflite_file import TfliteFile
@@ -107,7 +107,7 @@ def test_scores_are_those_of_evaluation(rows, exported, run_folder, split):
         ("int8.tflite", exported / "int8.tflite"),
         ("coarse.tflite", run_folder / "coarse.tflite"),
     ):
-        expected = evaluate(load_predictor(path), split)
+        expected = evaluate(open_model(path).masks, split)
         for key in ("miou", "pixel_accuracy", "per_class_iou"):
             assert rows[name]["scores"][key] == pytest.approx(expected[key])
 

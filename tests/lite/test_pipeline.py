@@ -23,7 +23,6 @@ from dla_keras import DLABoundaryDetector
 from dla_keras import DLASegmenter
 from dla_keras.files import atomic_path
 from dla_keras.files import new_folder
-from dla_keras.inference.model_files import load_predictor
 from dla_keras.inference.model_files import open_model
 from dla_keras.inference.predictor import boundary_predictor
 from dla_keras.inference.tflite_model import LiteModel
@@ -33,7 +32,7 @@ from dla_keras.lite.file import tflite_file
 from dla_keras.lite.file.tflite_file import TfliteFile
 from dla_keras.lite.measure.agreement import VerificationError
 from dla_keras.lite.measure.agreement import compare
-from dla_keras.lite.measure.agreement import file_outputs
+from dla_keras.lite.measure.agreement import lite_outputs
 from dla_keras.lite.measure.agreement import model_outputs
 from dla_keras.quiet import quiet_stderr
 
@@ -330,7 +329,7 @@ def test_agreement_counts_pixels(model, files):
     def agreement(pictures):
         (output,) = model_outputs(model, SIZE).values()
         expected = {"classes": list(map(output, pictures))}
-        return compare(expected, file_outputs(Fake()), pictures)
+        return compare(expected, lite_outputs(Fake()), pictures)
 
     found = agreement(PICTURES[:1])["classes"]
     assert reference.shape == SIZE
@@ -343,7 +342,7 @@ def test_agreement_counts_pixels(model, files):
 
 def test_saved_model_of_one_size(model, tmp_path):
     write_saved_model(model, tmp_path, SIZE)
-    predictor = load_predictor(tmp_path)
+    predictor = open_model(tmp_path).masks
     assert predictor.size == SIZE
     assert predictor(PICTURES[0][:50, :90]).shape == (50, 90)
     with pytest.raises(ValueError, match="multiples of 32"):

@@ -24,7 +24,6 @@ from dla_keras.data.boundaries import label_edges
 from dla_keras.data.boundaries import open_boundary_split
 from dla_keras.data.datasets import DATASETS
 from dla_keras.data.datasets import IGNORE_LABEL
-from dla_keras.inference.model_files import open_boundaries
 from dla_keras.inference.model_files import open_model
 from dla_keras.inference.predictor import boundary_predictor
 from dla_keras.inference.predictor import model_predictor
@@ -220,7 +219,7 @@ def test_detector_is_full_size_and_saved_whole(detector, tmp_path):
     logits = detector(PICTURES, training=False)
     assert logits.shape == (2, 32, 64, 1)
     np.testing.assert_array_equal(same(PICTURES, training=False), logits)
-    opened = open_boundaries(tmp_path / "m.keras")
+    opened = open_model(tmp_path / "m.keras").boundaries
     expected = tf.sigmoid(logits)[0]
     # The same network on one picture: roundings, which the large logits of
     # random weights show.
@@ -282,7 +281,7 @@ def test_one_file_gives_classes_and_boundaries(joint, precision, tmp_path):
     assert found["classes"].mean >= least[0]
     assert found["boundaries"].mean >= least[1]
     expected = boundary_predictor(joint)(PICTURES[0])
-    error = np.abs(open_boundaries(path)(PICTURES[0]) - expected)
+    error = np.abs(open_model(path).boundaries(PICTURES[0]) - expected)
     # Roundings of 60 layers; 8 bits of each, which random weights amplify.
     assert error.mean() < {"float32": 1e-5, "int8": 0.05}[precision]
 
@@ -292,7 +291,7 @@ def test_a_detectors_file_gives_boundaries_alone(detector, tmp_path):
     path.write_bytes(convert(detector, (32, 64)))
     expected = boundary_predictor(detector)(PICTURES[0])
     np.testing.assert_allclose(
-        open_boundaries(path)(PICTURES[0]), expected, atol=1e-4
+        open_model(path).boundaries(PICTURES[0]), expected, atol=1e-4
     )
     opened = open_model(path)
     assert opened.tasks == ("boundary",) and opened.masks is None

@@ -4,6 +4,8 @@ import dataclasses
 
 import numpy as np
 
+from dla_keras.lite.options import SAME_PROBABILITY
+
 
 @dataclasses.dataclass(frozen=True)
 class Bound:
@@ -33,10 +35,6 @@ BOUNDS = {
     # And in MediaPipe, as long as no QUANTIZE is inside (`edits.py`).
     ("integer", "mediapipe"): Bound(0.0, 1.0),
 }
-
-
-# A probability this close is as good as the same.
-SAME_PROBABILITY = 0.05
 
 
 def compare(expected, outputs, kind: str, bound: Bound) -> dict:

@@ -57,7 +57,7 @@ class Camera:
         focal: Focal length, canvas pixels.
         height: Metres above the ground.
         offset: Metres right of the street's middle.
-        centre: Vanishing point of the street, canvas pixels.
+        center: Vanishing point of the street, canvas pixels.
         roll: Tilt, radians; small.
         bend: Sideways drift of the street, metres per square metre of depth.
     """
@@ -66,7 +66,7 @@ class Camera:
     focal: float
     height: float
     offset: float
-    centre: tuple[float, float]
+    center: tuple[float, float]
     roll: float
     bend: float
 
@@ -74,7 +74,7 @@ class Camera:
         """Return the canvas pixel of a point `x` right, `y` up, `z` ahead."""
         if z < NEAR:
             z = NEAR
-        scale, (u, v), (width, height) = self.focal / z, self.centre, self.size
+        scale, (u, v), (width, height) = self.focal / z, self.center, self.size
         u += scale * (x + self.bend * z * z - self.offset)
         v += scale * (self.height - y)
         # A small roll is a shear along both axes.
@@ -189,7 +189,7 @@ class Canvas:
         """Darken the paper where shadows were marked; classes stay."""
         width, height = self.paper.size
         # The sky, which fills half the paper, holds no shadows.
-        top = int(self.camera.centre[1] - abs(self.camera.roll) * width)
+        top = int(self.camera.center[1] - abs(self.camera.roll) * width)
         top = min(max(0, top), height - 2) // 2
         soft = self._shadows.crop((0, top, width // 2, height // 2))
         soft = soft.filter(ImageFilter.BoxBlur(softness))

@@ -120,7 +120,7 @@ def plan_camera(rng, street, height, width) -> Camera:
         focal=width * between(rng, 0.6, 1.05),
         height=between(rng, 1.2, 2.6),
         offset=offset,
-        centre=(width * look, height * between(rng, 0.22, 0.62)),
+        center=(width * look, height * between(rng, 0.22, 0.62)),
         roll=between(rng, -0.04, 0.04),
         bend=between(rng, -0.004, 0.004) * (rng.random() < 0.6),
     )

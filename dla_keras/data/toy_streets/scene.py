@@ -191,7 +191,7 @@ def _paint_sky(canvas, rng, weather):
         cover = np.asarray(noise)[..., None] - between(rng, 0.6, 1.3)
         tone = between(rng, 150, 250)
         sky = sky + np.clip(2 * cover, 0, 0.9) * (tone - sky)
-    low = max(2, int(canvas.camera.centre[1] * 1.15))
+    low = max(2, int(canvas.camera.center[1] * 1.15))
     sky = Image.fromarray(np.clip(sky, 0, 255).astype(np.uint8))
     sky = sky.resize((width, low), Image.Resampling.BILINEAR)
     sky.putalpha(CLASS_IDS["sky"])

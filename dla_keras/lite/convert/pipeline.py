@@ -34,14 +34,14 @@ from dla_keras.lite.file.edits import add_zeros
 from dla_keras.lite.file.edits import pack_stem
 from dla_keras.lite.file.facts import collect_facts
 from dla_keras.lite.file.facts import describe
-from dla_keras.lite.file.facts import read_beside
 from dla_keras.lite.file.tflite_file import TfliteFile
 from dla_keras.lite.measure.agreement import Agreement
 from dla_keras.lite.measure.agreement import compare
-from dla_keras.lite.measure.agreement import file_outputs
+from dla_keras.lite.measure.agreement import lite_outputs
 from dla_keras.lite.measure.agreement import model_outputs
 from dla_keras.lite.options import HEADS
 from dla_keras.lite.options import PRECISIONS
+from dla_keras.provenance import read_beside
 from dla_keras.quiet import quiet_stderr
 from dla_keras.tasks import TASKS
 
@@ -226,15 +226,13 @@ class Exporter:
         """Compare a file, or its bytes, with the model."""
         if not len(self.held_out):
             return {}
-        outputs = file_outputs(LiteModel(source, self.threads))
+        outputs = lite_outputs(LiteModel(source, self.threads))
         return compare(self._expected, outputs, self._held_out)
 
     @functools.cached_property
     def crop_fraction(self) -> float:
-        """Share of a picture that a classifier's run has tested on."""
-        keys = ("crop_fraction", "crop_pct")  # the latter of earlier versions
-        beside = read_beside(self.path, "config.json", keys)
-        return next(iter(beside.values()), CROP_FRACTION)
+        """Return the share of a picture that a classifier's run tested on."""
+        return read_beside(self.path).get("crop_fraction", CROP_FRACTION)
 
     def fit(self, picture: np.ndarray) -> np.ndarray:
         """Bring a picture to the file's size, as the task has it."""

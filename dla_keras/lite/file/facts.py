@@ -12,7 +12,6 @@ import hashlib
 import importlib.metadata
 import json
 import os
-import pathlib
 import zipfile
 
 from flatbuffers import Builder
@@ -24,6 +23,7 @@ from dla_keras.inference.tflite_facts import FORMAT
 from dla_keras.inference.tflite_facts import OUTPUTS
 from dla_keras.lite.file.tflite_file import ALIGNMENT
 from dla_keras.lite.file.tflite_file import TfliteFile
+from dla_keras.provenance import read_beside
 from dla_keras.version import __version__
 
 METADATA = "TFLITE_METADATA"
@@ -98,8 +98,8 @@ def collect_facts(
         "outputs": outputs,
         "precision": precision,
         "export": export or {},
-        "training": read_beside(path, "config.json", TRAINING),
-        "metrics": read_beside(path, "metrics.json", METRICS),
+        "training": _chosen(read_beside(path), TRAINING),
+        "metrics": _chosen(read_beside(path, "metrics.json"), METRICS),
         "sha256": path and _sha256(path),
         "made_with": {
             "dla_keras": __version__,
@@ -108,30 +108,6 @@ def collect_facts(
         },
         "created": created or _date(path),
     }
-
-
-def read_beside(path, name: str, keys) -> dict:
-    """Return what a file beside a model holds under some keys.
-
-    Args:
-        path: Path of the model; `None` for a model without a file.
-        name: Name of the file, for instance `"config.json"`.
-        keys: Keys to take where they are there.
-
-    Raises:
-        ValueError: If the file is no JSON.
-    """
-    file = path and pathlib.Path(path).resolve().parent / name
-    if not file or not file.exists():
-        return {}
-    try:
-        content = json.loads(file.read_text())
-        return {key: content[key] for key in keys if key in content}
-    except (ValueError, TypeError) as error:
-        raise ValueError(
-            f"{file} is no JSON of a training run: {error}. Remove it, or "
-            "export a model from another folder."
-        ) from error
 
 
 def describe(file: TfliteFile, facts: dict) -> None:
@@ -150,6 +126,10 @@ def describe(file: TfliteFile, facts: dict) -> None:
     if facts["classes"]:
         names = [entry["name"] for entry in facts["classes"]]
         file.labels = "\n".join(names) + "\n"
+
+
+def _chosen(content, keys):
+    return {key: content[key] for key in keys if key in content}
 
 
 def _readable_name(variant, task):

@@ -12,11 +12,9 @@ from dla_keras.inference.predictor import Predictor
 from dla_keras.inference.predictor import boundary_predictor
 from dla_keras.inference.predictor import model_logits
 from dla_keras.inference.predictor import model_predictor
+from dla_keras.lite.options import SAME_PROBABILITY
 from dla_keras.tasks import TASKS
 from dla_keras.tasks.classification import top_class
-
-# Probabilities of a boundary that are as good as equal.
-SAME_PROBABILITY = 0.05
 
 
 class VerificationError(ValueError):
@@ -121,7 +119,7 @@ def model_outputs(
     return found
 
 
-def file_outputs(lite_model) -> dict[str, Callable]:
+def lite_outputs(lite_model) -> dict[str, Callable]:
     """Return the same functions around a `LiteModel`; see `model_outputs`."""
     return opened_outputs(describe_lite(lite_model))
 

@@ -23,10 +23,10 @@ from dla_keras.inference.tflite_model import PACKAGES
 from dla_keras.inference.tflite_model import LiteModel
 from dla_keras.inference.tflite_model import find_package
 from dla_keras.lite.measure import cost_process
+from dla_keras.lite.options import STEPS
 from dla_keras.report.galleries import dark_on_white
 
 WARM_UP, RUNS, SECONDS = 3, 30, 10.0
-STEPS = ("pre", "inference", "post", "total")
 
 
 @dataclasses.dataclass(frozen=True)
