@@ -172,7 +172,7 @@ def threads_text(number: int) -> str:
 
 
 def table(rows, picture) -> str:
-    """Medians for the terminal."""
+    """Return medians for the terminal."""
 
     height, width = picture.shape[:2]
     header = (

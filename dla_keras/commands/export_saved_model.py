@@ -27,6 +27,7 @@ from dla_keras.quiet import quiet_stderr
 
 
 def parse_flags(argv):
+    """Return the parsed flags."""
     parser = export_parser("export-saved-model", __doc__)
     parser.add_argument("--output", required=True, help="a folder")
     parser.add_argument(
@@ -44,6 +45,7 @@ def parse_flags(argv):
 
 
 def export(args) -> None:
+    """Write the SavedModel if it agrees with the model."""
     from dla_keras.data.augmentation import central_crop
     from dla_keras.inference.model_files import load_model
     from dla_keras.inference.model_files import open_model
@@ -93,6 +95,7 @@ def report(model, size, found) -> dict:
 
 
 def main(argv=None) -> int:
+    """Run the command; return its exit code."""
     args = parse_flags(argv)
     return run_command(lambda: export(args))
 

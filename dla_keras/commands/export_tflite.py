@@ -47,6 +47,7 @@ WORST = 10  # layers on the terminal
 
 
 def parse_flags(argv):
+    """Return the parsed flags."""
     parser = export_parser("export-tflite", __doc__)
     add = parser.add_argument
     add(
@@ -177,19 +178,20 @@ def read_exporter(args) -> "tuple[Exporter, tuple]":
     exporter = Exporter(
         model,
         size,
-        args.head,
-        calibration,
-        held_out,
-        args.model,
-        args.threads,
-        args.min_agreement,
-        args.tuned_for,
-        tuple(args.keep_float),
+        head=args.head,
+        calibration=calibration,
+        held_out=held_out,
+        path=args.model,
+        threads=args.threads,
+        min_agreement=args.min_agreement,
+        tuned_for=args.tuned_for,
+        keep_float=tuple(args.keep_float),
     )
     return exporter, source
 
 
 def export(args) -> None:
+    """Write the file, or those of every precision, if they agree."""
     from dla_keras.lite.measure.comparison import export_every_precision
 
     if args.precision == ALL:
@@ -240,6 +242,7 @@ def choose_float(args, exporter, source) -> "Exporter":
 
 
 def report(args, made) -> dict:
+    """Return what the file holds, and how it agrees with the model."""
     from dla_keras.lite.file.tflite_file import TfliteFile
 
     file = TfliteFile(made.data)
@@ -261,6 +264,7 @@ def report(args, made) -> dict:
 
 
 def main(argv=None) -> int:
+    """Run the command; return its exit code."""
     args = parse_flags(argv)
     return run_command(lambda: export(args))
 

@@ -139,12 +139,12 @@ def resize_scores(scores, height: int, width: int) -> np.ndarray:
 
 
 def most_likely(probabilities) -> Callable[[np.ndarray], np.ndarray]:
-    """Picture -> mask, from picture -> probabilities."""
+    """Return a function picture -> mask, from picture -> probabilities."""
     return lambda image: probabilities(image).argmax(-1).astype(np.uint8)
 
 
 def class_logits(outputs):
-    """Of what a `DLASegmenter` gives, with a boundary head or without."""
+    """Return the logits of classes among a `DLASegmenter`'s outputs."""
     return outputs["classes"] if isinstance(outputs, dict) else outputs
 
 
@@ -227,7 +227,7 @@ def log_probabilities(probabilities) -> np.ndarray:
 
 
 def softmax(logits) -> np.ndarray:
-    """Probabilities over the last axis.
+    """Return probabilities over the last axis.
 
     Example:
 

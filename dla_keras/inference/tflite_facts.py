@@ -147,7 +147,7 @@ def named_buffers(data: bytes) -> dict[str, bytes]:
 
 
 def _tables(table, field):
-    """Tables in a vector of a table."""
+    """Return the tables in a vector of a table."""
     offset = table.Offset(field)
     start = table.Vector(offset) if offset else 0
     count = table.VectorLen(offset) if offset else 0
@@ -156,7 +156,7 @@ def _tables(table, field):
 
 
 def _vector(table, field):
-    """Bytes of a vector of a table; a text is one too."""
+    """Return the bytes of a vector of a table; a text is one too."""
     offset = table.Offset(field)
     if not offset:
         return b""

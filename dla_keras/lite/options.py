@@ -68,7 +68,7 @@ class Stage:
 
     @property
     def prunes(self) -> bool:
-        """Whether more and more weights become zero."""
+        """Return whether more and more weights become zero."""
         return self.kernel == "sparse" and not self.rounded
 
 

@@ -219,7 +219,7 @@ def _short(name):
 
 
 def _plot(width, height, **names):
-    """Axes of a figure of so many points, with a quiet grid."""
+    """Return axes of a figure of so many points, with a quiet grid."""
     from matplotlib.figure import Figure  # only those who draw need it
 
     size = width / 72, height / 72

@@ -131,7 +131,7 @@ def as_json(comparison: Comparison) -> dict:
 
 
 def _columns(threads):
-    """Header of each column -> function that writes a row's cell."""
+    """Return header of a column -> function that writes a row's cell."""
     return {
         "MB": lambda row: f"{row.megabytes:.2f}",
         "MB gzip": lambda row: f"{row.gzipped:.2f}",

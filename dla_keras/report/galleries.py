@@ -177,7 +177,7 @@ def boundary_galleries(
 
 
 def _boundary_kinds(truth, found):
-    """Masks of boundaries that are found, false and missed."""
+    """Return masks of boundaries that are found, false and missed."""
     from scipy import ndimage
 
     def near(lines):
@@ -378,7 +378,7 @@ def resized(image: Image.Image, width: int) -> Image.Image:
 
 
 def _grid(rows, width, colors=()):
-    """Rows of pictures, each of `width`, under their titles, and a legend."""
+    """Draw rows of pictures of `width` under their titles, and a legend."""
     titles = [*rows[0]]
     rows = [[resized(tile, width) for tile in row.values()] for row in rows]
     step = width + _MARGIN

@@ -200,7 +200,7 @@ def _result(run):
 
 
 def _curves(run):
-    """Loss, scores and learning rate by step."""
+    """Return charts of loss, scores and learning rate by step."""
     validation = {f"val_{key}": name for key, name in run.row.COLUMNS.items()}
     rate = {"learning_rate": "learning rate"}
     # Older runs noted the rate at their validations only.
@@ -232,7 +232,7 @@ def _columns(rows, names):
 
 
 def _classes(run):
-    """IoU by class, or the share of a class that is found; the best first."""
+    """Return IoU by class, or its share that is found; the best first."""
     if "confusion" not in run.scores:
         return []
     counts = np.asarray(run.scores["confusion"], np.float64)
@@ -257,7 +257,7 @@ def _classes(run):
 
 
 def _precision_recall(run):
-    """Precision over recall of a boundary detector, and its best points."""
+    """Return a detector's precision over recall, and its best points."""
     if not any(row["f"] > 0 for row in run.scores.get("thresholds", ())):
         return []
     svg = charts.precision_recall_chart({"this model": run.scores})
@@ -296,7 +296,7 @@ def _confusion(run):
 
 
 def _facts(run):
-    """Command, versions, hardware, time; every setting behind a fold."""
+    """Return command, versions, hardware, time; settings behind a fold."""
     config = run.config
     if not config:
         return []
@@ -359,7 +359,7 @@ def duration(seconds) -> str:
 
 
 def _data_uri(image):
-    """Few colors as PNG, which keeps their edges; photographs as JPEG."""
+    """Return few colors as PNG, which keeps edges; photographs as JPEG."""
     image = resized(image, min(WIDTH, image.width))
     kind = "png" if image.mode == "P" else "jpeg"
     buffer = io.BytesIO()

@@ -118,7 +118,7 @@ def _expect(model, pictures):
 
 
 def _kernels(runtime, file):
-    """Kernels that run -> kernels to ask for."""
+    """Return kernels that run -> kernels to ask for."""
     kernels = {}
     for wanted in runtime.kernels:
         actual = wanted

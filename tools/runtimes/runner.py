@@ -24,7 +24,7 @@ KERNELS = {"xnnpack": "AUTO", "builtin": "BUILTIN_WITHOUT_DEFAULT_DELEGATES"}
 
 
 def run_interpreter(package, kernels, model, pictures):
-    """Each output of the file for all pictures, as the file gives it."""
+    """Return each output of the file for all pictures, as it gives them."""
     module = importlib.import_module(INTERPRETERS[package][0])
     interpreter = module.Interpreter(
         model_path=model,

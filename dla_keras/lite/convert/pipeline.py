@@ -188,7 +188,7 @@ class Exporter:
 
     @functools.cached_property
     def int8_graph(self) -> CalibratedGraph:
-        """What int8 files are quantized from, whole or in part."""
+        """Return what int8 files are made from, whole or in part."""
         self._check_precision("int8")
         return calibrate(
             self.graph(tf.float32),

@@ -133,7 +133,7 @@ def _chosen(content, keys):
 
 
 def _readable_name(variant, task):
-    """`"dla46_c"` -> `"DLA-46-C-Up"`, as the paper writes it."""
+    """Return a name as the paper writes it: `"DLA-46-C-Up"`."""
     number = variant.removeprefix("dla").replace("_c", "-C").replace("_", "-")
     return f"DLA-{number}" + "-Up" * (task != "classification")
 

@@ -103,7 +103,7 @@ class TfliteFile:
 
     @property
     def ops(self) -> tuple[str, ...]:
-        """Names of all operations in order, `"CUSTOM:name"` for foreign."""
+        """Return all operations in order, `"CUSTOM:name"` for foreign."""
         return tuple(
             self.name_of(operator)
             for graph in self._model.subgraphs
@@ -112,11 +112,12 @@ class TfliteFile:
 
     @property
     def op_counts(self) -> Counter:
+        """Return how often each operation is in the file."""
         return Counter(self.ops)
 
     @property
     def float_ops(self) -> int:
-        """How many operations touch float numbers."""
+        """Return how many operations touch float numbers."""
         return sum(
             any(
                 graph.tensors[index].type in _FLOATS
@@ -129,15 +130,17 @@ class TfliteFile:
 
     @property
     def inputs(self) -> tuple[TensorFacts, ...]:
+        """Return facts of the inputs in their order."""
         return tuple(map(self._facts_of, self._graph.inputs))
 
     @property
     def outputs(self) -> tuple[TensorFacts, ...]:
+        """Return facts of the outputs in their order."""
         return tuple(map(self._facts_of, self._graph.outputs))
 
     @property
     def output_names(self) -> list[str | None]:
-        """Names of the outputs by the file's signature, in their order."""
+        """Return the outputs' names by the file's signature, in their order."""
         names = {}
         for signature in (self._model.signatureDefs or ())[:1]:
             for entry in signature.outputs:
@@ -146,7 +149,7 @@ class TfliteFile:
 
     @property
     def named_buffers(self) -> dict[str, bytes]:
-        """TFLite's place for what a file says of itself: name -> content."""
+        """Return what the file says of itself: name -> content."""
         return {
             entry.name.decode(): bytes(self._content(entry.buffer))
             for entry in self._model.metadata or ()

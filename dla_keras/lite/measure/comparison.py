@@ -81,7 +81,7 @@ class Row:
 
     @property
     def loss(self) -> float | None:
-        """Points (hundredths) of mIoU, or of top-1, that Keras has more."""
+        """Return the hundredths of mIoU or top-1 that Keras has more."""
         if self.of_keras is None:
             return None
         key = "miou" if "miou" in self.scores else "top1"
@@ -89,7 +89,7 @@ class Row:
 
     @property
     def class_loss(self) -> dict[str, float | None]:
-        """Points of IoU that Keras has more, by class."""
+        """Return the hundredths of IoU that Keras has more, by class."""
         if "per_class_iou" not in (self.of_keras or ()):
             return {}
         expected = self.of_keras["per_class_iou"]
