@@ -4,12 +4,14 @@ import io
 import json
 import subprocess
 import zipfile
+from unittest import mock
 
 import keras
 import numpy as np
 import pytest
 from mediapipe_python import mediapipe_python
 from running import command
+from tiny_variant import TINY_VARIANT
 
 from dla_keras.data.augmentation import central_crop
 from dla_keras.data.classification import read_digit
@@ -29,7 +31,6 @@ from dla_keras.lite.measure.comparison import top_scores
 from dla_keras.lite.options import PRECISIONS
 from dla_keras.models.classifier import DLAClassifier
 from dla_keras.variants import VARIANTS
-from dla_keras.variants import Variant
 
 SIZE = (32, 64)
 NAMES = tuple(f"digit {number}" for number in range(10))
@@ -43,9 +44,7 @@ def model():
 
     Blocks add little to their shortcuts, so that roundings do not grow.
     """
-    row = Variant((1, 1, 1, 1), (8, 8, 16, 32, 32, 64), "basic")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(VARIANTS, "dla_tiny", row)
+    with mock.patch.dict(VARIANTS, TINY_VARIANT):
         keras.utils.set_random_seed(2)
         model = DLAClassifier(
             "dla_tiny",
