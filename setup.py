@@ -10,6 +10,7 @@ from setuptools import setup
 ROOT = pathlib.Path(__file__).parent
 FACTS = runpy.run_path(str(ROOT / "dla_keras" / "version.py"))
 VERSION = FACTS["__version__"]
+# Where the project is to be published; CITATION.cff and .github/ name it too.
 REPOSITORY = "https://github.com/dla-keras/dla_keras"
 
 EXTRAS = dict(FACTS["EXTRAS"])

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from dla_keras.choices import parse_size
 from dla_keras.commands.shared import make_parser
+from dla_keras.commands.shared import not_negative
 from dla_keras.provenance import read_beside
 from dla_keras.variants import PHONE_SEGMENTERS
 
@@ -70,11 +71,12 @@ FLAGS = {
                 "loss weight of a class: its frequency to minus this power",
                 0.0,
             ),
-            "--boundary-weight": _number(
-                "above 0, the boundaries between classes are learned too, "
-                "with this weight in the loss",
-                0.0,
-            ),
+            "--boundary-weight": {
+                "type": not_negative,
+                "default": 0.0,
+                "help": "above 0, the boundaries between classes are learned "
+                "too, with this weight in the loss",
+            },
         },
         presets={"phone": PHONE_SEGMENTERS},
     ),
@@ -404,6 +406,11 @@ def check_file(path) -> None:
         raise ValueError(
             f"--output is a file. Received: the folder {path}; pass a name "
             "in it."
+        )
+    if pathlib.Path(path).suffix != ".tflite":
+        raise ValueError(
+            "--output is a .tflite file, and overwrites no other kind. "
+            f"Received: {path}."
         )
     _check_parents(path)
 

@@ -1,6 +1,7 @@
 """What all commands share: a parser, the dataset to use, errors in one line."""
 
 import argparse
+import math
 import pathlib
 import re
 import sys
@@ -83,6 +84,14 @@ def positive(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"expected at least 1, got {text}")
+    return number
+
+
+def not_negative(text: str) -> float:
+    """Return a finite number of at least 0, for argparse."""
+    number = float(text)
+    if not 0 <= number < math.inf:  # not a number is neither
+        raise argparse.ArgumentTypeError(f"expected at least 0, got {text}")
     return number
 
 

@@ -8,11 +8,15 @@ import numpy as np
 from PIL import Image
 
 from dla_keras.data.augmentation import central_crop
+from dla_keras.data.pictures import SIXTEEN_BITS
+from dla_keras.data.pictures import UNBOUNDED
 from dla_keras.inference.model_files import ModelFile
 from dla_keras.inference.model_files import open_model
 from dla_keras.inference.predictor import softmax
 
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
+# Modes of Pillow that are looked at as arrays, deep ones for their range.
+AS_THEY_ARE = ("L", "RGB", *SIXTEEN_BITS, *UNBOUNDED)
 
 
 @dataclass(frozen=True)
@@ -178,7 +182,7 @@ def rgb_image(image) -> np.ndarray:
     >>> rgb_image(np.full((2, 3), 127.6)).tolist()[0][0]
     [128, 128, 128]
     """
-    if isinstance(image, Image.Image) and image.mode not in ("L", "RGB"):
+    if isinstance(image, Image.Image) and image.mode not in AS_THEY_ARE:
         image = image.convert("RGBA")
     pixels = np.asarray(image)
     if pixels.ndim == 2:

@@ -225,9 +225,10 @@ def _from_hub(name, preset):
         import huggingface_hub
     except ImportError as error:
         raise ImportError(
-            f"{name!r} comes from the Hugging Face hub: pip install "
-            "huggingface_hub safetensors, or download "
-            f"{_HUB_FILE} and pass its path. {_address(preset)}"
+            f"{name!r} comes from the Hugging Face hub: "
+            '`pip install "dla-keras[weights]"`, or download '
+            f"{_HUB_FILE} and pass its path, or begin with random weights "
+            f"(--weights none). {_address(preset)}"
         ) from error
     try:
         path = huggingface_hub.hf_hub_download(

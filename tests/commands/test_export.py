@@ -93,7 +93,8 @@ def test_layers_in_float_are_listed_and_the_file_says_so(
 
 @pytest.mark.parametrize("name", ["export_tflite", "export_saved_model"])
 def test_below_the_threshold_nothing_is_written(model, run_folder, capfd, name):
-    output = run_folder / "refused" / "file"
+    suffix = ".tflite" if name == "export_tflite" else ""
+    output = run_folder / "refused" / f"file{suffix}"
     code = export(name, model)(
         ["--model", str(run_folder / "model.keras"), "--output", str(output)]
         + ["--min-agreement", "1.01"]
@@ -117,7 +118,8 @@ def test_below_the_threshold_nothing_is_written(model, run_folder, capfd, name):
         (["--verification-pictures", "0"], "at least one picture"),
         (["--precision", "int8", "--calibration-pictures", "0"], "one picture"),
         (["--output", "RUN"], "--output is a file. Received: the folder"),
-        (["--output", "RUN/config.json/x"], "config.json is a file"),
+        (["--output", "RUN/config.json/x.tflite"], "config.json is a file"),
+        (["--output", "RUN/model.keras"], "overwrites no other kind"),
         (["--output", "RUN/config.json", "--precision", "all"], "a folder"),
         (["--model", "RUN/config.json"], "another kind of file, or cut off"),
         (["--model", "RUN/data"], "exported already"),
@@ -143,7 +145,7 @@ def test_bad_input_is_one_line_and_code_2(
 def test_without_config_the_dataset_must_be_passed(run_folder, tmp_path, capfd):
     lonely = tmp_path / "model.keras"
     lonely.write_bytes((run_folder / "model.keras").read_bytes())
-    arguments = ["--model", str(lonely), "--output", str(tmp_path / "x")]
+    arguments = ["--model", str(lonely), "--output", str(tmp_path / "x.tflite")]
     assert export("export_tflite")(arguments) == 2
     assert "Pass --dataset" in capfd.readouterr().err
 

@@ -148,8 +148,11 @@ def test_flags_override_recipes():
     args = flags(cls, "--dataset folder/")
     assert (args.recipe, args.weights) == ("fine_tune", "imagenet")
     assert flags(cls, "--dataset folder/ --weights none").weights is None
+    for wrong in ("--recipe citiscapes", "--boundary-weight -1"):
+        with pytest.raises(SystemExit):
+            flags(seg, wrong)
     with pytest.raises(SystemExit):
-        flags(seg, "--recipe citiscapes")
+        flags(seg, "--boundary-weight nan")
 
 
 def test_bad_input_is_one_line(tmp_path, capfd):

@@ -188,6 +188,8 @@ def test_images_of_all_kinds_become_rgb():
         (IMAGE[..., :2], "1, 3 or 4 channels"),
         (IMAGE[None, None], "1, 3 or 4 channels"),
         (IMAGE[:0], "1, 3 or 4 channels"),
+        (Image.fromarray(IMAGE[..., 0].astype("uint16") * 257), "Divide 16"),
+        (Image.fromarray(np.float32(IMAGE[..., 0]) / 255), "Multiply by 255"),
     ],
 )
 def test_wrong_images_are_refused(image, message):

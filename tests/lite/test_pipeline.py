@@ -28,6 +28,7 @@ from dla_keras.inference.predictor import boundary_predictor
 from dla_keras.inference.tflite_model import LiteModel
 from dla_keras.lite.convert.graph import write_saved_model
 from dla_keras.lite.convert.pipeline import Exporter
+from dla_keras.lite.convert.pipeline import export_tflite
 from dla_keras.lite.file import tflite_file
 from dla_keras.lite.file.tflite_file import TfliteFile
 from dla_keras.lite.measure.agreement import VerificationError
@@ -394,3 +395,15 @@ def test_chatter_is_shown_only_on_an_unexpected_failure(capfd):
         os.write(2, b"the reason")
         raise RuntimeError("unexpected")
     assert "the reason" in capfd.readouterr().err
+
+
+def test_only_our_models_go_to_files_and_only_to_tflite_files(tmp_path):
+    other = keras.Sequential([keras.Input((32, 32, 3))])
+    with pytest.raises(ValueError, match="Received: Sequential"):
+        export_tflite(other)
+    path = tmp_path / "model.keras"
+    path.write_text("mine")
+    model = DLASegmenter("dla46_c", 3)
+    with pytest.raises(ValueError, match="called .tflite"):
+        export_tflite(model, path, size=(32, 32))
+    assert path.read_text() == "mine"

@@ -338,6 +338,12 @@ def export_tflite(
     >>> made.agreement["classes"].mean > 0.99
     True
     """
+    check_model(model)
+    if path is not None and pathlib.Path(path).suffix != ".tflite":
+        raise ValueError(
+            "A file that phones open is called .tflite, and nothing else is "
+            f"overwritten by one. Received: {path}."
+        )
     if size is None:
         size = _size_of(model, [*calibration, *held_out])
     exporter = Exporter(
