@@ -152,7 +152,6 @@ def test_the_file_says_what_it_is(files):
         "width": 64,
         "channels": "RGB",
         "range": [0, 255],
-        "crop_fraction": 0.875,
     }
     assert facts["outputs"] == [
         {

@@ -218,7 +218,8 @@ class Exporter:
             self.path,
             self.created,
             about,
-            self.crop_fraction,
+            # Unknown is not the default: who reads the file may know the run.
+            read_beside(self.path).get("crop_fraction"),
         )
         describe(file, facts)
 
