@@ -148,7 +148,7 @@ class CalibratedGraph:
         ]
 
     def _quantize(self, **options):
-        # Not ai-edge-quantizer (0.10): as good in mIoU, but its files take
+        # Not ai-edge-quantizer (0.10): alike on a weak model, but files take
         # int8 pixels in steps of 0.95 and requantize 20 times inside.
         with quiet_stderr():
             return bytes(mlir_quantize(self.data, **options))
