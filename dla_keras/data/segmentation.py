@@ -143,6 +143,8 @@ class FileSplit(Sequence):
         pairs: Path of each image and of its label.
         info: Facts about the dataset.
         source: List or folder that names the files, for messages.
+        checked: Whether all files are looked at now. Defaults to `True`;
+            `checks.py` does without, to find all faults and not the first.
 
     Raises:
         FileNotFoundError: If an image or a label does not exist.
@@ -150,11 +152,15 @@ class FileSplit(Sequence):
             another size than its image.
     """
 
-    def __init__(self, pairs, info: DatasetInfo, source: str):
+    def __init__(
+        self, pairs, info: DatasetInfo, source: str, checked: bool = True
+    ):
         self.info = info
-        self._pairs = pairs
+        self.pairs = pairs
         if not pairs:
             raise ValueError(f"Expected at least one picture in {source}.")
+        if not checked:
+            return
         missing = [p for pair in pairs for p in pair if not p.is_file()]
         if missing:
             raise FileNotFoundError(
@@ -164,13 +170,13 @@ class FileSplit(Sequence):
         # All headers are read now, so that faults show before training. With
         # threads, since each file takes a while on a network drive.
         with ThreadPoolExecutor(16) as threads:
-            list(threads.map(_check_sizes, pairs))
+            list(threads.map(check_sizes, pairs))
 
     def __len__(self):
-        return len(self._pairs)
+        return len(self.pairs)
 
     def __getitem__(self, index):
-        image_path, label_path = self._pairs[index]
+        image_path, label_path = self.pairs[index]
         return checked_example(
             read_rgb(image_path),
             np.array(open_picture(label_path)),
@@ -243,7 +249,10 @@ def checked_example(image, label, info, image_name, label_name) -> Example:
 
 
 def open_split(
-    dataset: str, split: str, data_dir: str | None = None
+    dataset: str,
+    split: str,
+    data_dir: str | None = None,
+    checked: bool = True,
 ) -> Sequence[Example]:
     """Open a split of a segmentation dataset for reading by index.
 
@@ -257,6 +266,8 @@ def open_split(
         split: `"train"` or `"val"`.
         data_dir: Folder of the dataset, or the one in which TFDS keeps its
             data. Defaults to `None`: TFDS' own default.
+        checked: Whether the headers of all files are read now. Defaults to
+            `True`.
 
     Returns:
         A sequence of `Example`, with the dataset's facts as its `info`.
@@ -276,7 +287,7 @@ def open_split(
         if (folder / f"{split}_images.txt").exists():
             info = folder_info(folder, DATASETS.get(dataset))
             source = f"{folder / split}_images.txt"
-            return FileSplit(list_pairs(folder, split), info, source)
+            return FileSplit(list_pairs(folder, split), info, source, checked)
     if dataset not in DATASETS:
         raise ValueError(
             f"Unknown dataset: expected one of {', '.join(DATASETS)}, or a "
@@ -288,7 +299,7 @@ def open_split(
     for layout in info.layouts if data_dir else ():
         pairs = layout_pairs(pathlib.Path(data_dir), layout, split)
         if pairs:
-            return FileSplit(pairs, info, f"{data_dir} ({split})")
+            return FileSplit(pairs, info, f"{data_dir} ({split})", checked)
     if info.tfds is None:
         places = [f"{split}_images.txt", *(row.images for row in info.layouts)]
         raise FileNotFoundError(
@@ -306,8 +317,12 @@ def open_split(
     return TFDSSplit(source, info, split)
 
 
-def _check_sizes(pair):
-    """Raise `ValueError` if the headers show a label of another size."""
+def check_sizes(pair) -> None:
+    """Raise `ValueError` if the headers show a label of another size.
+
+    Args:
+        pair: Path of an image and of its label.
+    """
     with open_header(pair[0]) as image, open_header(pair[1]) as label:
         if image.size != label.size:
             raise ValueError(

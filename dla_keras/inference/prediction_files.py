@@ -8,6 +8,7 @@ import csv
 import pathlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -21,8 +22,10 @@ from dla_keras.data.pictures import UNBOUNDED
 from dla_keras.data.pictures import open_picture
 from dla_keras.data.segmentation import folder_info
 from dla_keras.files import atomic_path
-from dla_keras.inference.model_files import ModelFile
 from dla_keras.provenance import read_beside
+
+if TYPE_CHECKING:  # pages are written without TensorFlow, too
+    from dla_keras.inference.model_files import ModelFile
 
 SUFFIXES = frozenset(
     ".jpg .jpeg .png .webp .bmp .tif .tiff .ppm .pgm .gif".split()
@@ -233,7 +236,7 @@ class Classes:
     palette: tuple[tuple[int, int, int], ...]
 
 
-def find_classes(model_path, opened: ModelFile) -> Classes:
+def find_classes(model_path, opened: "ModelFile") -> Classes:
     """Return the model's names and colors, its run's, or any colors.
 
     Args:
