@@ -1,5 +1,6 @@
-"""Writes files and folders that are either complete or not there."""
+"""Reads texts that people wrote; writes files that are complete or absent."""
 
+import codecs
 import contextlib
 import csv
 import errno
@@ -8,8 +9,13 @@ import json
 import os
 import pathlib
 import shutil
+import stat
 import tempfile
+from collections.abc import Callable
+from collections.abc import Mapping
 from collections.abc import Sequence
+
+from dla_keras.choices import did_you_mean
 
 
 @contextlib.contextmanager
@@ -137,3 +143,162 @@ def _full_disks_named(path):
         if full not in str(error):
             raise
         raise OSError(errno.ENOSPC, full, str(path)) from error
+
+
+# The longer first: UTF-32 begins as UTF-16 does.
+_BOMS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+
+
+def check_regular(path) -> pathlib.Path:
+    """Return the path, if a file is there that ends when it is read.
+
+    Args:
+        path: Path of the file.
+
+    Raises:
+        FileNotFoundError: If nothing is there.
+        ValueError: If it is a folder, a pipe or a device.
+    """
+    path = pathlib.Path(path)
+    if not stat.S_ISREG(path.stat().st_mode):
+        kind = "a folder" if path.is_dir() else "a pipe or a device"
+        raise ValueError(f"Expected a file at {path}. Received: {kind}.")
+    return path
+
+
+def read_text(path) -> str:
+    """Return a file's text: UTF-8 or UTF-16, with or without its mark.
+
+    Args:
+        path: Path of the file.
+
+    Raises:
+        FileNotFoundError: If there is no file.
+        ValueError: If it is another encoding, or no text.
+    """
+    data = check_regular(path).read_bytes()
+    found = (name for mark, name in _BOMS.items() if data.startswith(mark))
+    # What is written in Latin letters has a zero in each pair of UTF-16.
+    bare = {b"\0": "utf-16-le"}.get(data[1:2], "utf-8")
+    bare = "utf-16-be" if data[:1] == b"\0" else bare
+    try:
+        text = data.decode(next(found, bare))
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"Expected text in UTF-8 or UTF-16. Received: {path} with "
+            f"{error.object[error.start : error.end]!r} at byte "
+            f"{error.start}; save it as UTF-8."
+        ) from error
+    if "\0" in text:
+        raise ValueError(
+            f"Expected text. Received: {path} with a zero byte at character "
+            f"{text.index(chr(0))}; restore it."
+        )
+    return text
+
+
+def read_lines(path) -> list[tuple[int, str]]:
+    """Return a text's lines that are not empty, each with its number from 1.
+
+    Args:
+        path: Path of the file, which `read_text` reads. Spaces and quotes
+            around a line are left out.
+
+    Example:
+
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "train_images.txt")
+    ...     _ = path.write_text('a.png\\n\\n"b c.png"\\n', "utf-16")
+    ...     read_lines(path)
+    [(1, 'a.png'), (3, 'b c.png')]
+    """
+    lines = []
+    for number, line in enumerate(read_text(path).splitlines(), 1):
+        line = line.strip()
+        if len(line) > 1 and line[0] == line[-1] and line[0] in "\"'":
+            line = line[1:-1].strip()
+        if line:
+            lines.append((number, line))
+    return lines
+
+
+def read_json(path, fields: Mapping[str, Callable] | None = None):
+    """Return the content of a JSON file.
+
+    Args:
+        path: Path of the file, which `read_text` reads.
+        fields: Known keys of the file's object; for each a function that
+            returns its value, checked, or raises a `ValueError` that says
+            what is expected ("an integer from 0 to 255"). Defaults to `None`:
+            any content.
+
+    Raises:
+        FileNotFoundError: If there is no file.
+        ValueError: If it is no JSON, no object, has an unknown key or a value
+            of another kind; the message names the file and the key.
+
+    Example:
+
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "info.json")
+    ...     _ = path.write_text('{"classes": "3"}')
+    ...     read_json(path, {"classes": int})
+    {'classes': 3}
+    """
+    text = read_text(path)
+    try:
+        content = json.loads(
+            text, parse_constant=_no_number, object_pairs_hook=_unique
+        )
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is not valid JSON: {error}.") from error
+    if fields is None:
+        return content
+    if not isinstance(content, dict):
+        raise ValueError(
+            f"Expected an object, {{...}}, in {path}. Received: "
+            f"{_short(content)}."
+        )
+    return {
+        key: _checked_field(path, key, value, fields)
+        for key, value in content.items()
+    }
+
+
+def _checked_field(path, key, value, fields):
+    if key not in fields:
+        raise ValueError(
+            f"{path} has the keys {', '.join(fields)}. Received: {key!r}."
+            f"{did_you_mean(key, fields)}"
+        )
+    try:
+        return fields[key](value)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ValueError(
+            f"Expected {error} as {key!r} in {path}. Received: {_short(value)}."
+        ) from error
+
+
+def _no_number(text):
+    raise ValueError(f"{text} is no number")
+
+
+def _unique(pairs):
+    """Return an object whose keys are written once."""
+    found = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"the key {key!r} stands twice in an object")
+        found[key] = value
+    return found
+
+
+def _short(value):
+    text = json.dumps(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

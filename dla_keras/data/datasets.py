@@ -7,6 +7,7 @@ files carry them on, so no stage types them again.
 import colorsys
 import itertools
 import math
+from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -71,10 +72,15 @@ class DatasetInfo:
         name: Name of the dataset, the one `--dataset` takes.
         class_names: One name per class id, in order.
         palette: One RGB color (0 to 255) per class id, in order.
-        label_ids: Id of each class in the dataset's files, in order. Defaults
-            to `None`: the class ids themselves.
-        ignored_ids: Ids in the files of pixels that neither train nor count;
-            255 always is one. Defaults to `(255,)`.
+        label_values: Class id of each value that label files hold; several
+            values may be one class. Defaults to `None`: the class ids
+            themselves, or none of them where there are `label_colors`.
+        label_colors: Class id of each RGB color that label files hold.
+            Defaults to `None`: labels hold values.
+        ignored_ids: Values in the files of pixels that neither train nor
+            count; 255 is one too, unless `label_values` has it. Defaults to
+            none.
+        ignored_colors: Colors in the files of such pixels. Defaults to none.
         mean: Mean RGB of the images, for pixels scaled to 0..1. Defaults to
             ImageNet's.
         std: Standard deviation of the same pixels. Defaults to ImageNet's.
@@ -82,13 +88,20 @@ class DatasetInfo:
         layouts: Layouts of the folders that its archives unpack to. Defaults
             to none.
         how_to_get: Sentence for users who have no copy yet.
+
+    Raises:
+        ValueError: If there are more than 255 classes or not one color for
+            each, or a value or a color of a label is no class, or is ignored
+            too.
     """
 
     name: str
     class_names: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
-    label_ids: tuple[int, ...] | None = None
-    ignored_ids: tuple[int, ...] = (IGNORE_LABEL,)
+    label_values: Mapping[int, int] | None = None
+    label_colors: Mapping[tuple[int, int, int], int] | None = None
+    ignored_ids: tuple[int, ...] = ()
+    ignored_colors: tuple[tuple[int, int, int], ...] = ()
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     tfds: TFDSNames | None = None
@@ -101,14 +114,45 @@ class DatasetInfo:
                 f"Labels hold a byte: expected at most {IGNORE_LABEL} classes. "
                 f"Received: {self.num_classes} in {self.name!r}."
             )
-        for field in ("palette", "label_ids"):
-            entries = getattr(self, field)
-            if entries is not None and len(entries) != self.num_classes:
+        if len(self.palette) != self.num_classes:
+            raise ValueError(
+                f"Dataset {self.name!r} needs one entry of palette per class. "
+                f"Received: {self.num_classes} class names and "
+                f"{len(self.palette)} entries."
+            )
+        self._check_coding("label_values", self.values, self.ignored_ids)
+        colors = self.label_colors or {}
+        self._check_coding("label_colors", colors, self.ignored_colors)
+
+    def _check_coding(self, field, classes, ignored):
+        """Raise `ValueError` if a label's value or color has no one meaning."""
+        strange = [
+            v for v, c in classes.items() if c not in range(self.num_classes)
+        ]
+        if strange:
+            raise ValueError(
+                f"{field} of {self.name!r} gives class ids, 0 to "
+                f"{self.num_classes - 1}. Received: {classes[strange[0]]!r} "
+                f"for {strange[0]}."
+            )
+        for value in ignored:
+            if value in classes:
+                name = self.class_names[classes[value]]
                 raise ValueError(
-                    f"Dataset {self.name!r} needs one entry of {field} per "
-                    f"class. Received: {self.num_classes} class names and "
-                    f"{len(entries)} entries."
+                    f"Expected labels of {self.name!r} in which {value} is a "
+                    f"class or is ignored. Received: both, the class {name!r}. "
+                    f"Leave it out of one, or say with {field} which class "
+                    "each value of the files is."
                 )
+
+    @property
+    def values(self) -> Mapping[int, int]:
+        """Return the class id of each value that label files may hold."""
+        if self.label_values is not None:
+            return self.label_values
+        if self.label_colors is not None:
+            return {}
+        return {index: index for index in range(self.num_classes)}
 
     @property
     def num_classes(self) -> int:
@@ -421,7 +465,7 @@ DATASETS = {
         _row(
             "cityscapes",
             CITYSCAPES_CLASSES,
-            label_ids=_CITYSCAPES_IDS,
+            label_values={v: i for i, v in enumerate(_CITYSCAPES_IDS)},
             ignored_ids=(*sorted(set(range(34)) - {*_CITYSCAPES_IDS}), 255),
             tfds=TFDSNames(
                 "cityscapes", "segmentation_label", image="image_left"
@@ -455,7 +499,7 @@ DATASETS = {
         _row(
             "ade20k",
             ADE20K_CLASSES,
-            label_ids=tuple(range(1, 151)),
+            label_values={value: value - 1 for value in range(1, 151)},
             # Zero is void. TFDS' scene_parse150 is no way to it: it downloads
             # the annotations of instances.
             ignored_ids=(0,),
@@ -473,7 +517,7 @@ DATASETS = {
         _row(
             "oxford_iiit_pet",
             PETS_CLASSES,
-            label_ids=(1, 2, 3),
+            label_values={1: 0, 2: 1, 3: 2},
             tfds=TFDSNames("oxford_iiit_pet", "segmentation_mask", val="test"),
         ),
     )

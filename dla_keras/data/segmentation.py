@@ -7,7 +7,6 @@ file; nothing is skipped.
 
 import dataclasses
 import io
-import json
 import pathlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,15 +14,16 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from dla_keras.data.datasets import DATASETS
-from dla_keras.data.datasets import IGNORE_LABEL
 from dla_keras.data.datasets import DatasetInfo
 from dla_keras.data.datasets import FolderLayout
 from dla_keras.data.datasets import distinct_palette
+from dla_keras.data.labels import read_label
 from dla_keras.data.pictures import open_header
-from dla_keras.data.pictures import open_picture
 from dla_keras.data.pictures import read_rgb
 from dla_keras.data.tfds_source import open_builder
 from dla_keras.data.tfds_source import open_source
+from dla_keras.files import read_json
+from dla_keras.files import read_lines
 
 
 def list_pairs(folder, split: str) -> list:
@@ -84,10 +84,7 @@ def folder_info(folder, known: DatasetInfo | None) -> DatasetInfo:
     path = folder / "info.json"
     facts = {}
     if path.exists():
-        try:
-            facts = json.loads(path.read_text())
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path} is not valid JSON: {error}.") from error
+        facts = read_json(path)
     class_names = facts.get("class_names") or (known and known.class_names)
     if not class_names and "classes" in facts:
         class_names = [f"class_{i}" for i in range(facts["classes"])]
@@ -101,7 +98,7 @@ def folder_info(folder, known: DatasetInfo | None) -> DatasetInfo:
         known = DatasetInfo(folder.name, tuple(class_names), palette)
     # The labels of list files hold class ids, as those of the DLA authors'
     # Cityscapes do, even where the dataset's own archives hold other ids.
-    ignored = (IGNORE_LABEL,) if known.label_ids else known.ignored_ids
+    ignored = () if known.label_values else known.ignored_ids
     if "ignore_label" in facts:
         ignored = (facts["ignore_label"],)
     return DatasetInfo(
@@ -117,8 +114,7 @@ def folder_info(folder, known: DatasetInfo | None) -> DatasetInfo:
 def _read_list(path):
     if not path.exists():
         raise FileNotFoundError(f"Expected a list of files at {path}.")
-    lines = path.read_text().splitlines()
-    return [line.strip() for line in lines if line.strip()]
+    return [line for _, line in read_lines(path)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,8 +175,7 @@ class FileSplit(Sequence):
         image_path, label_path = self.pairs[index]
         return checked_example(
             read_rgb(image_path),
-            np.array(open_picture(label_path)),
-            self.info,
+            read_label(label_path, self.info),
             str(image_path),
             str(label_path),
         )
@@ -209,43 +204,24 @@ class TFDSSplit(Sequence):
         row = self._source[index]
         name = f"{self.info.name}/{self._split}/{index}"
         image = read_rgb(io.BytesIO(row[self.info.tfds.image]), name)
-        label = open_picture(io.BytesIO(row[self.info.tfds.label]), name)
-        return checked_example(image, np.array(label), self.info, name, name)
+        encoded = io.BytesIO(row[self.info.tfds.label])
+        label = read_label(encoded, self.info, name)
+        return checked_example(image, label, name, name)
 
 
-def checked_example(image, label, info, image_name, label_name) -> Example:
-    """Return the example in class ids, if its label fits image and classes.
+def checked_example(image, label, image_name, label_name) -> Example:
+    """Return the example, if its label has the image's size.
 
     Raises:
-        ValueError: If the label is not one id per pixel, has another size than
-            the image, or holds ids that are no class.
+        ValueError: If the label has another size than the image.
     """
-    if label.ndim != 2:
-        raise ValueError(
-            f"A label holds one class id per pixel. Received: {label_name} "
-            f"with shape {label.shape}; convert its colors to ids."
-        )
     if label.shape != image.shape[:2]:
         raise ValueError(
             "A label is of its picture's size. Received: "
             f"{label_name} with {label.shape} for {image_name} with "
             f"{image.shape[:2]} (height, width)."
         )
-    known = info.label_ids or tuple(range(info.num_classes))
-    classes = np.full(256, -1, np.int16)  # by the id in the file
-    classes[[IGNORE_LABEL, *info.ignored_ids]] = IGNORE_LABEL
-    classes[list(known)] = range(len(known))
-    byte = label.astype(np.uint8)
-    # 16-bit files may hold more than a byte; -1 marks ids of no class.
-    mapped = np.where(byte == label, classes[byte], -1)
-    if mapped.min() < 0:
-        foreign = np.unique(label[mapped < 0]).tolist()
-        raise ValueError(
-            f"{info.name} has class ids {_spoken(known)}, and "
-            f"{_spoken(info.ignored_ids)} where ignored. Received: ids "
-            f"{foreign} in {label_name}."
-        )
-    return Example(image, mapped.astype(np.uint8), image_name)
+    return Example(image, label, image_name)
 
 
 def open_split(
@@ -330,10 +306,3 @@ def check_sizes(pair) -> None:
                 f"{pair[1]} with {label.size} for {pair[0]} with "
                 f"{image.size} (width, height)."
             )
-
-
-def _spoken(ids):
-    """Return `0 to 18` for ids without a gap, `7, 8, 11` for others."""
-    if len(ids) > 1 and tuple(ids) == tuple(range(ids[0], ids[-1] + 1)):
-        return f"{ids[0]} to {ids[-1]}"
-    return ", ".join(map(str, ids))

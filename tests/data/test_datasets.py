@@ -200,11 +200,34 @@ def test_ids_outside_the_label_definition_are_named(name, foreign):
 
 def test_facts_that_do_not_fit_are_refused():
     grays = ((0, 0, 0), (1, 1, 1))
-    with pytest.raises(ValueError, match="entry of label_ids per class"):
-        DatasetInfo("x", ("a", "b"), grays, label_ids=(1,))
+    with pytest.raises(ValueError, match="entry of palette per class"):
+        DatasetInfo("x", ("a", "b"), grays[:1])
+    for coding in (
+        {"label_values": {0: 0, 255: 2}},
+        {"label_colors": {(0, 0, 0): -1}},
+    ):
+        with pytest.raises(ValueError, match="class ids, 0 to 1. Received"):
+            DatasetInfo("x", ("a", "b"), grays, **coding)
     many = tuple(map(str, range(256)))
     with pytest.raises(ValueError, match="at most 255 classes"):
         DatasetInfo("x", many, tuple((i, i, i) for i in range(256)))
+
+
+@pytest.mark.parametrize(
+    "coding",
+    [
+        {"ignored_ids": (1,)},
+        {"ignored_ids": (9, 7), "label_values": {0: 0, 7: 1}},
+        {
+            "ignored_colors": ((1, 1, 1),),
+            "label_colors": {(0, 0, 0): 0, (1, 1, 1): 1},
+        },
+    ],
+)
+def test_a_class_that_is_ignored_too_is_refused(coding):
+    grays = ((0, 0, 0), (1, 1, 1))
+    with pytest.raises(ValueError, match="Received: both, the class 'b'"):
+        DatasetInfo("x", ("a", "b"), grays, **coding)
 
 
 @pytest.mark.parametrize("name", ["camvid", "ade20k", "bdd100k"])

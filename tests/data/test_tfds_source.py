@@ -85,7 +85,7 @@ def test_data_that_tfds_has_written_is_read_by_index(tmp_path, file_format):
         "oxford_iiit_pet",
         ("a", "b", "c"),
         ((0, 0, 0),) * 3,
-        label_ids=(1, 2, 3),
+        label_values={1: 0, 2: 1, 3: 2},
         tfds=dataclasses.replace(names, builder="tiny_pets"),
     )
     with mock.patch.dict(DATASETS, {"oxford_iiit_pet": pets}):
