@@ -1,6 +1,6 @@
-"""Writes what the tests compare the browser with: models, pictures, masks.
+"""Writes what the demos are compared with: models, pictures, masks.
 
-python web_demo/test/make_fixtures.py FOLDER
+python tools/make_fixtures.py FOLDER
 
 Two sizes in two precisions, eight pictures for each, and what Python makes of
 them: `ai_edge_litert` with XNNPACK, and Pillow for pictures that are resized.
@@ -14,11 +14,8 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import Builder
 from PIL import Image
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
-
-from make_models import draw_samples
-from make_models import small_model_files
+from small_model import draw_samples
+from small_model import small_model_files
 
 from dla_keras.data.toy_streets import draw_picture
 from dla_keras.inference.predictor import Predictor
