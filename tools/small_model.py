@@ -30,7 +30,7 @@ def solved_model(pictures, labels, ignore_label: int = 255):
     Args:
         pictures: uint8 `(n, h, w, 3)` of `toy_streets`.
         labels: uint8 `(n, h, w)`.
-        ignore_label: of pixels to leave out. Defaults to `255`.
+        ignore_label: Label of pixels to leave out. Defaults to `255`.
 
     Returns:
         A `DLASegmenter` of `toy_streets`' classes.
