@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING
 from dla_keras import provenance
 from dla_keras.choices import parse_size
 from dla_keras.commands.shared import make_parser
+from dla_keras.commands.shared import number_of
 from dla_keras.commands.shared import run_command
+from dla_keras.commands.shared import size_text
 from dla_keras.files import append_csv
 from dla_keras.files import check_csv
 from dla_keras.lite.options import STEPS
@@ -50,26 +52,32 @@ def parse_flags(argv):
     add(
         "--threads",
         nargs="+",
-        type=int,
+        type=number_of("threads"),
         default=[1, os.cpu_count()],
         help="numbers of threads to measure with, one after the other",
     )
-    add("--runs", type=int, default=50, help="most runs that are timed")
+    add(
+        "--runs",
+        type=number_of("runs"),
+        default=50,
+        help="most runs that are timed",
+    )
     add(
         "--warm-up",
-        type=int,
+        type=number_of("warm_up"),
         default=5,
         help="runs before those that are timed",
     )
     add(
         "--seconds",
-        type=float,
+        type=number_of("seconds"),
         default=10.0,
         help="time after which no more runs of a file begin",
     )
     add("--picture", help="picture to run on; default: a drawn street")
     add(
         "--picture-size",
+        type=size_text,
         metavar="HxW",
         help="size that the picture is brought to first; default: its own, or "
         "720x1280 for the drawn street",

@@ -15,7 +15,7 @@ from dla_keras.commands import evaluate
 from dla_keras.commands import export_tflite
 from dla_keras.commands import train_seg
 from dla_keras.commands.shared import make_parser
-from dla_keras.commands.shared import positive
+from dla_keras.commands.shared import number_of
 
 # A recipe for ten minutes: the paper's is for days.
 TRAINING = (
@@ -34,7 +34,7 @@ def parse_flags(argv=None):
     add("--run-dir", default="runs/demo", help="folder of all results")
     add(
         "--steps",
-        type=positive,
+        type=number_of("steps"),
         default=STEPS,
         help="steps of the training; with fewer than the default the network "
         "is unsure of most pixels, so its files are written even where they do "

@@ -23,7 +23,9 @@ from dataclasses import dataclass
 from dla_keras.commands.flags import add_inference_flags
 from dla_keras.commands.flags import chosen_tasks
 from dla_keras.commands.flags import read_views
+from dla_keras.commands.flags import refuse_others
 from dla_keras.commands.shared import find_dataset
+from dla_keras.commands.shared import given_flags
 from dla_keras.commands.shared import make_parser
 from dla_keras.commands.shared import run_command
 from dla_keras.files import atomic_path
@@ -56,6 +58,7 @@ def parse_flags(argv=None) -> argparse.Namespace:
     add("--json", help="also write the scores to this file; one model only")
     add_inference_flags(parser, "evaluation")
     args = parser.parse_args(argv)
+    args.given = given_flags(parser, argv)
     if not args.model and not args.predictions:
         parser.error("expected --model FILE, or for boundaries --predictions")
     if args.predictions and not args.task:
@@ -111,7 +114,10 @@ def candidates(args):
     for path in map(pathlib.Path, args.model):
         opened = open_model(path, args.threads)
         views = read_views(args)
-        for task in chosen_tasks(opened, args.task):
+        tasks = chosen_tasks(opened, args.task)
+        if len(args.model) == 1:
+            refuse_others(args.given, tasks)
+        for task in tasks:
             row = TASKS[task]
             split = open_split(task, opened.tasks[0])
             find = row.file_finder(opened, views)

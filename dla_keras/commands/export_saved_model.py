@@ -21,7 +21,9 @@ from dla_keras.commands.flags import export_parser
 from dla_keras.commands.flags import print_table
 from dla_keras.commands.flags import read_pictures
 from dla_keras.commands.shared import find_dataset
+from dla_keras.commands.shared import number_of
 from dla_keras.commands.shared import run_command
+from dla_keras.commands.shared import size_text
 from dla_keras.files import new_folder
 from dla_keras.quiet import quiet_stderr
 
@@ -32,12 +34,13 @@ def parse_flags(argv):
     parser.add_argument("--output", required=True, help="a folder")
     parser.add_argument(
         "--size",
+        type=size_text,
         metavar="HxW",
         help="fixes the pictures' size; default: any multiple of 32",
     )
     parser.add_argument(
         "--min-agreement",
-        type=float,
+        type=number_of("min_agreement"),
         default=0.999,
         help="share of pixels with the same class",
     )

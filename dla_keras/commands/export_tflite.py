@@ -31,7 +31,9 @@ from dla_keras.commands.flags import picture_size
 from dla_keras.commands.flags import print_table
 from dla_keras.commands.flags import read_pictures
 from dla_keras.commands.shared import find_dataset
+from dla_keras.commands.shared import number_of
 from dla_keras.commands.shared import run_command
+from dla_keras.commands.shared import size_text
 from dla_keras.files import atomic_path
 from dla_keras.lite.options import HEADS
 from dla_keras.lite.options import PRECISIONS
@@ -70,13 +72,14 @@ def parse_flags(argv):
     )
     add(
         "--size",
+        type=size_text,
         metavar="HxW",
         help="size of the input, multiples of 32; default: just large enough "
         "for the val pictures",
     )
     add(
         "--calibration-pictures",
-        type=int,
+        type=number_of("calibration_pictures"),
         default=100,
         help="pictures of the train split that integer ranges come from",
     )
@@ -85,13 +88,13 @@ def parse_flags(argv):
     )
     add(
         "--min-agreement",
-        type=float,
+        type=number_of("min_agreement"),
         help="least share of pixels with the Keras model's class; default: "
         f"{thresholds}",
     )
     add(
         "--threads",
-        type=int,
+        type=number_of("threads"),
         default=os.cpu_count(),
         help="threads that run a .tflite file",
     )
@@ -112,7 +115,7 @@ def parse_flags(argv):
     )
     every(
         "--eval-pictures",
-        type=int,
+        type=number_of("eval_pictures"),
         help="pictures of the val split to compute mIoU on; default: all",
     )
     args = parser.parse_args(argv)
@@ -147,7 +150,7 @@ def _add_int8(add):
     )
     add(
         "--max-loss",
-        type=float,
+        type=number_of("max_loss"),
         metavar="POINTS",
         help="points of mIoU that the file may lose against the Keras model: "
         "keeps as few of the worst layers in float as that takes",

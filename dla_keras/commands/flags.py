@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from dla_keras.choices import parse_size
 from dla_keras.commands.shared import make_parser
-from dla_keras.commands.shared import not_negative
+from dla_keras.commands.shared import number_of
+from dla_keras.commands.shared import size_text
 from dla_keras.provenance import read_beside
 from dla_keras.variants import PHONE_SEGMENTERS
 
@@ -32,15 +33,15 @@ class TaskFlags:
     presets: dict[str, dict] | None = None
 
 
-def _number(help_text, default=None):
-    return {"type": float, "default": default, "help": help_text}
+def _number(name, help_text, default=None):
+    return {"type": number_of(name), "default": default, "help": help_text}
 
 
-def _numbers(help_text):
-    return {"type": float, "nargs": 2, "help": help_text}
+def _range(name, help_text):
+    return {"type": number_of(name), "nargs": 2, "help": help_text}
 
 
-_SIZE = {"help": "size of the crops, height x width"}
+_SIZE = {"type": size_text, "help": "size of the crops, height x width"}
 _DENSE = {
     "--upsampling": {
         "default": "bilinear",
@@ -48,9 +49,11 @@ _DENSE = {
     },
     "--node": {"default": "conv", "help": "DLA-Up's nodes: conv or separable"},
     "--size": _SIZE,
-    "--scale": _numbers("smallest and largest zoom"),
-    "--rotation": _number("largest rotation, in degrees, either way"),
-    "--jitter": _number("largest change of colors, 0 to 1"),
+    "--scale": _range("scale", "smallest and largest zoom"),
+    "--rotation": _number(
+        "rotation", "largest rotation, in degrees, either way"
+    ),
+    "--jitter": _number("jitter", "largest change of colors, 0 to 1"),
 }
 
 FLAGS = {
@@ -58,6 +61,7 @@ FLAGS = {
         training={
             "--head-stride": {
                 "type": int,
+                "choices": (2, 4, 8, 16),
                 "default": 4,
                 "help": "side of the image over that of the head's "
                 "output: 2, 4, 8 or 16",
@@ -68,11 +72,12 @@ FLAGS = {
                 "help": "a small network, instead of --variant and --node",
             },
             "--class-weighting": _number(
+                "class_weighting",
                 "loss weight of a class: its frequency to minus this power",
                 0.0,
             ),
             "--boundary-weight": {
-                "type": not_negative,
+                "type": number_of("boundary_weight"),
                 "default": 0.0,
                 "help": "above 0, the boundaries between classes are learned "
                 "too, with this weight in the loss",
@@ -84,6 +89,7 @@ FLAGS = {
         training={
             "--head-stride": {
                 "type": int,
+                "choices": (2, 4, 8, 16),
                 "default": 2,
                 "help": "side of the image over that of the head's "
                 "output: 2, 4, 8 or 16",
@@ -95,10 +101,10 @@ FLAGS = {
                 "help": "how several drawings of one picture are combined",
             },
             "--positive-weight": _number(
-                "weight of boundary pixels in the loss", 10.0
+                "positive_weight", "weight of boundary pixels in the loss", 10.0
             ),
             "--thresholds": {
-                "type": int,
+                "type": number_of("thresholds"),
                 "default": 9,
                 "help": "number of thresholds in validations",
             },
@@ -120,12 +126,12 @@ FLAGS = {
                 "help": ".mat files (or .png, .npy), for --predictions",
             },
             "--thresholds": {
-                "type": int,
+                "type": number_of("thresholds"),
                 "default": 99,
                 "help": "number of thresholds to score boundaries at",
             },
             "--processes": {
-                "type": int,
+                "type": number_of("processes"),
                 "help": "processes that match boundaries; default: one per "
                 "processor",
             },
@@ -135,50 +141,63 @@ FLAGS = {
         training={
             "--size": _SIZE,
             "--crop-fraction": _number(
-                "share of a picture's side that a test crop has", 0.875
+                "crop_fraction",
+                "share of a picture's side that a test crop has",
+                0.875,
             ),
-            "--area": _numbers(
-                "smallest and largest share of a picture in a crop"
+            "--area": _range(
+                "area", "smallest and largest share of a picture in a crop"
             ),
-            "--aspect": _numbers(
-                "smallest and largest width over height of a crop"
+            "--aspect": _range(
+                "aspect", "smallest and largest width over height of a crop"
             ),
             "--flip": {
                 "action": argparse.BooleanOptionalAction,
                 "default": True,
                 "help": "mirror half of the crops; default: the recipe's",
             },
-            "--jitter": _number("largest change of colors, 0 to 1", 0.0),
+            "--jitter": _number(
+                "jitter", "largest change of colors, 0 to 1", 0.0
+            ),
             "--mixup": _number(
+                "mixup",
                 "mix two pictures: alpha of the Beta distribution of "
                 "their shares; 0: no mixup",
                 0.0,
             ),
             "--cutmix": _number(
+                "cutmix",
                 "paste one picture into another: alpha of the Beta "
                 "distribution of its share; 0: no CutMix",
                 0.0,
             ),
             "--label-smoothing": _number(
-                "share of the label that is spread over all classes", 0.0
+                "label_smoothing",
+                "share of the label that is spread over all classes",
+                0.0,
             ),
             "--dropout": _number(
-                "share of features dropped before the last layer", 0.0
+                "dropout",
+                "share of features dropped before the last layer",
+                0.0,
             ),
             "--drop-path": _number(
+                "drop_path",
                 "rate of stochastic depth in the backbone's last level",
                 0.0,
             ),
         },
         inference={
             "--size": {
+                "type": size_text,
                 "metavar": "HxW",
                 "help": "size of the test crops; default: the file's or the "
                 "run's",
             },
             "--crop-fraction": _number(
+                "crop_fraction",
                 "share of a picture's side that a test crop has; default: the "
-                "file's or the run's"
+                "file's or the run's",
             ),
         },
     ),
@@ -246,7 +265,10 @@ def add_inference_flags(parser, *kinds: str) -> None:
         help="one task of a model that has several; default: all of them",
     )
     add(
-        "--threads", type=int, default=2, help="threads that run a .tflite file"
+        "--threads",
+        type=number_of("threads"),
+        default=2,
+        help="threads that run a .tflite file",
     )
     add(
         "--scales",
@@ -259,17 +281,35 @@ def add_inference_flags(parser, *kinds: str) -> None:
     )
     add(
         "--tile",
+        type=size_text,
         help="go through a picture in tiles of HxW, which takes less memory",
     )
     add(
         "--overlap",
-        type=int,
+        type=number_of("overlap"),
         help="overlap of the tiles, in pixels; needs --tile; default: 128",
     )
     for title, flags in shared_flags("inference", *kinds).items():
         group = parser.add_argument_group(title)
         for name, settings in flags.items():
             group.add_argument(name, **settings)
+
+
+def refuse_others(given: set[str], tasks) -> None:
+    """Raise `ValueError` if flags are for other tasks than a model's.
+
+    Args:
+        given: Names of the flags of a command line; see `given_flags`.
+        tasks: Tasks that are done.
+    """
+    for title, flags in shared_flags("inference", "evaluation").items():
+        for flag in flags:
+            name = flag.lstrip("-").replace("-", "_")
+            if name in given and not set(title.split(", ")) & set(tasks):
+                raise ValueError(
+                    f"{flag} is for {title}. Received: a model for "
+                    f"{' and '.join(tasks)}; leave {flag} out."
+                )
 
 
 def read_views(args):
@@ -345,7 +385,7 @@ def export_parser(command: str, doc: str) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--verification-pictures",
-        type=int,
+        type=number_of("verification_pictures"),
         default=20,
         help="pictures of the val split on which the outputs are compared",
     )

@@ -36,6 +36,8 @@ from functools import partial
 from dla_keras.commands.flags import add_inference_flags
 from dla_keras.commands.flags import chosen_tasks
 from dla_keras.commands.flags import read_views
+from dla_keras.commands.flags import refuse_others
+from dla_keras.commands.shared import given_flags
 from dla_keras.commands.shared import make_parser
 from dla_keras.commands.shared import run_command
 from dla_keras.files import write_json
@@ -58,7 +60,9 @@ def parse_flags(argv=None) -> argparse.Namespace:
         help="make results anew that are there already",
     )
     add_inference_flags(parser)
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    args.given = given_flags(parser, argv)
+    return args
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,9 @@ def open_findings(args, opened, classes) -> dict[str, Finding]:
 
     views = read_views(args)
     findings = {}
-    for task in chosen_tasks(opened, args.task):
+    tasks = chosen_tasks(opened, args.task)
+    refuse_others(args.given, tasks)
+    for task in tasks:
         row = TASKS[task]
         findings[task] = Finding(
             row,

@@ -23,8 +23,9 @@ from dla_keras.choices import parse_size
 from dla_keras.commands.flags import export_parser
 from dla_keras.commands.flags import picture_size
 from dla_keras.commands.shared import find_dataset
-from dla_keras.commands.shared import positive
+from dla_keras.commands.shared import number_of
 from dla_keras.commands.shared import run_command
+from dla_keras.commands.shared import size_text
 from dla_keras.files import new_folder
 from dla_keras.lite.options import METHODS
 from dla_keras.provenance import command_line
@@ -68,37 +69,47 @@ def parse_flags(argv):
     )
     add(
         "--steps",
-        type=positive,
+        type=number_of("steps"),
         help="training steps of each stage of a method; default: a tenth of "
         "the run's",
     )
-    add("--batch-size", type=positive, help="images a step; default: the run's")
+    add(
+        "--batch-size",
+        type=number_of("batch_size"),
+        help="images a step; default: the run's",
+    )
     # Half of DLA-34's weights pruned on CamVid, of 0.538 mIoU: 0.512 left at
     # 3e-5, 0.497 at 1e-4, 0.447 at 3e-4.
     add(
         "--learning-rate",
-        type=float,
+        type=number_of("learning_rate"),
         default=3e-5,
         help="learning rate at the start",
     )
     add(
         "--crop",
+        type=size_text,
         metavar="HxW",
         help="size of the training crops; default: the run's",
     )
     add(
         "--sparsity",
-        type=float,
+        type=number_of("sparsity"),
         default=0.5,
         help="share of zeros that pruning leaves in a kernel",
     )
     add(
         "--clusters",
-        type=int,
+        type=number_of("clusters"),
         default=32,
         help="different numbers that clustering leaves in a kernel",
     )
-    add("--seed", type=int, default=1, help="of all random numbers")
+    add(
+        "--seed",
+        type=number_of("seed"),
+        default=1,
+        help="of all random numbers",
+    )
     add(
         "--strategy",
         choices=("auto", "one_device", "mirrored"),
@@ -107,25 +118,26 @@ def parse_flags(argv):
     )
     add(
         "--size",
+        type=size_text,
         metavar="HxW",
         help="size of int8.tflite, multiples of 32; default: just large enough "
         "for the val pictures",
     )
     add(
         "--calibration-pictures",
-        type=positive,
+        type=number_of("calibration_pictures"),
         default=100,
         help="pictures of the train split that the first int8 ranges come from",
     )
     add(
         "--min-agreement",
-        type=float,
+        type=number_of("min_agreement"),
         help="least share of pixels with the Keras model's class; default: "
         "that of int8 in export-tflite",
     )
     add(
         "--threads",
-        type=int,
+        type=number_of("threads"),
         default=os.cpu_count(),
         help="threads that run a .tflite file",
     )

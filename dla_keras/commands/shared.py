@@ -1,13 +1,16 @@
 """What all commands share: a parser, the dataset to use, errors in one line."""
 
 import argparse
-import math
+import functools
 import pathlib
 import re
 import sys
 from collections.abc import Callable
 
+from dla_keras.choices import NUMBERS
+from dla_keras.choices import check_number
 from dla_keras.choices import did_you_mean
+from dla_keras.choices import parse_size
 from dla_keras.provenance import read_beside
 from dla_keras.version import missing_extra
 
@@ -79,20 +82,41 @@ def make_parser(command: str, doc: str) -> argparse.ArgumentParser:
     )
 
 
-def positive(text: str) -> int:
-    """Return a whole number of at least 1, for argparse."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected at least 1, got {text}")
-    return number
+def given_flags(parser: argparse.ArgumentParser, argv=None) -> set[str]:
+    """Return the names of the flags that a command line holds.
+
+    Args:
+        parser: Parser of the command.
+        argv: Words of the command line. Defaults to `None`: the process' own.
+    """
+    absent = dict.fromkeys((action.dest for action in parser._actions), ...)
+    found = parser.parse_args(argv, argparse.Namespace(**absent))
+    return {name for name, value in vars(found).items() if value is not ...}
 
 
-def not_negative(text: str) -> float:
-    """Return a finite number of at least 0, for argparse."""
-    number = float(text)
-    if not 0 <= number < math.inf:  # not a number is neither
-        raise argparse.ArgumentTypeError(f"expected at least 0, got {text}")
-    return number
+@functools.cache  # one of a kind, so that tasks may share a flag
+def number_of(name: str) -> Callable[[str], float]:
+    """Return what reads a row of `choices.NUMBERS` for argparse."""
+
+    def read(text):
+        row = NUMBERS[name]
+        try:
+            return check_number(name, row.type(text))
+        except (ValueError, OverflowError):
+            raise argparse.ArgumentTypeError(
+                f"expected {row.expected}. Received: {text}."
+            ) from None
+
+    return read
+
+
+def size_text(text: str) -> str:
+    """Return HEIGHTxWIDTH as it is, for argparse, if it is a size."""
+    try:
+        parse_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def find_dataset(model_path, dataset: str | None, data_dir: str | None):

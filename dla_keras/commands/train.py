@@ -2,12 +2,14 @@
 
 import argparse
 
+from dla_keras.choices import check_range
 from dla_keras.choices import did_you_mean
 from dla_keras.choices import parse_size
 from dla_keras.commands.flags import FLAGS
 from dla_keras.commands.flags import add_task_flags
+from dla_keras.commands.shared import given_flags
 from dla_keras.commands.shared import make_parser
-from dla_keras.commands.shared import positive
+from dla_keras.commands.shared import number_of
 from dla_keras.tables import text_table
 from dla_keras.tasks.recipes import COMPUTE
 from dla_keras.tasks.recipes import OPTIMIZERS
@@ -48,13 +50,17 @@ def training_parser(command: str, doc: str) -> argparse.ArgumentParser:
 def _add_optimization(add):
     add(
         "--epochs",
-        type=positive,
+        type=number_of("epochs"),
         help="length of the training; default: the recipe's",
     )
-    add("--steps", type=int, help="length in steps, instead of --epochs")
+    add(
+        "--steps",
+        type=number_of("steps"),
+        help="length in steps, instead of --epochs",
+    )
     add(
         "--batch-size",
-        type=positive,
+        type=number_of("batch_size"),
         default=4,
         help="images a step, over all replicas",
     )
@@ -62,14 +68,14 @@ def _add_optimization(add):
     rates = ", ".join(f"{n} {row[0]}" for n, row in OPTIMIZERS.items())
     add(
         "--learning-rate",
-        type=float,
+        type=number_of("learning_rate"),
         help="default: the recipe's; if --optimizer "
         f"is not the recipe's: {rates}",
     )
     decays = ", ".join(f"{n} {row[1]}" for n, row in OPTIMIZERS.items())
     add(
         "--weight-decay",
-        type=float,
+        type=number_of("weight_decay"),
         help=f"default: the recipe's; if --optimizer is not: {decays}",
     )
     add(
@@ -80,42 +86,47 @@ def _add_optimization(add):
     )
     add(
         "--milestones",
-        type=float,
+        type=number_of("milestones"),
         nargs="+",
         default=(),
         help="shares of the run at which --schedule step drops to a tenth",
     )
     add(
         "--warmup-epochs",
-        type=float,
+        type=number_of("warmup_epochs"),
         default=0.0,
         help="epochs in which the learning rate rises to its full value",
     )
     add(
         "--backbone-rate",
-        type=float,
+        type=number_of("backbone_rate"),
         default=1.0,
         help="factor of the backbone's learning rate",
     )
     add(
         "--clip-norm",
-        type=float,
+        type=number_of("clip_norm"),
         help="largest norm of the gradient; default: no limit",
     )
     add(
         "--ema",
-        type=float,
+        type=number_of("ema"),
         help="evaluate and export a moving average of the weights, with this "
         "momentum, for instance 0.999; 0: no average",
     )
     add(
         "--recalibrate-bn",
-        type=int,
+        type=number_of("recalibrate_bn"),
         default=0,
         help="batches that batch norms' statistics are computed anew on, "
         "before each validation; 0: keep those of training",
     )
-    add("--seed", type=int, default=0, help="of all random numbers")
+    add(
+        "--seed",
+        type=number_of("seed"),
+        default=0,
+        help="of all random numbers",
+    )
 
 
 def _add_speed(add):
@@ -135,14 +146,14 @@ def _add_speed(add):
     add("--jit", action="store_true", help="compile with XLA; one replica only")
     add(
         "--accumulate",
-        type=positive,
+        type=number_of("accumulate"),
         default=1,
         help="parts that a batch is computed in, one after the other, to save "
         "memory",
     )
     add(
         "--steps-per-execution",
-        type=positive,
+        type=number_of("steps_per_execution"),
         default=1,
         help="steps that run without a return to Python",
     )
@@ -151,7 +162,7 @@ def _add_speed(add):
 def _add_run(add):
     add(
         "--validate-every",
-        type=int,
+        type=number_of("validate_every"),
         default=1,
         help="epochs between validations; 0: only at the end",
     )
@@ -172,19 +183,19 @@ def _add_run(add):
     )
     add(
         "--checkpoint-steps",
-        type=int,
+        type=number_of("checkpoint_steps"),
         default=0,
         help="steps between checkpoints; 0: by time only",
     )
     add(
         "--checkpoint-minutes",
-        type=float,
+        type=number_of("checkpoint_minutes"),
         default=10.0,
         help="minutes between checkpoints",
     )
     add(
         "--keep",
-        type=positive,
+        type=number_of("keep"),
         default=3,
         help="number of checkpoints to keep, the last ones",
     )
@@ -259,9 +270,48 @@ def read_flags(task: str, command: str, doc: str, argv=None):
     parser = training_parser(command, doc)
     add_task_flags(parser, task, "training")
     args = parse_arguments(parser, *RECIPES[task], argv)
+    given = given_flags(parser, argv)
+    _check_ranges(parser, args)
+    _check_lengths(parser, args, given)
     for flag, table in (FLAGS[task].presets or {}).items():
-        vars(args).update(table.get(vars(args)[flag], {}))
+        preset = table.get(vars(args)[flag], {})
+        for name in sorted(given & preset.keys()):
+            if vars(args)[name] != preset[name]:
+                parser.error(
+                    f"--{flag} {vars(args)[flag]} is {_flag(name)} "
+                    f"{preset[name]}. Received: {_flag(name)} "
+                    f"{vars(args)[name]}; leave one of the two out."
+                )
+        vars(args).update(preset)
     return args
+
+
+def _flag(name):
+    return f"--{name.replace('_', '-')}"
+
+
+def _check_ranges(parser, args):
+    """Refuse a range whose ends are the wrong way around."""
+    for name in ("scale", "area", "aspect"):
+        try:
+            if values := getattr(args, name, None):
+                check_range(name, values)
+        except ValueError as error:
+            parser.error(f"argument {_flag(name)}: {error}")
+
+
+def _check_lengths(parser, args, given):
+    """Refuse flags of which one would be ignored."""
+    if {"steps", "epochs"} <= given:
+        parser.error(
+            "--steps and --epochs are the same length in two units: leave "
+            "one of them out."
+        )
+    if "milestones" in given and args.schedule != "step":
+        parser.error(
+            "--milestones are for --schedule step. Received: --schedule "
+            f"{args.schedule}; leave --milestones out."
+        )
 
 
 def train(task: str, args) -> None:

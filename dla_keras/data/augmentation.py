@@ -13,6 +13,8 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from dla_keras.choices import check_number
+from dla_keras.choices import check_range
 from dla_keras.data.datasets import IGNORE_LABEL
 from dla_keras.normalization import IMAGENET_MEAN
 
@@ -84,6 +86,11 @@ class Augmentation:
     rotation: float = 10.0
     flip: bool = True
     jitter: float = 0.4
+
+    def __post_init__(self):
+        check_range("scale", self.scale)
+        check_number("rotation", self.rotation)
+        check_number("jitter", self.jitter)
 
     def __call__(self, image, label, seed):
         # One independent seed per decision.
@@ -169,6 +176,11 @@ class RandomResizedCrop:
     aspect: tuple[float, float] = (3 / 4, 4 / 3)
     flip: bool = True
     jitter: float = 0.0
+
+    def __post_init__(self):
+        check_range("area", self.area)
+        check_range("aspect", self.aspect)
+        check_number("jitter", self.jitter)
 
     def __call__(self, image, label, seed):
         seeds = tf.unstack(tf.random.split(seed, 3), num=3)
@@ -284,6 +296,10 @@ class Mixing:
     num_classes: int
     mixup: float = 0.0
     cutmix: float = 0.0
+
+    def __post_init__(self):
+        check_number("mixup", self.mixup)
+        check_number("cutmix", self.cutmix)
 
     def __call__(self, images, labels, seed):
         seeds = tf.unstack(tf.random.split(seed, 3), num=3)

@@ -9,6 +9,7 @@ import math
 import keras
 from keras import ops
 
+from dla_keras.choices import check_number
 from dla_keras.choices import choose
 
 
@@ -99,6 +100,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
 
     def __init__(self, rate, steps, name="poly", milestones=(), warmup=0):
         self.factor = choose("name", name, SCHEDULES)
+        check_number("learning_rate", rate)
         if name == "step" and not milestones:
             raise ValueError(
                 "The schedule 'step' drops at milestones. Received none; pass "
@@ -153,6 +155,7 @@ def make_optimizer(name, rate, decay, model, slow=None, slow_rate=1.0):
     rates = [
         slow_rate if id(v) in slowed else 1.0 for v in model.trainable_variables
     ]
+    check_number("weight_decay", decay)
     optimizer = OPTIMIZERS[name](rate, decay, rates)
     layers = model._flatten_layers(include_self=False)
     if any(layer.compute_dtype == "float16" for layer in layers):

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from dla_keras.choices import check_number
 from dla_keras.choices import parse_size
 from dla_keras.inference.predictor import Predictor
 from dla_keras.inference.predictor import boundary_predictor
@@ -87,6 +88,7 @@ def open_model(path, threads: int = 2) -> ModelFile:
         FileNotFoundError: If nothing is there.
         ValueError: If the file is of another kind.
     """
+    check_number("threads", threads)
     opened = _open(pathlib.Path(path), threads)
     if "classification" not in opened.tasks:
         return opened

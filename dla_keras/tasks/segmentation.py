@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 
+from dla_keras.choices import check_number
 from dla_keras.choices import parse_size
 from dla_keras.data.augmentation import Augmentation
 from dla_keras.data.datasets import IGNORE_LABEL
@@ -123,6 +124,8 @@ def make_loss(
         boundary_weight: Weight of the boundaries' loss; `0` for a network
             without a boundary head. Defaults to `0.0`.
     """
+    check_number("boundary_weight", boundary_weight)
+    check_number("class_weighting", class_weighting)
     weights = class_weights(train, class_weighting)
     if not boundary_weight:
         return partial(cross_entropy_sums, class_weights=weights)

@@ -82,7 +82,10 @@ def test_a_missing_flag_and_a_wrong_choice_are_one_line_each(capsys):
     for arguments, message in (
         (["predict", "--model", "x"], "required: --input, --output"),
         (["train-seg", "--optimizer", "adam"], "invalid choice: 'adam'"),
-        (["train-seg", "--batch-size", "0"], "expected at least 1, got 0"),
+        (
+            ["train-seg", "--batch-size", "0"],
+            "of at least 1 and at most 1e+06. Rec",
+        ),
         (["train-seg", "--recipe", "camvit"], "Did you mean camvid?"),
     ):
         with pytest.raises(SystemExit) as ended:

@@ -1,6 +1,7 @@
 """Whole runs of a tiny network: what goes wrong, and what must not matter."""
 
 import csv
+import dataclasses
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import pytest
 from tiny_run import Noise
 from tiny_run import main
 
+from dla_keras.choices import NUMBERS
 from dla_keras.data.pipeline import batch_names
 from dla_keras.engine.checkpoints import read_checkpoint
 
@@ -93,7 +95,9 @@ def test_a_loss_that_is_not_finite_names_step_and_files(run, tmp_path):
 
 # The overflow is what the test is about.
 @pytest.mark.filterwarnings("ignore:overflow encountered in cast")
-def test_weights_that_are_not_finite_are_not_saved(run, tmp_path):
+def test_weights_that_are_not_finite_are_not_saved(run, tmp_path, monkeypatch):
+    anything = dataclasses.replace(NUMBERS["learning_rate"], high=1e40)
+    monkeypatch.setitem(NUMBERS, "learning_rate", anything)
     flags = ("--learning-rate", 1e39, "--checkpoint-steps", 1)
     code, output = run("bad", *flags)
     assert code == 2 and "is not finite after step 1 of 24" in output

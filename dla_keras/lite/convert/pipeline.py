@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from dla_keras.choices import check_number
 from dla_keras.choices import choose
 from dla_keras.files import atomic_path
 from dla_keras.inference.model_files import CROP_FRACTION
@@ -136,6 +137,9 @@ class Exporter:
         check_size(self.size)
         check_head(self.model, self.head)
         choose("tuned_for", self.tuned_for, EDITS)
+        check_number("threads", self.threads)
+        if self.min_agreement is not None:
+            check_number("min_agreement", self.min_agreement)
         if self.network is not None and self.head == "coarse_logits":
             raise ValueError(
                 "A `network` that knows its ranges gives mask or logits. "
