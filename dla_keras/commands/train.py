@@ -1,6 +1,8 @@
 """Training: flags over a recipe, then a task's row from data to a report."""
 
 import argparse
+import shlex
+import sys
 
 from dla_keras.choices import check_range
 from dla_keras.choices import did_you_mean
@@ -10,6 +12,7 @@ from dla_keras.commands.flags import add_task_flags
 from dla_keras.commands.shared import given_flags
 from dla_keras.commands.shared import make_parser
 from dla_keras.commands.shared import number_of
+from dla_keras.data.datasets import ALLOWED
 from dla_keras.tables import text_table
 from dla_keras.tasks.recipes import COMPUTE
 from dla_keras.tasks.recipes import OPTIMIZERS
@@ -35,6 +38,15 @@ def training_parser(command: str, doc: str) -> argparse.ArgumentParser:
     )
     add("--dataset", help="name of a dataset, or its folder")
     add("--data-dir", help="folder of the data, or TFDS' data folder")
+    add(
+        "--allow",
+        nargs="+",
+        choices=ALLOWED,
+        default=(),
+        metavar="WHAT",
+        help="what the check of the labels takes for a fault, and is meant: "
+        + "; ".join(f"{name}, {what}" for name, what in ALLOWED.items()),
+    )
     add(
         "--variant",
         default="dla34",
@@ -330,9 +342,28 @@ def train(task: str, args) -> None:
         row.open_split(args.dataset, split, **source)
         for split in ("train", "val")
     ]
+    stop_at_errors(row.check(*splits, args.allow), args)
     run_dir, scores = run(row, args, strategy, *splits)
     if scores:
         finish(row, run_dir, scores, *splits)
+
+
+def stop_at_errors(findings, args) -> None:
+    """Print the warnings among findings about the data; raise its errors.
+
+    Args:
+        findings: Findings of the row's `check`, errors first.
+        args: Parsed flags, for the command that shows all of them.
+    """
+    errors = [row.message for row in findings if row.error]
+    for row in findings[len(errors) :]:
+        print(f"warning: {row.message}", file=sys.stderr)
+    if errors:
+        words = ["dla-keras", "check", "--dataset", args.dataset]
+        if args.data_dir:
+            words += ["--data-dir", args.data_dir]
+        more = f" {len(errors) - 1} more:" if errors[1:] else " All about it:"
+        raise ValueError(f"{errors[0]}{more} {shlex.join(words)}")
 
 
 def finish(row, run_dir, scores: dict, train, val) -> None:

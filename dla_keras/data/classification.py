@@ -114,11 +114,14 @@ class LabelledSplit(Sequence):
         info: Facts about the dataset.
         length: Number of images.
         read: Function of an index that returns a `LabelledPicture`.
+        files: Path and class id of each image. Defaults to none: they are no
+            files.
     """
 
     info: ClassificationInfo
     length: int
     read: Callable[[int], LabelledPicture]
+    files: Sequence = ()
 
     def __len__(self):
         return self.length
@@ -203,7 +206,7 @@ def _open_files(info, files, source, crop_rows=0):
             image[: len(image) - crop_rows], label, str(path)
         )
 
-    return LabelledSplit(info, len(files), read)
+    return LabelledSplit(info, len(files), read, files)
 
 
 def _open_class_folders(folder, split):

@@ -18,6 +18,15 @@ from dla_keras.normalization import IMAGENET_STD
 # trains nor counts.
 IGNORE_LABEL = 255
 
+# What `checks.py` takes for a fault of the labels, and what may be meant.
+ALLOWED = {
+    "absent-classes": "classes that no label of train holds",
+    "zero-255": "labels of 0 and 255 alone, of which 255 is ignored",
+    "single-class": "one class that holds every pixel that counts",
+    "ignored-labels": "labels in which every pixel is ignored",
+    "other-names": "labels that bear the names of other pictures",
+}
+
 
 @dataclass(frozen=True)
 class TFDSNames:

@@ -175,10 +175,14 @@ class FileSplit(Sequence):
         image_path, label_path = self.pairs[index]
         return checked_example(
             read_rgb(image_path),
-            read_label(label_path, self.info),
+            self.label(index),
             str(image_path),
             str(label_path),
         )
+
+    def label(self, index: int):
+        """Return the label alone; its image is not read."""
+        return read_label(self.pairs[index][1], self.info)
 
 
 class TFDSSplit(Sequence):

@@ -5,6 +5,7 @@ from functools import partial
 import keras
 import tensorflow as tf
 
+from dla_keras.data.checks import fingerprint
 from dla_keras.data.pipeline import batch_names
 from dla_keras.data.pipeline import remember
 from dla_keras.data.pipeline import training_batches
@@ -178,7 +179,8 @@ def run(row, args, strategy, train, val):
         another process is the chief.
     """
     plan = make_plan(args, len(train))
-    settings = {**vars(args), "steps": plan.steps}
+    data = fingerprint(train, val)
+    settings = {**vars(args), "steps": plan.steps, "data": data}
     run_dir = choose_run_dir(args)
     chief = is_chief(strategy)
     # The chief may be the first here, and its new folder no earlier run.

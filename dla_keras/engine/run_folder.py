@@ -19,6 +19,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from dla_keras.data.checks import differences
 from dla_keras.engine.checkpoints import Checkpoint
 from dla_keras.engine.checkpoints import Checkpoints
 from dla_keras.engine.checkpoints import read_checkpoint
@@ -36,6 +37,7 @@ CURVE_EVERY = 10  # steps between points of TensorBoard's loss curve
 
 # Settings that change neither what is learned nor its results.
 FREE = {
+    "allow",
     "checkpoint_minutes",
     "checkpoint_steps",
     "data_dir",
@@ -131,14 +133,16 @@ def _check_settings(run_dir, settings):
     # The run may have begun with an earlier version that lacks some flags. They
     # make no difference when they are off.
     ours = {n: v for n, v in ours.items() if n in theirs or v}
-    differing = [
+    here, there = ours.pop("data", {}), theirs.get("data")
+    differing = differences(here, there) if there else []
+    differing += [
         f"--{name.replace('_', '-')} {ours[name]} (there: {theirs.get(name)})"
         for name in ours
         if name not in FREE and ours[name] != theirs.get(name)
     ]
     if differing:
         raise ValueError(
-            f"{run_dir} holds a run of other settings: "
+            f"{run_dir} holds a run of other data or settings: "
             f"{', '.join(differing)}. Choose another --run-dir, or pass "
             "--overwrite to lose that run."
         )

@@ -16,6 +16,7 @@ ROW = {
     "LEFT_OUT": "scores that `metrics.json` does without",
     # training
     "open_split": "dataset, split, data_dir, beside -> sequence of examples",
+    "check": "train, val, allow -> findings about their labels",
     "augmentation": "args -> function: image, label, seed -> both, augmented",
     "mixing": "args, info -> function that mixes a batch, or None",
     "make_model": "args, info -> Keras model",

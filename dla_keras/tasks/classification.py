@@ -11,6 +11,7 @@ from dla_keras.choices import parse_size
 from dla_keras.data.augmentation import Mixing
 from dla_keras.data.augmentation import RandomResizedCrop
 from dla_keras.data.augmentation import central_crop
+from dla_keras.data.checks import check_classes
 from dla_keras.data.classification import open_classification_split
 from dla_keras.inference.model_files import CROP_FRACTION
 from dla_keras.inference.prediction_files import TableResults
@@ -41,6 +42,11 @@ _TOP = 5
 def open_split(dataset, split, data_dir=None, beside=None):
     """Return a split of labelled pictures; see `data.classification`."""
     return open_classification_split(dataset, split, data_dir)
+
+
+def check(train, val, allow=()) -> list:
+    """Return what is wrong with the classes; see `data.checks`."""
+    return check_classes(train, val, allow)
 
 
 def augmentation(args) -> Callable:

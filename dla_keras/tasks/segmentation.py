@@ -10,6 +10,7 @@ import numpy as np
 from dla_keras.choices import check_number
 from dla_keras.choices import parse_size
 from dla_keras.data.augmentation import Augmentation
+from dla_keras.data.checks import check_splits
 from dla_keras.data.datasets import IGNORE_LABEL
 from dla_keras.data.segmentation import open_split as _open_split
 from dla_keras.inference.prediction_files import PictureResults
@@ -53,6 +54,11 @@ def open_split(dataset, split, data_dir=None, beside=None):
             the same model. Defaults to `None`.
     """
     return _open_split(dataset, split, data_dir)
+
+
+def check(train, val, allow=()) -> list:
+    """Return what is wrong with the labels; see `data.checks`."""
+    return check_splits(train, val, allow)
 
 
 def augmentation(args) -> Callable:

@@ -1,0 +1,530 @@
+"""Looks at all labels of a dataset, before anything trains on them.
+
+A label may be readable and still wrong: colors that nobody named, a class that
+was never drawn, a list in another order. Each is a `Finding` here, which
+training stops at and `dla-keras check` shows beside the figures.
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+import re
+import time
+from collections import Counter
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from dataclasses import replace
+
+import numpy as np
+from PIL import Image
+
+from dla_keras.choices import spread
+from dla_keras.data.datasets import ALLOWED
+from dla_keras.data.datasets import DATASETS
+from dla_keras.data.datasets import IGNORE_LABEL
+from dla_keras.data.pictures import open_header
+from dla_keras.files import atomic_path
+from dla_keras.version import __version__
+
+THREADS = 8
+SAMPLE = 60  # labels of a split that is no files: drawn, or packed by TFDS
+WORTH_KEEPING = 1.0  # seconds: what is quicker is not written to the cache
+# Names of what nobody draws, and labelling tools list all the same.
+BACKGROUND = "background void unlabeled unlabelled unknown ignore other".split()
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong with a dataset, or may be.
+
+    Args:
+        kind: Word for it; a key of `ALLOWED` if it can be meant.
+        message: Line that says what it is, and the cure.
+        error: Whether training must not begin.
+    """
+
+    kind: str
+    message: str
+    error: bool
+
+
+@dataclass(frozen=True)
+class SplitFacts:
+    """What the labels of a split hold.
+
+    Args:
+        name: `"train"` or `"val"`.
+        pictures: Number of pictures.
+        seen: Number of those that were looked at.
+        sizes: Width and height -> number of pictures.
+        pixels: Number of pixels by class id and `IGNORE_LABEL`, `(256,)`.
+        labels: Number of labels that hold it, `(256,)`.
+        blank: Names of labels in which nothing counts.
+        faults: Message of each pair that cannot be used.
+    """
+
+    name: str
+    pictures: int
+    seen: int
+    sizes: Counter
+    pixels: np.ndarray
+    labels: np.ndarray
+    blank: tuple[str, ...]
+    faults: tuple[str, ...]
+
+    def shares(self, num_classes: int) -> np.ndarray:
+        """Return the share of each class, and last of ignored pixels."""
+        counts = np.append(self.pixels[:num_classes], self.pixels[-1])
+        return counts / max(self.pixels.sum(), 1)
+
+
+def read_facts(split, name: str) -> SplitFacts:
+    """Return what a split's labels hold; no picture is decoded.
+
+    Args:
+        split: Sequence of `Example`. Of one with `pairs`, every file is looked
+            at; of others, `SAMPLE` labels.
+        name: `"train"` or `"val"`.
+    """
+    if pairs := getattr(split, "pairs", None):
+        names = [str(_path(label)) for _, label in pairs]
+        key = ("labels", name, split.info.num_classes, label_coding(split.info))
+        rows = remembered(
+            key, names, [*map(file_stamp, pairs)], lambda i: _look(split, i)
+        )
+    else:
+        chosen = spread(range(len(split)), SAMPLE)
+        names = [str(index) for index in chosen]
+        rows = [_counted(split[index].label) for index in chosen]
+    return _facts(name, len(split), names, rows)
+
+
+def _facts(name, pictures, names, rows):
+    sizes, blank, faults = Counter(), [], []
+    pixels, labels = np.zeros((2, 256), np.int64)
+    for label, row in zip(names, rows, strict=True):
+        if isinstance(row, Fault):
+            faults.append(row)
+            continue
+        width, height, counts = row
+        sizes[width, height] += 1
+        ids = [int(index) for index in counts]
+        pixels[ids] += np.array([*counts.values()], np.int64)
+        labels[ids] += 1
+        if ids == [IGNORE_LABEL]:
+            blank.append(label)
+    seen = len(rows)
+    return SplitFacts(
+        name, pictures, seen, sizes, pixels, labels, (*blank,), (*faults,)
+    )
+
+
+def _look(split, index):
+    """Return width, height and pixels by id of a label of its image's size."""
+    image, label = split.pairs[index]
+    for file in (image, label):
+        if isinstance(file, os.PathLike) and not os.path.exists(file):
+            raise FileNotFoundError(f"{file} does not exist.")
+    with open_header(image) as header:
+        size = header.size
+    row = _counted(split.label(index))
+    if row[:2] != [*size]:
+        raise ValueError(
+            f"A label is of its picture's size. Received: {_path(label)} with "
+            f"{row[0]}x{row[1]} for {image} with {size[0]}x{size[1]} (width x "
+            "height)."
+        )
+    return row
+
+
+def _counted(label):
+    # Pillow counts bytes in place; NumPy would make integers of them first.
+    counts = Image.fromarray(label).histogram()
+    height, width = label.shape
+    return [width, height, {str(i): n for i, n in enumerate(counts) if n}]
+
+
+def _path(label):
+    """Return the path of a label file, or the name of what is drawn."""
+    return getattr(label, "name", label) if hasattr(label, "read") else label
+
+
+# --- The cache ---
+
+
+class Fault(str):
+    """The message of an error, in place of a result."""
+
+
+def cache_folder() -> pathlib.Path:
+    """Return the folder that remembers what files hold, never the data's."""
+    home = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    return pathlib.Path(home) / "dla_keras" / "checks"
+
+
+def remembered(key, names: Sequence[str], stamps, work: Callable) -> list:
+    """Return `work(i)` for each of some files, or what the cache holds.
+
+    Args:
+        key: Facts that the work depends on beside the files, for JSON.
+        names: Name of each file.
+        stamps: Sizes and times of each; `None` where there is no file to tell
+            whether it changed.
+        work: Function of an index whose result JSON can hold.
+
+    Returns:
+        Results in order; a `Fault` where one was an error.
+    """
+    root = os.path.abspath(os.path.commonprefix(names))
+    text = json.dumps([__version__, root, key])
+    name = hashlib.sha256(text.encode()).hexdigest()[:32]
+    path = cache_folder() / f"{name}.json"
+    known = _read_cache(path)
+    start = time.monotonic()
+
+    def one(index):
+        row = known.get(names[index])
+        if row and stamps[index] and row[0] == stamps[index]:
+            return row[1]
+        try:
+            return work(index)
+        except (ValueError, OSError) as error:
+            return Fault(error)
+
+    # In parts, since a job of its own costs more than what is remembered.
+    parts = [range(len(names))[i : i + 64] for i in range(0, len(names), 64)]
+    with ThreadPoolExecutor(THREADS) as threads:
+        done = threads.map(lambda part: [*map(one, part)], parts)
+        rows = [row for part in done for row in part]
+    if time.monotonic() - start > WORTH_KEEPING:
+        kept = zip(names, stamps, rows, strict=True)
+        kept = {n: [s, r] for n, s, r in kept if s and not isinstance(r, Fault)}
+        _write_cache(path, kept)
+    return rows
+
+
+def file_stamp(files) -> list | None:
+    """Return sizes and times of files; `None` if one of them is no file."""
+    try:
+        stats = [os.stat(file) for file in files]
+    except (OSError, TypeError):
+        return None
+    return [n for each in stats for n in (each.st_size, each.st_mtime_ns)]
+
+
+def _read_cache(path):
+    try:
+        rows = dict(json.loads(path.read_text()))
+        return {name: (stamp, row) for name, (stamp, row) in rows.items()}
+    except (OSError, ValueError, TypeError):  # none yet, or a damaged one
+        return {}
+
+
+def _write_cache(path, rows):
+    try:
+        with atomic_path(path) as temporary:
+            temporary.write_text(json.dumps(rows, separators=(",", ":")))
+    except OSError:
+        pass  # a home that cannot be written: looked at anew each time
+
+
+# --- What is found ---
+
+
+def find_faults(train: SplitFacts, val: SplitFacts, info) -> list[Finding]:
+    """Return what is wrong with the labels of a dataset.
+
+    Args:
+        train: What the training labels hold.
+        val: What the validation labels hold.
+        info: Facts about the dataset.
+    """
+    found = [*_broken(train), *_broken(val), *_blank(train), *_blank(val)]
+    if not train.pixels[:IGNORE_LABEL].any():
+        return found
+    # The first explains those after it.
+    return found + (
+        _zero_255(train, info)
+        or _single(train, info)
+        or _absent(train, val, info)
+    )
+
+
+def _broken(split):
+    if not split.faults:
+        return []
+    count, first = len(split.faults), split.faults[0]
+    others = f" (and {count - 1} more)" if count > 1 else ""
+    message = (
+        f"{count} of {split.pictures} pairs of {split.name} cannot be used: "
+        f"{first}{others}"
+    )
+    return [Finding("broken", message, True)]
+
+
+def _blank(split):
+    usable = split.seen - len(split.faults)
+    if not split.blank:
+        return []
+    if len(split.blank) == usable:
+        message = (
+            f"Every pixel of {split.name} is ignored: there is nothing to "
+            "learn or to score. Say what the labels' values mean, with "
+            "label_values in info.json, or label the pictures."
+        )
+        return [Finding("nothing-counts", message, True)]
+    message = (
+        f"{len(split.blank)} of {usable} labels of {split.name} are ignored "
+        f"throughout, for instance {split.blank[0]}."
+    )
+    many = 2 * len(split.blank) > usable
+    if many:
+        message += _cure("Take them out", "ignored-labels")
+    return [Finding("ignored-labels", message, many)]
+
+
+def _zero_255(train, info):
+    """Return masks of 0 and 255 in which 255 was an object, not ignored."""
+    told = info.label_values or info.label_colors or info.ignored_ids
+    if told or np.flatnonzero(train.pixels).tolist() != [0, IGNORE_LABEL]:
+        return []
+    absent = ", ".join(map(repr, info.class_names[1:]))
+    share = train.shares(info.num_classes)[-1]
+    message = (
+        "The labels of train hold 0 and 255 alone, and 255 is ignored: "
+        f"{share:.1%} of the pixels do not count, and no label holds "
+        f"{absent or 'anything else'}. If 255 is a class, say so in "
+        'info.json: "label_values": {"0": 0, "255": 1}.'
+    )
+    message += _cure("", "zero-255")
+    return [Finding("zero-255", message, True)]
+
+
+def _single(train, info):
+    (present,) = np.flatnonzero(train.pixels[:IGNORE_LABEL]).tolist()[:1]
+    alone = train.pixels[present] == train.pixels[:IGNORE_LABEL].sum()
+    if not alone or info.num_classes == 1:
+        return []
+    message = (
+        f"The class {info.class_names[present]!r} holds every pixel of train "
+        "that counts: a network would learn to say nothing else."
+    )
+    message += _cure("Label the other classes, too", "single-class")
+    return [Finding("single-class", message, True)]
+
+
+def _absent(train, val, info):
+    if train.seen < train.pictures:
+        return []  # of a sample it says nothing
+    known = info.name in DATASETS
+    known = known and info.class_names == DATASETS[info.name].class_names
+    absent = [
+        (name, int(val.labels[index]))
+        for index, name in enumerate(info.class_names)
+        if not train.labels[index]
+    ]
+    if not absent:
+        return []
+    # A benchmark's classes are not its user's choice; the background of a tool
+    # is nobody's.
+    meant = [
+        not held and (known or re.sub("[_ ]", "", name.lower()) in BACKGROUND)
+        for name, held in absent
+    ]
+    names = ", ".join(
+        f"{name!r}" + (f" ({held} of val do)" if held else "")
+        for name, held in absent
+    )
+    message = f"No label of train holds {names}."
+    message += _cure("Take it out of the class names", "absent-classes")
+    return [Finding("absent-classes", message, not all(meant))]
+
+
+def _cure(cure, kind):
+    """Return the end of a message: the cure, and how to say it is meant."""
+    begin = f"{cure}, or if" if cure else "If"
+    return f" {begin} it is meant: --allow {kind}."
+
+
+def find_strays(split) -> list[Finding]:
+    """Return a finding if labels bear the names of other pictures.
+
+    Args:
+        split: Sequence of `Example`; one without `pairs` has no names.
+    """
+    pairs = getattr(split, "pairs", None) or ()
+    images = _keys([_stem(image) for image, _ in pairs])
+    labels = _keys([_stem(_path(label)) for _, label in pairs])
+    owners = {*images}
+    # Labels that are called quite otherwise say nothing about their pictures.
+    if 2 * sum(label in owners for label in labels) < len(labels):
+        return []
+    stray = [
+        pair
+        for pair, image, label in zip(pairs, images, labels, strict=True)
+        if image != label and label in owners
+    ]
+    if not stray:
+        return []
+    image, label = stray[0]
+    message = (
+        f"{len(stray)} of {len(pairs)} labels bear the name of another "
+        f"picture, for instance {_path(label)} for {image}."
+    )
+    message += _cure("Sort the lists alike", "other-names")
+    return [Finding("other-names", message, True)]
+
+
+def _stem(path):
+    stem = pathlib.PurePath(str(path)).stem
+    return re.sub(r"\.(jpe?g|png)$", "", stem)
+
+
+def _keys(stems: Sequence[str]) -> list[str]:
+    """Return stems without what all have in common, zeros before numbers too.
+
+    >>> _keys(["img_08_L", "img_09_L", "img_10_L"])
+    ['8', '9', '10']
+    """
+    head = len(os.path.commonprefix(stems))
+    ends = [stem[head:][::-1] for stem in stems]
+    tail = len(os.path.commonprefix(ends))
+    middles = [end[tail:][::-1] for end in ends]
+    return [re.sub(r"0+(?=\d)", "", middle) for middle in middles]
+
+
+def check_splits(train, val, allow: Iterable[str] = ()) -> list[Finding]:
+    """Return what is wrong with two splits of label maps, errors first.
+
+    Args:
+        train: Training split. One that is no files, as TFDS', has no findings.
+        val: Validation split.
+        allow: Keys of `ALLOWED` that are meant, and no errors. Defaults to
+            none.
+    """
+    if not getattr(train, "pairs", None):
+        return []
+    facts = read_facts(train, "train"), read_facts(val, "val")
+    found = find_faults(*facts, train.info)
+    found += find_strays(train) + find_strays(val)
+    return ordered(found, allow)
+
+
+def check_classes(train, val, allow: Iterable[str] = ()) -> list[Finding]:
+    """Return what is wrong with two splits of one class a picture.
+
+    Args:
+        train: Training split. Without `files` there is no finding.
+        val: Validation split.
+        allow: Keys of `ALLOWED` that are meant. Defaults to none.
+    """
+    counts = [
+        Counter(label for _, label in getattr(split, "files", ()))
+        for split in (train, val)
+    ]
+    found = []
+    for name, count in zip(("train", "val"), counts, strict=True):
+        names = enumerate(train.info.class_names)
+        absent = [repr(text) for index, text in names if not count[index]]
+        if count and absent:
+            message = f"No picture of {name} is of {', '.join(absent)}."
+            message += _cure("Take the class out", "absent-classes")
+            found.append(Finding("absent-classes", message, name == "train"))
+    return ordered(found, allow)
+
+
+def ordered(found: Iterable[Finding], allow: Iterable[str]) -> list[Finding]:
+    """Return findings with the errors first, and no error that is allowed."""
+    meant = {*allow} & {*ALLOWED}
+    told = [
+        replace(row, error=row.error and row.kind not in meant) for row in found
+    ]
+    return sorted(told, key=lambda row: not row.error)
+
+
+# --- The fingerprint of a dataset ---
+
+
+def label_coding(info) -> dict:
+    """Return what the values of a dataset's labels mean, for JSON."""
+    names = "label_values label_colors ignored_ids ignored_colors".split()
+    coding = {name: getattr(info, name, None) for name in names}
+    return {
+        name: {str(k): v for k, v in value.items()}
+        if hasattr(value, "items")
+        else list(value)
+        for name, value in coding.items()
+        if value
+    }
+
+
+def fingerprint(train, val) -> dict:
+    """Return what tells one dataset from another, for `config.json`.
+
+    Args:
+        train: Training split.
+        val: Validation split.
+
+    Returns:
+        `class_names`, `coding`, and for each split the number of `pictures`
+        and a hash of their `files`: names within the data's folder, and sizes.
+    """
+    names = list(getattr(train.info, "class_names", ()))
+    facts = {"class_names": names, "coding": label_coding(train.info)}
+    for name, split in (("train", train), ("val", val)):
+        facts[name] = {"pictures": len(split)}
+        if pairs := getattr(split, "pairs", None):
+            facts[name]["files"] = _files_hash(pairs)
+    return facts
+
+
+def _files_hash(pairs):
+    """Return a hash of names and sizes that a moved folder keeps."""
+    files = [file for pair in pairs for file in pair]
+    names = [os.path.abspath(_path(file)) for file in files]
+    root = os.path.commonpath(names)
+    lines = [
+        f"{os.path.relpath(name, root)} {(file_stamp((file,)) or [None])[0]}"
+        for name, file in zip(names, files, strict=True)
+    ]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def differences(ours: dict, theirs: dict) -> list[str]:
+    """Return what differs between the data of two runs, in words.
+
+    Args:
+        ours: Fingerprint of the data at hand.
+        theirs: Fingerprint that an earlier run recorded.
+
+    Example:
+
+    >>> ours = {"class_names": ["a"], "train": {"pictures": 3}}
+    >>> differences(ours, {"class_names": ["b"], "train": {"pictures": 3}})
+    ['classes a (there: b)']
+    """
+    said = []
+    ours_names, names = (x.get("class_names", ()) for x in (ours, theirs))
+    if [*ours_names] != [*names]:
+        said.append(
+            f"classes {', '.join(ours_names)} (there: {', '.join(names)})"
+        )
+    if ours.get("coding") != theirs.get("coding"):
+        said.append(
+            f"meaning of labels' values {json.dumps(ours.get('coding'))} "
+            f"(there: {json.dumps(theirs.get('coding'))})"
+        )
+    for split in ("train", "val"):
+        one, other = ours.get(split, {}), theirs.get(split, {})
+        if one.get("pictures") != other.get("pictures"):
+            said.append(
+                f"{one.get('pictures')} pictures of {split} (there: "
+                f"{other.get('pictures')})"
+            )
+        elif one != other:
+            said.append(f"other files in {split}, by their names and sizes")
+    return said

@@ -1,0 +1,107 @@
+"""Finds pictures that train and val share, or nearly: a score would not know.
+
+Each picture becomes 256 bits that survive another size, light or compression;
+pictures are alike where few bits differ.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from dla_keras.data.checks import Fault
+from dla_keras.data.checks import file_stamp
+from dla_keras.data.checks import remembered
+from dla_keras.data.pictures import open_header
+from dla_keras.data.pictures import read_rgb
+
+# Bits of 256 in which two pictures differ that are nearly the same.
+NEAR = 12
+PLAIN = 16  # set bits of a picture that shows too little to compare
+
+
+def picture_hashes(paths: Sequence, name: str) -> list:
+    """Return the dHash of each picture, or a `Fault`.
+
+    Args:
+        paths: Paths of pictures.
+        name: Name of the split, for the cache.
+    """
+    names = [str(path) for path in paths]
+    stamps = [file_stamp((path,)) for path in paths]
+    work = lambda index: picture_hash(paths[index])
+    return remembered(("dhash", name), names, stamps, work)
+
+
+def picture_hash(path) -> str:
+    """Return 256 bits of a picture, in hexadecimal digits: its dHash.
+
+    A bit says whether a picture shrunk to 17x16 grows lighter to the right, so
+    that another size, light or compression changes few of them.
+
+    Args:
+        path: Path of the picture.
+
+    Raises:
+        ValueError: If it cannot be read.
+    """
+    small = _shrunk(path).resize((17, 16), Image.Resampling.BOX)
+    pixels = np.asarray(small, np.int16)
+    return np.packbits(pixels[:, 1:] > pixels[:, :-1]).tobytes().hex()
+
+
+def _shrunk(path):
+    """Return a grey picture; a large JPEG is decoded at an eighth, quickly."""
+    with open_header(path) as image:
+        if image.format == "JPEG" and min(image.size) >= 256:
+            image.draft("L", (image.width // 8, image.height // 8))
+            try:
+                return image.convert("L")
+            except (OSError, SyntaxError) as error:
+                raise ValueError(
+                    f"{path} cannot be decoded: {error}."
+                ) from error
+    return Image.fromarray(read_rgb(path)).convert("L")
+
+
+def near_duplicates(train: Sequence, val: Sequence) -> list[tuple]:
+    """Return pictures of `val` that `train` has, too, or nearly.
+
+    Args:
+        train: Hashes of the training pictures, from `picture_hashes`.
+        val: Hashes of the validation pictures.
+
+    Returns:
+        Number of bits that differ, index in `val`, index in `train`, the most
+        alike first.
+
+    Example:
+
+    >>> near_duplicates(["00ff" * 16, "0f0f" * 16], ["0fff" + "0f0f" * 15])
+    [(4, 0, 1)]
+    """
+    theirs, their_bits = _signs(train)
+    ours, our_bits = _signs(val)
+    found = []
+    for first in range(0, len(ours) if len(theirs) else 0, 256):
+        # Signs that are alike less those that are not, of 256.
+        alike = our_bits[first : first + 256] @ their_bits.T
+        for row, values in enumerate(alike, start=first):
+            nearest = int(values.argmax())
+            bits = int(256 - values[nearest]) // 2
+            if bits <= NEAR:
+                found.append((bits, ours[row], theirs[nearest]))
+    return sorted(found)
+
+
+def _signs(hashes):
+    """Return the indices of hashes that say something, and their bits as 1, -1.
+
+    float32 `(number, 256)`, whose products BLAS makes quickly.
+    """
+    good = [i for i, row in enumerate(hashes) if not isinstance(row, Fault)]
+    packed = bytes.fromhex("".join(hashes[i] for i in good))
+    bits = np.unpackbits(np.frombuffer(packed, np.uint8)).reshape(-1, 256)
+    shows = np.abs(bits.sum(1, dtype=int) - 128) <= 128 - PLAIN
+    index = [i for i, show in zip(good, shows, strict=True) if show]
+    return index, bits[shows] * np.float32(2) - 1
