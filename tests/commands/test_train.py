@@ -162,8 +162,17 @@ def test_bad_input_is_one_line(tmp_path, capfd):
     run = ["--run-dir", str(tmp_path / "run"), *TINY]
     model = ["--dataset", write_folder(tmp_path), "--model"]
     (tmp_path / "broken.keras").write_text("no model")
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    write_folder(masks, count=2)
+    (masks / "info.json").write_text('{"class_names": ["a", "b"]}')
+    for index in range(2):
+        Image.new("L", (64, 48), 255 * index).save(
+            masks / f"labels_{index}.png"
+        )
     for main, arguments, message in (
         (train, ["--dataset", "citiscapes", *run], "Unknown dataset"),
+        (train, ["--dataset", str(masks), *run], "--allow zero-255"),
         (train, [*model[:2], *run, "--size", "30x64"], "multiples of 32"),
         (train, [*model[:2], *run, "--variant", "dla43"], "Did you mean"),
         (train, [*model[:2], *run, "--schedule", "step"], "milestones"),

@@ -127,6 +127,7 @@ def test_no_space_leaves_the_earlier_checkpoints(tmp_path):
 def test_a_folder_is_gone_on_with_by_its_own_run_only(tmp_path):
     strategy = make_strategy("one_device")
     settings = {"dataset": "noise", "learning_rate": 0.1, "strategy": "auto"}
+    settings["data"] = {"class_names": ["a", "b"], "train": {"pictures": 9}}
     assert find_start(tmp_path, settings) is None
     claim(tmp_path, settings, strategy, 0, False)
     checkpoints = Checkpoints(tmp_path / "checkpoints")
@@ -149,6 +150,9 @@ def test_a_folder_is_gone_on_with_by_its_own_run_only(tmp_path):
         find_start(tmp_path, {**renamed, "compute": "float16"})
     with pytest.raises(ValueError, match="learning-rate 0.2 .there: 0.1"):
         find_start(tmp_path, {**settings, "learning_rate": 0.2})
+    names = {**settings["data"], "class_names": ["b", "a"]}
+    with pytest.raises(ValueError, match="other data.*b, a .there: a, b"):
+        find_start(tmp_path, {**settings, "data": names})
     with pytest.raises(ValueError, match="holds an earlier run"):
         find_start(tmp_path, settings, "never")
     assert find_start(tmp_path, settings, overwrite=True) is None
