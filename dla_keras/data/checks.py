@@ -91,7 +91,7 @@ def read_facts(split, name: str) -> SplitFacts:
         name: `"train"` or `"val"`.
     """
     if pairs := getattr(split, "pairs", None):
-        names = [str(_path(label)) for _, label in pairs]
+        names = [label_name(label) for _, label in pairs]
         key = ("labels", name, split.info.num_classes, label_coding(split.info))
         rows = remembered(
             key, names, [*map(file_stamp, pairs)], lambda i: _look(split, i)
@@ -134,7 +134,8 @@ def _look(split, index):
     row = _counted(split.label(index))
     if row[:2] != [*size]:
         raise ValueError(
-            f"A label is of its picture's size. Received: {_path(label)} with "
+            "A label is of its picture's size. Received: "
+            f"{label_name(label)} with "
             f"{row[0]}x{row[1]} for {image} with {size[0]}x{size[1]} (width x "
             "height)."
         )
@@ -148,9 +149,22 @@ def _counted(label):
     return [width, height, {str(i): n for i, n in enumerate(counts) if n}]
 
 
-def _path(label):
+def label_name(label) -> str:
     """Return the path of a label file, or the name of what is drawn."""
-    return getattr(label, "name", label) if hasattr(label, "read") else label
+    return label.name if hasattr(label, "read") else str(label)
+
+
+def label_coding(info) -> dict:
+    """Return what the values of a dataset's labels mean, for JSON."""
+    names = "label_values label_colors ignored_ids ignored_colors".split()
+    coding = {name: getattr(info, name, None) for name in names}
+    return {
+        name: {str(k): v for k, v in value.items()}
+        if hasattr(value, "items")
+        else list(value)
+        for name, value in coding.items()
+        if value
+    }
 
 
 # --- The cache ---
@@ -239,8 +253,8 @@ def find_faults(train: SplitFacts, val: SplitFacts, info) -> list[Finding]:
     """Return what is wrong with the labels of a dataset.
 
     Args:
-        train: What the training labels hold.
-        val: What the validation labels hold.
+        train: Facts of the training split.
+        val: Facts of the validation split.
         info: Facts about the dataset.
     """
     found = [*_broken(train), *_broken(val), *_blank(train), *_blank(val)]
@@ -358,7 +372,7 @@ def find_strays(split) -> list[Finding]:
     """
     pairs = getattr(split, "pairs", None) or ()
     images = _keys([_stem(image) for image, _ in pairs])
-    labels = _keys([_stem(_path(label)) for _, label in pairs])
+    labels = _keys([_stem(label_name(label)) for _, label in pairs])
     owners = {*images}
     # Labels that are called quite otherwise say nothing about their pictures.
     if 2 * sum(label in owners for label in labels) < len(labels):
@@ -373,7 +387,7 @@ def find_strays(split) -> list[Finding]:
     image, label = stray[0]
     message = (
         f"{len(stray)} of {len(pairs)} labels bear the name of another "
-        f"picture, for instance {_path(label)} for {image}."
+        f"picture, for instance {label_name(label)} for {image}."
     )
     message += _cure("Sort the lists alike", "other-names")
     return [Finding("other-names", message, True)]
@@ -444,87 +458,3 @@ def ordered(found: Iterable[Finding], allow: Iterable[str]) -> list[Finding]:
         replace(row, error=row.error and row.kind not in meant) for row in found
     ]
     return sorted(told, key=lambda row: not row.error)
-
-
-# --- The fingerprint of a dataset ---
-
-
-def label_coding(info) -> dict:
-    """Return what the values of a dataset's labels mean, for JSON."""
-    names = "label_values label_colors ignored_ids ignored_colors".split()
-    coding = {name: getattr(info, name, None) for name in names}
-    return {
-        name: {str(k): v for k, v in value.items()}
-        if hasattr(value, "items")
-        else list(value)
-        for name, value in coding.items()
-        if value
-    }
-
-
-def fingerprint(train, val) -> dict:
-    """Return what tells one dataset from another, for `config.json`.
-
-    Args:
-        train: Training split.
-        val: Validation split.
-
-    Returns:
-        `class_names`, `coding`, and for each split the number of `pictures`
-        and a hash of their `files`: names within the data's folder, and sizes.
-    """
-    names = list(getattr(train.info, "class_names", ()))
-    facts = {"class_names": names, "coding": label_coding(train.info)}
-    for name, split in (("train", train), ("val", val)):
-        facts[name] = {"pictures": len(split)}
-        if pairs := getattr(split, "pairs", None):
-            facts[name]["files"] = _files_hash(pairs)
-    return facts
-
-
-def _files_hash(pairs):
-    """Return a hash of names and sizes that a moved folder keeps."""
-    files = [file for pair in pairs for file in pair]
-    names = [os.path.abspath(_path(file)) for file in files]
-    root = os.path.commonpath(names)
-    lines = [
-        f"{os.path.relpath(name, root)} {(file_stamp((file,)) or [None])[0]}"
-        for name, file in zip(names, files, strict=True)
-    ]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
-
-
-def differences(ours: dict, theirs: dict) -> list[str]:
-    """Return what differs between the data of two runs, in words.
-
-    Args:
-        ours: Fingerprint of the data at hand.
-        theirs: Fingerprint that an earlier run recorded.
-
-    Example:
-
-    >>> ours = {"class_names": ["a"], "train": {"pictures": 3}}
-    >>> differences(ours, {"class_names": ["b"], "train": {"pictures": 3}})
-    ['classes a (there: b)']
-    """
-    said = []
-    ours_names, names = (x.get("class_names", ()) for x in (ours, theirs))
-    if [*ours_names] != [*names]:
-        said.append(
-            f"classes {', '.join(ours_names)} (there: {', '.join(names)})"
-        )
-    if ours.get("coding") != theirs.get("coding"):
-        said.append(
-            f"meaning of labels' values {json.dumps(ours.get('coding'))} "
-            f"(there: {json.dumps(theirs.get('coding'))})"
-        )
-    for split in ("train", "val"):
-        one, other = ours.get(split, {}), theirs.get(split, {})
-        if one.get("pictures") != other.get("pictures"):
-            said.append(
-                f"{one.get('pictures')} pictures of {split} (there: "
-                f"{other.get('pictures')})"
-            )
-        elif one != other:
-            said.append(f"other files in {split}, by their names and sizes")
-    return said

@@ -5,7 +5,7 @@ from functools import partial
 import keras
 import tensorflow as tf
 
-from dla_keras.data.checks import fingerprint
+from dla_keras.data.fingerprint import fingerprint
 from dla_keras.data.pipeline import batch_names
 from dla_keras.data.pipeline import remember
 from dla_keras.data.pipeline import training_batches
