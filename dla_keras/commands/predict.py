@@ -130,7 +130,7 @@ def write_all(jobs, findings, classes, output) -> list[str]:
 def claim_output(args, facts, fresh: bool) -> None:
     """Note what the results are of; those of two models are not mixed."""
     path = pathlib.Path(args.output, "predictions.json")
-    free = ("input", "output", "overwrite", "threads")
+    free = ("given", "input", "output", "overwrite", "threads")
     flags = {k: v for k, v in vars(args).items() if k not in free}
     flags["model"] = str(pathlib.Path(args.model).resolve())
     facts = {**flags, **facts}
