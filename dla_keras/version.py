@@ -31,6 +31,8 @@ EXTRAS = {
     # One node with NVIDIA cards, in addition to `train`: CUDA by pip.
     "gpu": ["tensorflow[and-cuda]>=2.20"],
     "weights": ["safetensors", "huggingface_hub", "h5py"],
+    # Pictures of iPhones.
+    "heif": ["pillow-heif"],
     "docs": ["mkdocs>=1.6", "mkdocs-material", "mkdocstrings[python]"],
     # JAX, since the models' tests run on it too.
     "test": ["pytest", "pytest-xdist", "ruff", "jax", "mypy"],
