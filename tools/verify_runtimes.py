@@ -12,15 +12,16 @@ Exit code 1 if a check failed, or one that `--require` names did not run.
 
 import argparse
 import dataclasses
-import pathlib
 import sys
 
 import numpy as np
-from PIL import Image
 from runtimes.checks import check_files
 from runtimes.rows import RUNTIMES
 
 from dla_keras.commands.shared import run_command
+from dla_keras.data.pictures import SUFFIXES
+from dla_keras.data.pictures import list_pictures
+from dla_keras.data.pictures import read_rgb
 from dla_keras.data.toy_streets import draw_picture
 from dla_keras.files import write_json
 from dla_keras.inference.predictor import fit_picture
@@ -32,7 +33,6 @@ HEADER = (
     "runtime", "version", "kernels", "file", "output", "against", "equal",
     "largest difference", "agreement", "verdict",
 )  # fmt: skip
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
 
 def parse_arguments(argv):
@@ -69,17 +69,13 @@ def read_pictures(folder, count: int) -> list:
         raise ValueError(f"--count must be at least 1. Received: {count}.")
     if folder is None:
         return [draw_picture("val", index)[0] for index in range(count)]
-    paths = sorted(
-        path
-        for path in pathlib.Path(folder).iterdir()
-        if path.suffix.lower() in SUFFIXES
-    )
+    paths, _ = list_pictures(folder)
     if not paths:
         raise ValueError(
             f"Expected pictures ({', '.join(SUFFIXES)}) in {folder}. Received: "
             "none."
         )
-    return [np.asarray(Image.open(p).convert("RGB")) for p in paths[:count]]
+    return [read_rgb(path) for path in paths[:count]]
 
 
 def verify(args) -> None:

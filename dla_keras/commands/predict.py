@@ -114,12 +114,12 @@ def write_all(jobs, findings, classes, output) -> list[str]:
     """Do the jobs; return what is wrong with pictures that are faulty."""
     from tqdm import tqdm
 
-    from dla_keras.inference.prediction_files import read_any
+    from dla_keras.data.pictures import read_rgb
 
     faults = []
     for job in tqdm(jobs, unit="picture", desc="predict"):
         try:
-            picture = read_any(job.picture)
+            picture = read_rgb(job.picture)
         except (ValueError, OSError) as error:
             faults.append(str(error))
             continue
@@ -145,15 +145,13 @@ def claim_output(args, facts, fresh: bool) -> None:
 
 def predict_all(args) -> None:
     """Find the pictures, do them, and say how it went."""
-    from PIL import Image
-
     from dla_keras.inference.model_files import open_model
     from dla_keras.inference.prediction_files import find_classes
     from dla_keras.inference.prediction_files import plan_jobs
 
-    # The pictures are the user's own, and large ones are what tiles are for.
-    Image.MAX_IMAGE_PIXELS = None
-    jobs = plan_jobs(args.input, args.output)
+    jobs, left_out = plan_jobs(args.input, args.output)
+    if left_out:
+        print(left_out)
     opened = open_model(args.model, args.threads)
     classes = find_classes(args.model, opened)
     by_task = open_findings(args, opened, classes)

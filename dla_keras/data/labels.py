@@ -57,7 +57,8 @@ class _Stored:
     @property
     def grey(self) -> bool:
         """Return whether a viewer shows nothing but grey."""
-        return bool((self.colors == self.colors[:, :1]).all())
+        same = (self.colors == self.colors[:, :1]).all()
+        return bool(same and self.colors.min() >= 0)
 
 
 @dataclass(frozen=True)
@@ -242,14 +243,15 @@ def _ways(stored, info):
         return [by_color]
     numbers = stored.values.tolist()
     by_number = _way("number", numbers, info.values, info.ignored_ids)
-    if IGNORE_LABEL not in info.values and IGNORE_LABEL in numbers:
-        by_number.ids[numbers.index(IGNORE_LABEL)] = IGNORE_LABEL
+    _ignore_255(by_number, numbers, info)
     ways = [by_number]
-    brightness = stored.colors[:, 0].tolist()
-    if stored.grey and brightness != numbers:
-        ways.append(
-            _way("brightness", brightness, info.values, info.ignored_ids)
-        )
+    greys = stored.colors[:, 0].tolist()
+    if stored.grey and greys != numbers:
+        # What optimizers make of grey: fewer bits, or a palette.
+        by_grey = _way("brightness", greys, info.values, info.ignored_ids)
+        if not by_number.complete and len({*greys} - {IGNORE_LABEL}) > 1:
+            _ignore_255(by_grey, greys, info)
+        ways.append(by_grey)
     if stored.paletted and named is None and by_number.complete:
         if (by_color.ids != UNKNOWN).sum() < 2:
             return ways  # a color may be the dataset's by chance
@@ -265,6 +267,12 @@ def _way(name, keys, classes: Mapping, ignored):
     named = np.array([key in ignored for key in keys], bool)
     ids[named] = IGNORE_LABEL
     return _Way(name, ids, named)
+
+
+def _ignore_255(way, keys, info):
+    """Have 255 ignored, unless the dataset says that it is a class."""
+    if IGNORE_LABEL in keys and IGNORE_LABEL not in info.values:
+        way.ids[keys.index(IGNORE_LABEL)] = IGNORE_LABEL
 
 
 def _palette_classes(stored, info):
@@ -286,17 +294,19 @@ def _palette_classes(stored, info):
 
 def _foreign(stored, ways, info, name):
     """Return the message of a file that holds what is no class."""
-    way = ways[0]
-    unknown = np.flatnonzero(way.ids == UNKNOWN)
-    if way.name == "number":
+    unknown = np.flatnonzero(ways[-1].ids == UNKNOWN)
+    colors = _some([_hex(color) for color in stored.colors[unknown].tolist()])
+    if ways[0].name == "number":
+        nor = f" Nor are its colors: {colors}." if not stored.grey else ""
+        unknown = np.flatnonzero(ways[0].ids == UNKNOWN)
         ignored = sorted({*info.ignored_ids, IGNORE_LABEL} - {*info.values})
         return (
             f"{info.name} has class ids {_spoken([*info.values])}"
             + (f", and {_spoken(ignored)} where ignored" if ignored else "")
             + f". Received: ids [{_some(stored.values[unknown].tolist())}] in "
-            f"{name}. Say with label_values which class a value stands for."
+            f"{name}.{nor} Say with label_values which class a value stands "
+            "for."
         )
-    colors = _some([_hex(color) for color in stored.colors[unknown].tolist()])
     blurred = ""
     if len(unknown) > IGNORE_LABEL:
         blurred = (

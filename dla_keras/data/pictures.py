@@ -58,11 +58,15 @@ _UPRIGHT = {
 }
 
 
-def list_pictures(folder) -> tuple[list[pathlib.Path], list[pathlib.Path]]:
+def list_pictures(
+    folder, without=None
+) -> tuple[list[pathlib.Path], list[pathlib.Path]]:
     """Return the pictures in a folder and below, and the other files.
 
     Args:
         folder: Path of the folder; what is hidden is neither.
+        without: Path of a folder in it that is passed over. Defaults to
+            `None`.
 
     Returns:
         Sorted paths of files whose suffix is in `SUFFIXES`, and of the rest.
@@ -76,7 +80,11 @@ def list_pictures(folder) -> tuple[list[pathlib.Path], list[pathlib.Path]]:
     [['a.JPG'], ['b.txt']]
     """
     pictures, others = [], []
+    passed = os.path.realpath(without) if without else None
     for parent, folders, names in os.walk(folder):
+        if os.path.realpath(parent) == passed:
+            folders.clear()
+            continue
         folders[:] = [name for name in folders if name[0] != "."]
         for name in names:
             if name[0] != ".":
@@ -120,7 +128,7 @@ def open_header(file, name=None) -> Image.Image:
         ValueError: If it is no picture of a known format, or has too many
             pixels.
     """
-    name = name or file
+    name, bound = name or file, _bound()
     if isinstance(file, (str, os.PathLike)):
         file = check_regular(file)
         if not file.stat().st_size:
@@ -136,7 +144,15 @@ def open_header(file, name=None) -> Image.Image:
         raise ValueError(f"{name} is no picture: {error}.") from error
     except Exception as error:  # Pillow's readers raise what happens to them
         raise ValueError(f"{name} is no picture: {_spoken(error)}.") from error
-    _check_pixels(image, name)
+    width, height = image.size
+    if width * height > bound:
+        image.close()
+        raise ValueError(
+            f"Expected a picture of at most {bound:,} pixels. Received: "
+            f"{name} with {width}x{height}. Cut it, or set "
+            f"{MAX_PIXELS_VARIABLE}={width * height} if it is meant and the "
+            "memory is there."
+        )
     return image
 
 
@@ -264,22 +280,15 @@ def _orientation(image):
         return 1
 
 
-def _check_pixels(image, name):
+def _bound():
+    """Return the number of pixels that a picture may have."""
     text = os.environ.get(MAX_PIXELS_VARIABLE, str(MAX_PIXELS))
     if not text.isdecimal():
         raise ValueError(
             f"Expected a number of pixels in {MAX_PIXELS_VARIABLE}. "
             f"Received: {text!r}."
         )
-    width, height = image.size
-    if width * height > int(text):
-        image.close()
-        raise ValueError(
-            f"Expected a picture of at most {int(text):,} pixels. Received: "
-            f"{name} with {width}x{height}. Cut it, or set "
-            f"{MAX_PIXELS_VARIABLE}={width * height} if it is meant and the "
-            "memory is there."
-        )
+    return int(text)
 
 
 @functools.cache
@@ -311,22 +320,22 @@ def _spoken(error):
     return text or type(error).__name__
 
 
-_bound_lock = threading.Lock()
-_bound = {"users": 0, "pillow": None}
+_lock = threading.Lock()
+_pillows = {"users": 0, "pillow": None}
 
 
 @contextlib.contextmanager
 def _without_pillows_bound():
     """Lift Pillow's own bound, which raises no `ValueError`; ours follows."""
-    with _bound_lock:
-        if not _bound["users"]:
-            _bound["pillow"] = Image.MAX_IMAGE_PIXELS
+    with _lock:
+        if not _pillows["users"]:
+            _pillows["pillow"] = Image.MAX_IMAGE_PIXELS
             Image.MAX_IMAGE_PIXELS = None
-        _bound["users"] += 1
+        _pillows["users"] += 1
     try:
         yield
     finally:
-        with _bound_lock:
-            _bound["users"] -= 1
-            if not _bound["users"]:
-                Image.MAX_IMAGE_PIXELS = _bound["pillow"]
+        with _lock:
+            _pillows["users"] -= 1
+            if not _pillows["users"]:
+                Image.MAX_IMAGE_PIXELS = _pillows["pillow"]

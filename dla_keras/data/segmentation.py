@@ -18,7 +18,8 @@ from dla_keras.data.datasets import DatasetInfo
 from dla_keras.data.datasets import FolderLayout
 from dla_keras.data.datasets import distinct_palette
 from dla_keras.data.labels import read_label
-from dla_keras.data.pictures import open_header
+from dla_keras.data.pictures import open_picture
+from dla_keras.data.pictures import picture_size
 from dla_keras.data.pictures import read_rgb
 from dla_keras.data.tfds_source import open_builder
 from dla_keras.data.tfds_source import open_source
@@ -219,13 +220,23 @@ def checked_example(image, label, image_name, label_name) -> Example:
     Raises:
         ValueError: If the label has another size than the image.
     """
-    if label.shape != image.shape[:2]:
-        raise ValueError(
-            "A label is of its picture's size. Received: "
-            f"{label_name} with {label.shape} for {image_name} with "
-            f"{image.shape[:2]} (height, width)."
-        )
+    _compare_sizes(image.shape[:2], label.shape, image_name, label_name)
     return Example(image, label, image_name)
+
+
+def _compare_sizes(size, label_size, image_name, label_name):
+    if size == label_size:
+        return
+    turned = ""
+    if size == label_size[::-1]:
+        turned = (
+            " If an EXIF tag turns one of them, and not the other, draw the "
+            "label on the upright picture, or turn it."
+        )
+    raise ValueError(
+        f"A label is of its picture's size. Received: {label_name} with "
+        f"{label_size} for {image_name} with {size} (height, width).{turned}"
+    )
 
 
 def open_split(
@@ -303,10 +314,8 @@ def check_sizes(pair) -> None:
     Args:
         pair: Path of an image and of its label.
     """
-    with open_header(pair[0]) as image, open_header(pair[1]) as label:
-        if image.size != label.size:
-            raise ValueError(
-                "A label is of its picture's size. Received: "
-                f"{pair[1]} with {label.size} for {pair[0]} with "
-                f"{image.size} (width, height)."
-            )
+    size, label_size = (picture_size(path) for path in pair)
+    if size != label_size == size[::-1]:
+        # Or an EXIF tag turns one of them that stands behind its pixels.
+        size, label_size = (open_picture(path).size[::-1] for path in pair)
+    _compare_sizes(size, label_size, *pair)

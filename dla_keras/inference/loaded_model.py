@@ -8,15 +8,14 @@ import numpy as np
 from PIL import Image
 
 from dla_keras.data.augmentation import central_crop
-from dla_keras.data.pictures import SIXTEEN_BITS
 from dla_keras.data.pictures import UNBOUNDED
+from dla_keras.data.pictures import to_rgb
+from dla_keras.data.pictures import upright
 from dla_keras.inference.model_files import ModelFile
 from dla_keras.inference.model_files import open_model
 from dla_keras.inference.predictor import softmax
 
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
-# Modes of Pillow that are looked at as arrays, deep ones for their range.
-AS_THEY_ARE = ("L", "RGB", *SIXTEEN_BITS, *UNBOUNDED)
 
 
 @dataclass(frozen=True)
@@ -25,9 +24,11 @@ class LoadedModel:
 
     An image is an array, or a Pillow image: `(height, width)` grey,
     `(height, width, 3)` RGB or `(height, width, 4)` RGBA, which is laid over
-    white; uint8, or floats from 0 to 255. A batch is an array `(n, height,
-    width, channels)` or a list of images, also of different sizes. Results are
-    those of the image's own size; of a batch they are a list.
+    white; uint8, or floats from 0 to 255. A Pillow image is turned as its EXIF
+    says, and 16 bits become 8, as in `predict`. A batch is an array
+    `(n, height, width, channels)` or a list of images, also of different
+    sizes. Results are those of the image's own size; of a batch they are a
+    list.
 
     Called with an image, a model gives the result of the first of its `tasks`:
     a mask, a boundary map or probabilities of classes.
@@ -182,8 +183,8 @@ def rgb_image(image) -> np.ndarray:
     >>> rgb_image(np.full((2, 3), 127.6)).tolist()[0][0]
     [128, 128, 128]
     """
-    if isinstance(image, Image.Image) and image.mode not in AS_THEY_ARE:
-        image = image.convert("RGBA")
+    if isinstance(image, Image.Image) and image.mode not in UNBOUNDED:
+        return to_rgb(upright(image))
     pixels = np.asarray(image)
     if pixels.ndim == 2:
         pixels = pixels[..., None]

@@ -1,8 +1,4 @@
-"""The files of `predict`: pictures in; masks, maps, tables and overlays out.
-
-Datasets are read strictly, since labels must fit; here any picture that
-people have is taken as a viewer would show it.
-"""
+"""The files of `predict`: pictures in; masks, maps, tables and overlays out."""
 
 import csv
 import pathlib
@@ -12,14 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
-from PIL import ImageOps
 
 from dla_keras.data.datasets import DATASETS
 from dla_keras.data.datasets import IGNORE_LABEL
 from dla_keras.data.datasets import distinct_palette
-from dla_keras.data.pictures import SIXTEEN_BITS
-from dla_keras.data.pictures import UNBOUNDED
-from dla_keras.data.pictures import open_picture
+from dla_keras.data.pictures import SUFFIXES
+from dla_keras.data.pictures import list_pictures
+from dla_keras.data.pictures import spoken_others
 from dla_keras.data.segmentation import folder_info
 from dla_keras.files import atomic_path
 from dla_keras.provenance import read_beside
@@ -27,9 +22,6 @@ from dla_keras.provenance import read_beside
 if TYPE_CHECKING:  # pages are written without TensorFlow, too
     from dla_keras.inference.model_files import ModelFile
 
-SUFFIXES = frozenset(
-    ".jpg .jpeg .png .webp .bmp .tif .tiff .ppm .pgm .gif".split()
-)
 VIDEO_SUFFIXES = frozenset(".mp4 .mov .avi .mkv .webm .m4v".split())
 OVERLAY_SIDE = 4096  # pixels, at most: overlays are for looking
 BOUNDARY_COLOR = (200, 0, 40)  # in overlays
@@ -54,12 +46,15 @@ class Job:
         return pathlib.Path(folder) / self.name.with_name(f"{stem}{suffix}")
 
 
-def plan_jobs(source, output) -> list[Job]:
+def plan_jobs(source, output) -> tuple[list[Job], str]:
     """Return a job for a picture, or for each one in a folder and below.
 
     Args:
         source: Path of a picture or of a folder; hidden files are left out.
         output: Folder of the results, which may lie in that of the pictures.
+
+    Returns:
+        The jobs, and a sentence about other files in the folder, or "".
 
     Raises:
         FileNotFoundError: If nothing is there, or no picture in the folder.
@@ -81,21 +76,15 @@ def plan_jobs(source, output) -> list[Job]:
     if output.exists() and not output.is_dir():
         raise ValueError(f"--output is a folder. Received: the file {output}.")
     if not source.is_dir():
-        return [Job(source, pathlib.PurePath(source.name))]
-    inside = output.resolve()
-    paths = [
-        path
-        for path in sorted(source.rglob("*"))
-        if path.suffix.lower() in SUFFIXES
-        and not any(p[0] == "." for p in path.relative_to(source).parts)
-        and inside not in path.resolve().parents
-    ]
-    if not paths:
+        return [Job(source, pathlib.PurePath(source.name))], ""
+    pictures, others = list_pictures(source, without=output)
+    if not pictures:
         raise FileNotFoundError(
             f"There is no picture in {source}; looked for names that end with "
-            f"{', '.join(sorted(SUFFIXES))}."
+            f"{', '.join(SUFFIXES)}. {spoken_others(others)}".strip()
         )
-    return [Job(path, path.relative_to(source)) for path in paths]
+    jobs = [Job(path, path.relative_to(source)) for path in pictures]
+    return jobs, spoken_others(others)
 
 
 class PictureResults:
@@ -192,35 +181,6 @@ class TableResults:
     def spoken(self, count: int) -> str:
         """Return what so many results are called."""
         return f"{self.name} of {count} pictures"
-
-
-def read_any(path) -> np.ndarray:
-    """Return a picture as a viewer shows it: uint8 `(h, w, 3)`.
-
-    Turned as its EXIF says; grey becomes RGB, 16 bits become 8, and what is
-    transparent becomes white.
-
-    Args:
-        path: Path of the file.
-
-    Raises:
-        ValueError: If it is no picture, cannot be decoded, or its pixels
-            have no known range.
-    """
-    image = open_picture(path)
-    if image.mode in UNBOUNDED:
-        raise ValueError(
-            "Expected a picture of 8 or 16 bits a channel. Received: "
-            f"{path} in Pillow's mode {image.mode!r}; convert it."
-        )
-    image = ImageOps.exif_transpose(image)
-    if image.mode in SIXTEEN_BITS:
-        image = Image.fromarray((np.asarray(image) / 257).round().astype("u1"))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
-    return np.array(image.convert("RGB"))
 
 
 @dataclass(frozen=True)

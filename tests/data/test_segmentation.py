@@ -59,7 +59,7 @@ def break_truncated(folder):
 
 def break_size(folder):
     Image.new("L", (64, 47)).save(folder / "labels_1.png")
-    return r"labels_1.png with \(64, 47\)"
+    return r"labels_1.png with \(47, 64\)"
 
 
 def break_id(folder):
@@ -68,14 +68,13 @@ def break_id(folder):
 
 
 def break_colors(folder):
-    Image.new("RGB", (64, 48)).save(folder / "labels_0.png")
-    return "labels_0.png with shape .* convert its colors to ids"
+    Image.new("RGB", (64, 48), "teal").save(folder / "labels_0.png")
+    return "labels_0.png, or colors of .* colors #008080. Say with label_colors"
 
 
 def break_depth(folder):
-    deep = np.full((48, 64), 300, np.uint16)
-    Image.fromarray(deep).save(folder / "images_1.png")
-    return "8 bits a channel.*images_1.png"
+    Image.new("F", (64, 48)).save(folder / "images_1.png", "TIFF")
+    return "8 or 16 bits a channel.*images_1.png"
 
 
 def break_wide_id(folder):
