@@ -14,7 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from dla_keras.data.folder_pairs import draw_share
+from dla_keras.data.folder_pairs import is_images_and_labels
+from dla_keras.data.pictures import SUFFIXES
+from dla_keras.data.pictures import list_pictures
 from dla_keras.data.pictures import read_rgb
+from dla_keras.data.pictures import spoken_others
 from dla_keras.data.tfds_source import open_builder
 from dla_keras.data.tfds_source import open_source
 from dla_keras.normalization import IMAGENET_MEAN
@@ -60,10 +65,11 @@ def read_digit(split: str, index: int) -> tuple[np.ndarray, int]:
     return np.array(enlarged), int(line[64])
 
 
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
-
-# What a split to validate on is called elsewhere, the better first.
-_VAL = ("val", "validation", "test")
+# What the splits are called elsewhere, the better name first.
+_NAMES = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation", "test"),
+}
 
 # FGVC-Aircraft's pictures end with rows that name the photographer.
 _BANNER_ROWS = 20
@@ -116,12 +122,18 @@ class LabelledSplit(Sequence):
         read: Function of an index that returns a `LabelledPicture`.
         files: Path and class id of each image. Defaults to none: they are no
             files.
+        said: Remarks of one line each about what was chosen. Defaults to
+            none.
+        drawn: Names of its images, where they are a drawn share. Defaults to
+            none.
     """
 
     info: ClassificationInfo
     length: int
     read: Callable[[int], LabelledPicture]
     files: Sequence = ()
+    said: tuple[str, ...] = ()
+    drawn: tuple[str, ...] = ()
 
     def __len__(self):
         return self.length
@@ -141,10 +153,12 @@ def open_classification_split(
         dataset: `"digits"` (in the package), a classification dataset of TFDS
             (`"imagenet2012"`, `"caltech_birds2011"`, `"cars196"`,
             `"food101"`, ...), or a folder: either of class folders,
-            `<split>/<class>/<picture>`, or FGVC-Aircraft's, with
-            `images_variant_<split>.txt`.
+            `<split>/<class>/<picture>` or `<class>/<picture>`, or
+            FGVC-Aircraft's, with `images_variant_<split>.txt`.
         split: `"train"`, `"val"` or another of its splits. Where there is no
-            `"val"`, it is `"validation"`, or else `"test"`.
+            `"val"`, it is `"valid"`, `"validation"`, or else `"test"`. Class
+            folders without any of them validate on a fifth of each class,
+            always the same.
         data_dir: The same folder, or the one in which TFDS keeps its data.
             Defaults to `None`: TFDS' own default.
 
@@ -169,12 +183,12 @@ def open_classification_split(
         for root in (folder, folder / "data"):
             if (root / "images_variant_train.txt").exists():
                 return _open_aircraft(root, split)
-        if (folder / "train").is_dir():
+        if _split_folder(folder, "train") or _holds_classes(folder):
             return _open_class_folders(folder, split)
     if pathlib.Path(dataset).is_dir():
         raise FileNotFoundError(
-            f"Expected a folder train/ with a folder per class in {dataset}, "
-            "or FGVC-Aircraft's images_variant_train.txt."
+            f"Expected a folder per class in {dataset}, inside or outside a "
+            "folder train/, or FGVC-Aircraft's images_variant_train.txt."
         )
     return _open_tfds(dataset, split, data_dir)
 
@@ -194,7 +208,7 @@ def _open_digits(split):
     return LabelledSplit(info, count_digits(split), read)
 
 
-def _open_files(info, files, source, crop_rows=0):
+def _open_files(info, files, source, crop_rows=0, said=(), drawn=()):
     """Return a split of `files`, pairs of an image's path and a class id."""
     if not files:
         raise ValueError(f"Expected at least one picture in {source}.")
@@ -206,36 +220,103 @@ def _open_files(info, files, source, crop_rows=0):
             image[: len(image) - crop_rows], label, str(path)
         )
 
-    return LabelledSplit(info, len(files), read, files)
+    return LabelledSplit(
+        info, len(files), read, files, tuple(said), tuple(drawn)
+    )
+
+
+def _split_folder(folder, split):
+    """Return the folder of a split, or `None`."""
+    names = _NAMES.get(split, (split,))
+    found = (folder / name for name in names if (folder / name).is_dir())
+    return next(found, None)
+
+
+def _holds_classes(folder):
+    """Return whether two folders or more hold pictures themselves."""
+    inside = [path for path in _folders(folder) if any(_pictures_in(path))]
+    return len(inside) > 1
+
+
+def _folders(folder):
+    if not folder.is_dir():
+        return []
+    folders = (path for path in folder.iterdir() if path.is_dir())
+    return sorted(
+        path
+        for path in folders
+        if path.name[0] != "." and path.name != "__MACOSX"
+    )
+
+
+def _pictures_in(folder):
+    return (p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
 
 
 def _open_class_folders(folder, split):
-    names = _class_names(folder / "train")
-    wanted = _VAL if split == "val" else (split,)
-    found = [folder / name for name in wanted if (folder / name).is_dir()]
-    if not found:
-        raise FileNotFoundError(
-            f"Expected a folder {' or '.join(wanted)} in {folder}."
-        )
-    strange = {*_class_names(found[0])} - {*names}
+    train = _split_folder(folder, "train") or folder
+    names = tuple(path.name for path in _folders(train))
+    _refuse_masks(train, names)
+    info = ClassificationInfo(folder.resolve().name, names)
+    place = _split_folder(folder, split) or train
+    if split not in _NAMES and place is train:
+        raise FileNotFoundError(f"Expected a folder {split} in {folder}.")
+    strange = {path.name for path in _folders(place)} - {*names}
     if strange:
         raise ValueError(
-            f"{found[0]} has classes that {folder / 'train'} has not: "
+            f"{place} has classes that {train} has not: "
             f"{', '.join(sorted(strange))}."
         )
-    files = [
-        (path, label)
-        for label, name in enumerate(names)
-        for path in sorted((found[0] / name).rglob("*"))
-        if path.suffix.lower() in _SUFFIXES
-    ]
-    info = ClassificationInfo(folder.name, names)
-    return _open_files(info, files, found[0])
+    files, said = _class_files(place, names)
+    if _split_folder(folder, "val"):
+        return _open_files(info, files, place, said=said)
+    share = {
+        path
+        for label in range(len(names))
+        for path in _share_of([p for p, each in files if each == label], place)
+    }
+    said.append(
+        f"There is no val/: {len(share)} of {len(files)} pictures of {place} "
+        "validate, a fifth of each class, always the same."
+    )
+    chosen = [f for f in files if (f[0] in share) == (split == "val")]
+    listed = [str(path.relative_to(folder)) for path, _ in chosen]
+    return _open_files(info, chosen, place, said=said, drawn=listed)
 
 
-def _class_names(folder):
-    folders = (path for path in folder.iterdir() if path.is_dir())
-    return tuple(sorted(p.name for p in folders if p.name[0] != "."))
+def _share_of(paths, place):
+    """Return the pictures of a class that validate; one alone trains."""
+    names = {path.relative_to(place).as_posix(): path for path in paths}
+    return [names[n] for n in draw_share(names)] if len(names) > 1 else []
+
+
+def _class_files(place, names):
+    """Return path and class id of each picture, and remarks.
+
+    A class whose folder is missing has none; an empty one is a mistake.
+    """
+    files, left_out = [], []
+    for label, name in enumerate(names):
+        if (place / name).is_dir():
+            pictures, others = list_pictures(place / name)
+            left_out += others
+            if not pictures:
+                raise ValueError(
+                    "Expected a picture in each class folder. Received: none "
+                    f"in {place / name}. {spoken_others(others)}".strip()
+                )
+            files += [(path, label) for path in pictures]
+    said = spoken_others(left_out)
+    return files, [said] if said else []
+
+
+def _refuse_masks(train, names):
+    """Raise `ValueError` if the folders are images and masks, no classes."""
+    if is_images_and_labels(names):
+        raise ValueError(
+            f"Expected a folder per class in {train}. Received: "
+            f"{', '.join(names)}, which are images and labels: use train-seg."
+        )
 
 
 def _open_aircraft(root, split):
@@ -285,7 +366,8 @@ def _open_tfds(dataset, split, data_dir):
             f"class. Received: {dataset} with {', '.join(features)}."
         )
     if split == "val":
-        split = next((n for n in _VAL if n in builder.info.splits), split)
+        known = [n for n in _NAMES["val"] if n in builder.info.splits]
+        split = known[0] if known else split
     source = open_source(builder, split, ("image",))
 
     def read(index):

@@ -7,6 +7,7 @@ file; nothing is skipped.
 
 import dataclasses
 import io
+import os
 import pathlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,10 @@ from dla_keras.data.datasets import DATASETS
 from dla_keras.data.datasets import DatasetInfo
 from dla_keras.data.datasets import FolderLayout
 from dla_keras.data.datasets import distinct_palette
+from dla_keras.data.drawing import DrawnLabel
 from dla_keras.data.labels import read_label
+from dla_keras.data.layouts import NoLayoutError
+from dla_keras.data.layouts import find_layout
 from dla_keras.data.pictures import open_picture
 from dla_keras.data.pictures import picture_size
 from dla_keras.data.pictures import read_rgb
@@ -48,10 +52,7 @@ def list_pairs(folder, split: str) -> list:
             f"{len(images)} lines in {image_list} and {len(labels)} in "
             f"{label_list}."
         )
-    return [
-        (folder / image, folder / label)
-        for image, label in zip(images, labels, strict=True)
-    ]
+    return list(zip(images.values(), labels.values(), strict=True))
 
 
 def layout_pairs(folder, layout: FolderLayout, split: str) -> list:
@@ -112,10 +113,26 @@ def folder_info(folder, known: DatasetInfo | None) -> DatasetInfo:
     )
 
 
-def _read_list(path):
+def _read_list(path) -> dict[int, pathlib.Path]:
+    """Return the paths that a list names, by the numbers of their lines."""
     if not path.exists():
         raise FileNotFoundError(f"Expected a list of files at {path}.")
-    return [line for _, line in read_lines(path)]
+    files = {}
+    for number, line in read_lines(path):
+        files[number] = path.parent / line
+        if "\\" in line and not files[number].exists():  # of Windows
+            files[number] = path.parent / line.replace("\\", "/")
+    return files
+
+
+def _place_in_list(file, source):
+    """Return which line of the list files names a file, for a message."""
+    for path in (source, source.replace("_images.txt", "_labels.txt")):
+        if path.endswith(".txt"):
+            for number, listed in _read_list(pathlib.Path(path)).items():
+                if listed == file:
+                    return f" ({path}, line {number})"
+    return ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,6 +159,10 @@ class FileSplit(Sequence):
         source: List or folder that names the files, for messages.
         checked: Whether all files are looked at now. Defaults to `True`;
             `checks.py` does without, to find all faults and not the first.
+        said: Remarks of one line each about how the folder is read. Defaults
+            to none.
+        drawn: Names of its images, where they are a drawn share. Defaults to
+            none.
 
     Raises:
         FileNotFoundError: If an image or a label does not exist.
@@ -150,19 +171,31 @@ class FileSplit(Sequence):
     """
 
     def __init__(
-        self, pairs, info: DatasetInfo, source: str, checked: bool = True
+        self,
+        pairs,
+        info: DatasetInfo,
+        source: str,
+        checked: bool = True,
+        said: Sequence[str] = (),
+        drawn: Sequence[str] = (),
     ):
         self.info = info
+        self.said = said
+        self.drawn = drawn
         self.pairs = pairs
         if not pairs:
             raise ValueError(f"Expected at least one picture in {source}.")
         if not checked:
             return
-        missing = [p for pair in pairs for p in pair if not p.is_file()]
+        files = [
+            p for pair in pairs for p in pair if isinstance(p, pathlib.Path)
+        ]
+        missing = [path for path in files if not path.is_file()]
         if missing:
             raise FileNotFoundError(
                 f"{source} names {len(missing)} of {2 * len(pairs)} files "
-                f"that do not exist, the first: {missing[0]}."
+                f"that do not exist, the first: {missing[0]}"
+                f"{_place_in_list(missing[0], source)}."
             )
         # All headers are read now, so that faults show before training. With
         # threads, since each file takes a while on a network drive.
@@ -173,17 +206,20 @@ class FileSplit(Sequence):
         return len(self.pairs)
 
     def __getitem__(self, index):
-        image_path, label_path = self.pairs[index]
+        image_path, label = self.pairs[index]
         return checked_example(
             read_rgb(image_path),
             self.label(index),
             str(image_path),
-            str(label_path),
+            str(label),
         )
 
     def label(self, index: int):
         """Return the label alone; its image is not read."""
-        return read_label(self.pairs[index][1], self.info)
+        label = self.pairs[index][1]
+        if isinstance(label, DrawnLabel):
+            return label.read()
+        return read_label(label, self.info)
 
 
 class TFDSSplit(Sequence):
@@ -247,14 +283,15 @@ def open_split(
 ) -> Sequence[Example]:
     """Open a split of a segmentation dataset for reading by index.
 
-    Three places are tried in turn: list files in the folder
-    (`<split>_images.txt` and `<split>_labels.txt` hold one path a line,
-    relative to the folder; `info.json` holds the facts; the labels hold class
-    ids), the folders that the dataset's archives unpack to, and TFDS.
+    Of a folder, list files come first (`<split>_images.txt` and
+    `<split>_labels.txt` hold one path a line, relative to the folder;
+    `info.json` holds the facts; the labels hold class ids), then the rows of
+    `layouts.LAYOUTS`. Of a name, its folder's list files come first, then the
+    folders that its archives unpack to, and TFDS.
 
     Args:
-        dataset: Name of `DATASETS`, or a folder with list files.
-        split: `"train"` or `"val"`.
+        dataset: Name of `DATASETS`, or a folder.
+        split: `"train"`, `"val"`, or another one that the folder has.
         data_dir: Folder of the dataset, or the one in which TFDS keeps its
             data. Defaults to `None`: TFDS' own default.
         checked: Whether the headers of all files are read now. Defaults to
@@ -274,18 +311,15 @@ def open_split(
     >>> val[0].image.shape  # doctest: +SKIP
     (192, 384, 3)
     """
-    for folder in map(pathlib.Path, filter(None, (data_dir, dataset))):
-        if (folder / f"{split}_images.txt").exists():
+    folders = [pathlib.Path(each) for each in (data_dir, dataset) if each]
+    for folder in folders:
+        lists = {f"{name}_images.txt" for name in (split, "train", "val")}
+        if any((folder / name).exists() for name in lists):
             info = folder_info(folder, DATASETS.get(dataset))
             source = f"{folder / split}_images.txt"
             return FileSplit(list_pairs(folder, split), info, source, checked)
     if dataset not in DATASETS:
-        raise ValueError(
-            f"Unknown dataset: expected one of {', '.join(DATASETS)}, or a "
-            f"folder that holds {split}_images.txt and {split}_labels.txt. "
-            f"Received: {dataset!r}"
-            + (f" and data_dir={data_dir!r}." if data_dir else ".")
-        )
+        return _open_unknown(dataset, folders, split, checked)
     info = DATASETS[dataset]
     for layout in info.layouts if data_dir else ():
         pairs = layout_pairs(pathlib.Path(data_dir), layout, split)
@@ -308,13 +342,54 @@ def open_split(
     return TFDSSplit(source, info, split)
 
 
+def _open_unknown(dataset, folders, split, checked):
+    """Return the split of a folder that is no known dataset's."""
+    said = f"Received: {dataset!r}."
+    for folder in folders:
+        if folder.is_dir():
+            try:
+                return _open_folder(folder, split, checked)
+            except NoLayoutError as error:
+                if folder == pathlib.Path(dataset):
+                    raise
+                said = f"Received: {dataset!r}. {error}"
+    raise ValueError(
+        f"Unknown dataset: expected one of {', '.join(DATASETS)}, or a folder "
+        f"with images and labels. {said}"
+    )
+
+
+def _open_folder(folder, split, checked):
+    found = find_layout(folder)
+    if split not in found.splits:
+        raise ValueError(
+            f"Expected a split of {folder}: {', '.join(found.splits)}. "
+            f"Received: {split!r}."
+        )
+    pairs = found.splits[split]
+    drawn = [os.path.relpath(image, folder) for image, _ in pairs]
+    return FileSplit(
+        pairs,
+        found.info,
+        f"{folder} ({split})",
+        checked,
+        found.said,
+        drawn if found.drawn else (),
+    )
+
+
 def check_sizes(pair) -> None:
     """Raise `ValueError` if the headers show a label of another size.
 
     Args:
         pair: Path of an image and of its label.
     """
-    size, label_size = (picture_size(path) for path in pair)
+    image, label = pair
+    if isinstance(label, DrawnLabel):
+        if label.size:
+            _compare_sizes(picture_size(image), label.size, image, label)
+        return
+    size, label_size = picture_size(image), picture_size(label)
     if size != label_size == size[::-1]:
         # Or an EXIF tag turns one of them that stands behind its pixels.
         size, label_size = (open_picture(path).size[::-1] for path in pair)

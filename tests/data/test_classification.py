@@ -65,17 +65,50 @@ def test_class_folders(tmp_path, val_folder):
 
 
 def test_faults_in_class_folders_are_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="a folder train/"):
+    with pytest.raises(FileNotFoundError, match="inside or outside a folder"):
         open_classification_split(str(tmp_path), "train")
     (tmp_path / "train/cat").mkdir(parents=True)
-    with pytest.raises(ValueError, match="at least one picture in .*train"):
+    (tmp_path / "train/cat/a.xcf").touch()
+    empty = r"Received: none in .*train/cat. Left out.*: 1 .xcf \(a.xcf\)"
+    with pytest.raises(ValueError, match=empty):
         open_classification_split(str(tmp_path), "train")
-    with pytest.raises(FileNotFoundError, match="val or validation or test"):
+    (tmp_path / "val/cat").mkdir(parents=True)
+    with pytest.raises(ValueError, match="none in .*val/cat"):
         open_classification_split(str(tmp_path), "val")
+    with pytest.raises(FileNotFoundError, match="a folder test"):
+        open_classification_split(str(tmp_path), "test")
     (tmp_path / "train/cat/a.jpg").write_text("no picture")
     split = open_classification_split(str(tmp_path), "train")
+    assert "1 .xcf" in split.said[0]
     with pytest.raises(ValueError, match="a.jpg is no picture"):
         split[0]
+
+
+@pytest.mark.parametrize("root", ["", "train/"])
+def test_class_folders_without_val_validate_on_a_fifth_of_each(tmp_path, root):
+    for name, count in {"cat": 10, "dog": 5, "owl": 1}.items():
+        for index in range(count):
+            save(tmp_path / f"{root}{name}/{index}.TIFF", 10)
+    opened = {
+        split: open_classification_split(str(tmp_path), split)
+        for split in ("train", "val")
+    }
+    labels = {s: [e.label for e in split] for s, split in opened.items()}
+    # Two of ten cats, one of five dogs; the owl alone trains.
+    assert labels == {"train": [0] * 8 + [1] * 4 + [2], "val": [0, 0, 1]}
+    names = {s: {*split.drawn} for s, split in opened.items()}
+    share = ("cat/1", "cat/8", "dog/1")
+    assert names["val"] == {f"{root}{name}.TIFF" for name in share}
+    assert not names["train"] & names["val"]
+    assert opened["val"].info.class_names == ("cat", "dog", "owl")
+    assert "3 of 16 pictures" in opened["train"].said[-1]
+
+
+def test_images_and_masks_are_no_classes(tmp_path):
+    for name in ("images", "masks"):
+        save(tmp_path / f"train/{name}/a.png", 10)
+    with pytest.raises(ValueError, match="images, masks, .* use train-seg"):
+        open_classification_split(str(tmp_path), "train")
 
 
 @pytest.mark.parametrize("root", [".", "data"])

@@ -1,0 +1,600 @@
+"""Reads what tools annotate without masks: COCO, YOLO, Label Studio's brushes.
+
+Labels are drawn when they are read: 0 where nobody annotated, the number of a
+class, from 1, elsewhere.
+"""
+
+import re
+import urllib.parse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import PurePosixPath
+
+import numpy as np
+
+from dla_keras.data.class_files import ClassRow
+from dla_keras.data.class_files import Folder
+from dla_keras.data.class_files import with_background
+from dla_keras.data.datasets import IGNORE_LABEL
+from dla_keras.data.drawing import DrawnLabel
+from dla_keras.data.drawing import Region
+from dla_keras.data.drawing import draw_regions
+from dla_keras.data.drawing import polygon_region
+from dla_keras.data.drawing import run_length_region
+from dla_keras.data.folder_pairs import SPLITS
+from dla_keras.data.folder_pairs import some_of
+from dla_keras.data.pictures import SUFFIXES
+from dla_keras.data.pictures import open_picture
+from dla_keras.data.pictures import picture_size
+from dla_keras.files import read_json
+from dla_keras.files import read_lines
+from dla_keras.files import read_text
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Images of a folder, and the labels to draw for them.
+
+    Args:
+        rows: Classes in the order of the values of the labels.
+        splits: Path of an image below the folder and a `DrawnLabel` each, by
+            split.
+        said: Remarks.
+    """
+
+    rows: list[ClassRow]
+    splits: dict[str, list[tuple[PurePosixPath, DrawnLabel]]]
+    said: tuple[str, ...] = ()
+
+
+class ImageFinder:
+    """Finds the image that a file names, wherever it lies in the folder.
+
+    Args:
+        folder: The folder.
+    """
+
+    def __init__(self, folder: Folder):
+        self.folder = folder
+        self.by_name = {}
+        for path in folder.files:
+            if path.suffix.lower() in SUFFIXES:
+                self.by_name.setdefault(path.name, []).append(path)
+
+    def __call__(self, name: str, source: PurePosixPath) -> PurePosixPath:
+        """Return the image's path below the folder.
+
+        Args:
+            name: Its name, maybe with folders, as `source` has it.
+            source: File that names it.
+
+        Raises:
+            ValueError: If there is none, or several.
+        """
+        parts = PurePosixPath(name.replace("\\", "/")).parts
+        found = self.by_name.get(parts[-1], []) if parts else []
+        for count in range(2, len(parts) + 1):
+            longer = [p for p in found if p.parts[-count:] == parts[-count:]]
+            found = longer or found
+        if len(found) > 1:  # those of the source's own split
+            split = _split_of(source)
+            found = [p for p in found if _split_of(p) == split] or found
+        if len(found) != 1:
+            there = some_of(found) if found else "no such file"
+            raise ValueError(
+                f"{self.folder.path / source} names the image {name!r}. "
+                f"Expected one in {self.folder.path}. Received: {there}; put "
+                "the images of the export into the folder."
+            )
+        return found[0]
+
+
+def _points(flat, where):
+    """Return the points of x, y, x, y, ..."""
+    try:
+        values = np.array(flat, np.float64)
+    except (TypeError, ValueError):
+        values = np.zeros(0)
+    if (
+        values.ndim != 1
+        or len(values) < 6
+        or len(values) % 2
+        or not (np.isfinite(values).all())
+    ):
+        raise ValueError(
+            f"{where}: expected three points or more, as x, y, x, y, ... "
+            f"Received: {str(flat)[:80]}."
+        )
+    return values.reshape(-1, 2)
+
+
+# --- COCO ---
+
+
+def read_coco(folder: Folder, marks) -> Drawing | None:
+    """Return what COCO's json files say: polygons and masks in run lengths.
+
+    Args:
+        folder: The folder.
+        marks: Its json files; of others than COCO's nothing is read.
+    """
+    tables = {}  # split -> path and content
+    for path in marks if len(marks) <= _MOST_JSON else ():
+        content = read_json(folder.path / path)
+        if not _is_coco(content):
+            continue
+        split = _split_of(path)
+        if split in tables:
+            # COCO's own archive has files of captions and keypoints too.
+            either = [tables[split], (path, content)]
+            named = [t for t in either if "instances" in t[0].name.lower()]
+            if len(named) != 1:
+                raise ValueError(
+                    f"Expected one COCO file for {split} in {folder.path}. "
+                    f"Received: {tables[split][0]} and {path}; remove one."
+                )
+            tables[split] = named[0]
+        else:
+            tables[split] = (path, content)
+    if not tables:
+        return None
+    categories = _coco_categories(folder, tables)
+    rows = with_background([ClassRow(name) for name in categories.values()])
+    values = dict(_values(categories, rows))
+    find = ImageFinder(folder)
+    return Drawing(
+        rows,
+        {
+            split: _coco_pairs(folder, find, path, content, values)
+            for split, (path, content) in tables.items()
+        },
+    )
+
+
+_MOST_JSON = 30  # of a folder that may be COCO's; others have one an image
+_WORD = re.compile(r"[a-z]+")
+
+
+def _is_coco(content):
+    keys = ("images", "annotations", "categories")
+    return isinstance(content, dict) and all(
+        isinstance(content.get(key), list) for key in keys
+    )
+
+
+def _split_of(path):
+    """Return the split that a file's path says: instances_val2017.json."""
+    words = [w for part in path.parts for w in _WORD.findall(part.lower())]
+    said = [SPLITS[word] for word in words if word in SPLITS]
+    return said[-1] if said else "train"
+
+
+def _coco_categories(folder, tables):
+    """Return the name of each category by its number, the same in all files."""
+    said = {}
+    for path, content in tables.values():
+        used = {each.get("category_id") for each in content["annotations"]}
+        above = {each.get("supercategory") for each in content["categories"]}
+        said[path] = {
+            each["id"]: each["name"]
+            for each in sorted(content["categories"], key=lambda c: c["id"])
+            # Roboflow lists the name above all classes as a class.
+            if each["id"] in used or each["name"] not in above
+        }
+    first, *others = said
+    for other in others:
+        if any(
+            said[first].setdefault(number, name) != name
+            for number, name in said[other].items()
+        ):
+            raise ValueError(
+                "Expected the same categories in every split. Received: "
+                f"others in {folder.path / other} than in "
+                f"{folder.path / first}."
+            )
+    return dict(sorted(said[first].items()))
+
+
+def _values(categories, rows):
+    """Yield each category's number and the value that it has in labels."""
+    values = {row.name: row.value for row in rows}
+    for number, name in categories.items():
+        yield number, values[name]
+
+
+def _coco_pairs(folder, find, path, content, values):
+    """Return the images of a COCO file with their labels."""
+    by_image = {}
+    for each in content["annotations"]:
+        by_image.setdefault(each["image_id"], []).append(each)
+    pairs = []
+    for image in content["images"]:
+        name = image["file_name"]
+        file = folder.path / path
+        size = (int(image["height"]), int(image["width"]))
+        annotations = by_image.get(image["id"], ())
+        draw = partial(_draw_coco, annotations, values, size, file)
+        label = DrawnLabel(file, f"{file} ({name})", draw, size)
+        pairs.append((find(name, path), label))
+    return pairs
+
+
+def _draw_coco(annotations, values, size, file):
+    regions = []
+    for each in annotations:
+        number = each.get("category_id")
+        if number not in values:
+            raise ValueError(
+                f"{file}, annotation {each.get('id')}: expected a category of "
+                f"the file. Received: {number!r}."
+            )
+        regions.append(coco_region(each, values[number], size, file))
+    return draw_regions(regions, *size, rest=0)
+
+
+def coco_region(
+    annotation: dict, class_id: int, size: tuple[int, int], file
+) -> Region:
+    """Return the region of an annotation in COCO's format.
+
+    Args:
+        annotation: Entry of `annotations`.
+        class_id: Class id of its category.
+        size: Height and width of the image, in pixels.
+        file: Path of the file, for messages.
+
+    Raises:
+        ValueError: If it has no outline, or a damaged one.
+    """
+    where = f"{file}, annotation {annotation.get('id')}"
+    outline = annotation.get("segmentation")
+    if annotation.get("iscrowd"):
+        class_id = IGNORE_LABEL
+    if isinstance(outline, dict):
+        try:
+            if [*outline["size"]] != [*size]:
+                raise ValueError(f"size {outline['size']}")
+            return run_length_region(class_id, outline["counts"], size)
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{where}: expected 'counts' of a mask and its 'size', "
+                f"{size[0]} x {size[1]}. Received: {error}; export it again."
+            ) from error
+    if not outline:
+        raise ValueError(
+            f"{where}: expected a polygon or a mask as 'segmentation'. "
+            "Received: a box alone; boxes are for detection: draw outlines, "
+            "or remove the annotation."
+        )
+    return polygon_region(class_id, [_points(flat, where) for flat in outline])
+
+
+# --- YOLO ---
+
+
+def read_yolo(folder: Folder, marks) -> Drawing | None:
+    """Return what YOLO's label files say: polygons.
+
+    Args:
+        folder: The folder.
+        marks: Its yaml file, or `classes.txt`.
+    """
+    texts = folder.matching(r"(.*/)?labels/(.*/)?.*\.txt")
+    for mark in marks:
+        if mark.suffix == ".txt":
+            facts = {"names": [n for _, n in read_lines(folder.path / mark)]}
+        else:
+            facts = _read_yaml(folder.path / mark)
+        names = _yolo_names(facts, folder.path / mark)
+        if names and (texts or mark.suffix != ".txt"):
+            break
+    else:
+        return None
+    rows = with_background([ClassRow(name) for name in names])
+    values = [row.value for name in names for row in rows if row.name == name]
+    images = _yolo_images(folder, facts, mark)
+    splits = {
+        split: [(image, _yolo_label(folder, image, values)) for image in paths]
+        for split, paths in images.items()
+    }
+    labels = [label for pairs in splits.values() for _, label in pairs]
+    if not any(label.path.suffix == ".txt" for label in labels):
+        raise ValueError(
+            f"Expected a .txt file in labels/ for the images of "
+            f"{folder.path / mark}. Received: none, for instance no "
+            f"{labels[0] if labels else 'image'}."
+        )
+    return Drawing(rows, splits)
+
+
+def _read_yaml(path):
+    import yaml
+
+    try:
+        content = yaml.safe_load(read_text(path))
+    except yaml.YAMLError as error:
+        said = " ".join(str(error).split())
+        raise ValueError(f"{path} is not valid YAML: {said}.") from error
+    return content if isinstance(content, dict) else {}
+
+
+def _yolo_names(facts, path):
+    """Return the names of the classes, in order; none if it is no such file."""
+    names = facts.get("names")
+    if isinstance(names, dict):
+        if {*names} != {*range(len(names))}:
+            raise ValueError(
+                f"{path}: expected 'names' for 0 to {len(names) - 1}. "
+                f"Received: {', '.join(map(str, names))}."
+            )
+        names = [names[number] for number in range(len(names))]
+    if names is None or not isinstance(names, list):
+        return []
+    return [str(name) for name in names]
+
+
+def _yolo_images(folder, facts, mark):
+    """Return the paths of the images by split, as the yaml file says."""
+    said = {
+        split: facts.get(split) or (facts.get("valid") if split == "val" else 0)
+        for split in ("train", "val", "test")
+    }
+    if not said["train"]:
+        pictures = folder.matching(r"(.*/)?images/.*")
+        found = {}
+        for path in pictures:
+            if path.suffix.lower() in SUFFIXES:
+                found.setdefault(_split_of(path), []).append(path)
+        return found
+    found = {}
+    for split, places in said.items():
+        if not places:
+            continue
+        places = places if isinstance(places, list) else [places]
+        paths = [
+            path
+            for place in places
+            for path in _yolo_place(folder, facts, mark, str(place), split)
+        ]
+        found[split] = sorted(set(paths))
+    return found
+
+
+def _yolo_place(folder, facts, mark, place, split):
+    """Return the images of one entry: a folder or a list of images.
+
+    Roboflow writes `../train/images` for `train/images`, and `path` is where
+    somebody else keeps the data.
+    """
+    parts = [part for part in PurePosixPath(place.replace("\\", "/")).parts]
+    bases = [mark.parent / str(facts.get("path") or ""), mark.parent]
+    for start in range(len(parts)):
+        for base in bases:
+            inner = base.joinpath(*parts[start:])
+            below = f"{inner}/" if str(inner) != "." else ""
+            images = [
+                path
+                for path in folder.files
+                if str(path).startswith(below) and _is_image(path)
+            ]
+            if images:
+                return images
+            if inner in folder.files and inner.suffix == ".txt":
+                find = ImageFinder(folder)
+                lines = read_lines(folder.path / inner)
+                return [find(line, inner) for _, line in lines]
+    raise ValueError(
+        f"{folder.path / mark}: expected {split!r} to name a folder of images "
+        f"in {folder.path}. Received: {place!r}."
+    )
+
+
+def _is_image(path):
+    return path.suffix.lower() in SUFFIXES
+
+
+def _yolo_label(folder, image, values):
+    """Return the label of an image: labels/x.txt for images/x.jpg."""
+    parts = [*image.parts]
+    places = [i for i, part in enumerate(parts[:-1]) if part == "images"]
+    if places:
+        parts[places[-1]] = "labels"
+    path = folder.path / PurePosixPath(*parts).with_suffix(".txt")
+    picture = folder.path / image
+
+    def draw():
+        height, width = picture_size(picture)
+        lines = read_lines(path) if path.is_file() else []
+        regions = yolo_regions(lines, values, (height, width), path)
+        return draw_regions(regions, height, width, rest=0)
+
+    # An image without objects has no file of labels.
+    source = path if path.is_file() else picture
+    return DrawnLabel(source, str(path), draw)
+
+
+def yolo_regions(
+    lines: Sequence[tuple[int, str]],
+    values: Sequence[int],
+    size: tuple[int, int],
+    file,
+) -> list[Region]:
+    """Return the regions of a label file in YOLO's format.
+
+    Args:
+        lines: Lines of the file with their numbers: the class, and the points
+            of a polygon as shares of the width and the height.
+        values: Value of each of YOLO's classes in the label, in order.
+        size: Height and width of the image, in pixels.
+        file: Path of the file, for messages.
+
+    Raises:
+        ValueError: If a line holds a box, or something else.
+    """
+    regions = []
+    for number, line in lines:
+        where = f"{file}, line {number}"
+        words = line.split()
+        if not words[0].isdecimal() or int(words[0]) >= len(values):
+            raise ValueError(
+                f"{where}: expected a class from 0 to {len(values) - 1}. "
+                f"Received: {words[0]!r}; mend it, or 'names' of the yaml file."
+            )
+        if len(words) == 5:
+            raise ValueError(
+                f"{where}: expected a class and a polygon. Received: a box, "
+                f"{line!r}; export polygons (YOLO segmentation)."
+            )
+        shares = _points(words[1:], where)
+        if shares.min() < -0.5 or shares.max() > 1.5:
+            raise ValueError(
+                f"{where}: expected shares of the width and the height, 0 to "
+                f"1. Received: {shares.min():g} to {shares.max():g}."
+            )
+        points = shares * (size[1], size[0])
+        regions.append(polygon_region(values[int(words[0])], [points]))
+    return regions
+
+
+# --- Label Studio ---
+
+
+_BRUSH = re.compile(
+    r"task-(\d+)-annotation-(\d+)-by-([^-]*)-([^-]+)-(.+)-(\d+)\.png"
+)
+
+
+@dataclass(frozen=True)
+class Brush:
+    """What the name of a brush's PNG says: Label Studio writes one a class.
+
+    Args:
+        path: Path of the file.
+        task: Number of the task.
+        annotation: Number of the annotation: a task may have several.
+        class_name: Class that was brushed.
+    """
+
+    path: PurePosixPath
+    task: int
+    annotation: int
+    class_name: str
+
+
+def read_brush_name(path: PurePosixPath) -> Brush | None:
+    """Return what a file's name says, or `None` if it is no brush's.
+
+    Args:
+        path: Path of the file.
+
+    Example:
+
+    >>> brush = read_brush_name(
+    ...     PurePosixPath("task-7-annotation-3-by-1-tag-parked-car-0.png")
+    ... )
+    >>> brush.task, brush.annotation, brush.class_name
+    (7, 3, 'parked-car')
+    """
+    found = _BRUSH.fullmatch(path.name)
+    if found is None:
+        return None
+    return Brush(path, int(found[1]), int(found[2]), found[5])
+
+
+def read_brushes(folder: Folder, marks) -> Drawing | None:
+    """Return what Label Studio's brushes say: a PNG for each class of a task.
+
+    The PNGs have the number of the task; which image that is says the json
+    export beside them, or the image's own name (`7.jpg`, `task-7.jpg`).
+
+    Args:
+        folder: The folder.
+        marks: PNGs of brushes.
+    """
+    brushes = [read_brush_name(path) for path in marks]
+    brushes = [brush for brush in brushes if brush]
+    if not brushes:
+        return None
+    rows = with_background(
+        [ClassRow(n) for n in sorted({b.class_name for b in brushes})]
+    )
+    values = {row.name: row.value for row in rows}
+    images, said = _task_images(folder, brushes), []
+    pairs = []
+    for task in sorted({brush.task for brush in brushes}):
+        own = [brush for brush in brushes if brush.task == task]
+        last = max(brush.annotation for brush in own)
+        if any(brush.annotation != last for brush in own):
+            said.append(f"Task {task} has several annotations: {last} is read.")
+        own = [brush for brush in own if brush.annotation == last]
+        paths = [(folder.path / b.path, values[b.class_name]) for b in own]
+        draw = partial(_draw_brushes, paths)
+        name = f"{folder.path / own[0].path.parent}/task-{task}-*.png"
+        label = DrawnLabel(paths[0][0], name, draw)
+        pairs.append((images[task], label))
+    return Drawing(rows, {"train": pairs}, tuple(said))
+
+
+def _draw_brushes(paths):
+    """Return the label of a task, the smaller brushes above the larger."""
+    regions, size = [], None
+    for path, value in paths:
+        pixels = np.array(open_picture(path).convert("L")) > 127
+        if size not in (None, pixels.shape):
+            raise ValueError(
+                f"Expected brushes of one size. Received: {paths[0][0]} with "
+                f"{size} and {path} with {pixels.shape} (height, width)."
+            )
+        size = pixels.shape
+        shape = lambda height, width, pixels=pixels: pixels
+        regions.append(Region(value, pixels.sum(), shape))
+    return draw_regions(regions, *size, rest=0)
+
+
+def _task_images(folder, brushes):
+    """Return the image of each task."""
+    find, images = ImageFinder(folder), {}
+    for path in folder.matching(r".*\.json"):
+        tasks = read_json(folder.path / path)
+        for task in tasks if isinstance(tasks, list) else ():
+            if isinstance(task, dict) and isinstance(task.get("id"), int):
+                name = _task_file(task)
+                if name:
+                    images[task["id"]] = (name, path)
+    pictures = [p for p in folder.files if _is_image(p) and not _is_brush(p)]
+    by_number = {p.stem.removeprefix("task-"): p for p in pictures}
+    short = {re.sub(r"^[0-9a-f]{8}-", "", p.name): p for p in pictures}
+    found = {}
+    for task in sorted({brush.task for brush in brushes}):
+        if task in images:
+            name, source = images[task]
+            bare = re.sub(r"^[0-9a-f]{8}-", "", name)
+            found[task] = short.get(bare) or find(name, source)
+        elif str(task) in by_number:
+            found[task] = by_number[str(task)]
+        else:
+            raise ValueError(
+                f"Which image is task {task} of {brushes[0].path}? Expected "
+                f"Label Studio's JSON export (JSON or JSON-MIN) in "
+                f"{folder.path}, or an image called {task}.jpg. Received: "
+                f"{len(images)} tasks in json files, {len(pictures)} images."
+            )
+    return found
+
+
+def _is_brush(path):
+    return read_brush_name(path) is not None
+
+
+def _task_file(task):
+    """Return the name of a task's image, without its folder on the server."""
+    data = task.get("data") if isinstance(task.get("data"), dict) else task
+    texts = [v for v in data.values() if isinstance(v, str)]
+    for text in (*texts, str(task.get("file_upload") or "")):
+        text = urllib.parse.unquote(text).partition("?d=")[2] or text
+        name = PurePosixPath(text.partition("?")[0].replace("\\", "/")).name
+        name = urllib.parse.unquote(name)
+        if PurePosixPath(name).suffix.lower() in SUFFIXES:
+            return name
+    return None

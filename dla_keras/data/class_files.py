@@ -1,0 +1,275 @@
+"""Reads what labelling tools write about classes: names, colors, values.
+
+Each function takes a folder and the files that tell it, and returns a
+`Coding`, or `None` if the files are of another kind.
+"""
+
+import csv
+import io
+import pathlib
+import re
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+from dla_keras.files import read_json
+from dla_keras.files import read_lines
+from dla_keras.files import read_text
+
+BACKGROUND = "background"
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder and the files below it.
+
+    Args:
+        path: Path of the folder.
+        files: Paths of its files below it, in order.
+    """
+
+    path: pathlib.Path
+    files: tuple[PurePosixPath, ...]
+
+    def matching(self, pattern: str) -> list[PurePosixPath]:
+        """Return the files whose whole path matches a regular expression."""
+        found = re.compile(pattern, re.IGNORECASE)
+        return [path for path in self.files if found.fullmatch(str(path))]
+
+
+class ClassRow(NamedTuple):
+    """A class as a tool's file lists it.
+
+    Args:
+        name: Name of the class; several rows of one name are one class.
+        color: RGB in the masks, or to draw it with. Defaults to `None`.
+        value: Value in the masks. Defaults to `None`.
+        ignored: Whether its pixels are ignored. Defaults to `False`.
+    """
+
+    name: str
+    color: tuple[int, int, int] | None = None
+    value: int | None = None
+    ignored: bool = False
+
+
+class Coding(NamedTuple):
+    """The classes of a folder, and how its masks hold them.
+
+    Args:
+        rows: Classes, in order.
+        colored: Whether masks hold colors. Defaults to `False`: values.
+        labels: Regular expression of the paths of masks. Defaults to `None`:
+            folders of any word for them.
+        said: Remarks. Defaults to none.
+    """
+
+    rows: list[ClassRow]
+    colored: bool = False
+    labels: str | None = None
+    said: tuple[str, ...] = ()
+
+
+def bare_name(name: str) -> str:
+    """Return a name without what tools put around it: `__ignore__`."""
+    return name.strip(" _-").lower()
+
+
+def read_mapillary(folder, marks) -> Coding | None:
+    """Read `config*.json`: value i is class i, with its color."""
+    for path in reversed(marks):  # the newer version first
+        config = read_json(folder.path / path)
+        labels = config.get("labels") if isinstance(config, dict) else None
+        version = re.search(r"v\d\.\d", path.name)
+        place = f"{version[0]}/labels" if version else "labels"
+        masks = rf".*/{re.escape(place)}/.*"
+        if not labels or not folder.matching(masks):
+            continue
+        short = {label["readable"] for label in labels}
+        key = "readable" if len(short) == len(labels) else "name"
+        rows = [
+            ClassRow(
+                label[key],
+                tuple(label["color"]),
+                value,
+                not label.get("evaluate", True),
+            )
+            for value, label in enumerate(labels)
+        ]
+        said = f"Its masks are those of {place}."
+        return Coding(rows, labels=masks, said=(said,))
+    return None
+
+
+def read_supervisely(folder, marks) -> Coding:
+    """Read `obj_class_to_machine_color.json`, and colors of `meta.json`."""
+    path = folder.path / marks[0]
+    table = read_json(path)
+    shown = {}
+    for meta in folder.matching(r"meta\.json"):
+        classes = read_json(folder.path / meta).get("classes", [])
+        shown = {c["title"]: _hex_color(c.get("color")) for c in classes}
+    rows = []
+    for name, color in table.items():
+        if len({*color}) != 1:
+            raise ValueError(
+                f"{path}, class {name!r}: expected a grey machine color. "
+                f"Received: {color}; export with machine masks."
+            )
+        rows.append(ClassRow(name, shown.get(name), color[0]))
+    return Coding(with_background(rows), labels=r"(.*/)?masks_machine/.*")
+
+
+def with_background(rows: list[ClassRow]) -> list[ClassRow]:
+    """Return classes with values, and one of value 0 for what nobody labelled.
+
+    Args:
+        rows: Classes; those without a value count from 1. One that is called
+            background is the one of value 0.
+    """
+    if any(row.value == 0 for row in rows):
+        return rows
+    named = [row for row in rows if bare_name(row.name) == BACKGROUND]
+    zero = named[0] if named else ClassRow(BACKGROUND, (0, 0, 0))
+    others = [r for r in rows if r not in named or r.value is not None]
+    return [
+        zero._replace(value=0),
+        *(
+            row._replace(value=value) if row.value is None else row
+            for value, row in enumerate(others, 1)
+        ),
+    ]
+
+
+def read_roboflow(folder, marks) -> Coding:
+    """Read `_classes.csv` of each split; all say the same."""
+    tables = {path: _roboflow_rows(folder.path / path) for path in marks}
+    for path, rows in tables.items():
+        if rows != tables[marks[0]]:
+            raise ValueError(
+                "Expected the same classes in every split. Received: others "
+                f"in {folder.path / path} than in {folder.path / marks[0]}."
+            )
+    return Coding(tables[marks[0]])
+
+
+def _roboflow_rows(path):
+    rows = []
+    for where, row in _csv_rows(path, ("pixel value", "class")):
+        value = _whole(row["pixel value"], where)
+        rows.append(ClassRow(row["class"], value=value))
+    return rows
+
+
+def read_cvat(folder, marks) -> Coding:
+    """Read `labelmap.txt`: name:r,g,b:parts:actions."""
+    path, rows = folder.path / marks[0], []
+    for number, line in read_lines(path):
+        if not line.startswith("#"):
+            name, _, rest = line.partition(":")
+            numbers = rest.partition(":")[0].split(",")
+            color = _color(numbers, f"{path}, line {number}")
+            rows.append(ClassRow(name.strip(), color, len(rows)))
+    return Coding(rows, colored=True)
+
+
+def read_listed_names(folder, marks) -> Coding:
+    """Read `class_names.txt`, `classes.txt` or `labels.txt`: a name a line.
+
+    labelme's lists may begin with `__ignore__`, which has no value.
+    """
+    lines = [name for _, name in read_lines(folder.path / marks[0])]
+    names = [name for name in lines if name != "__ignore__"]
+    rows = [
+        ClassRow(
+            BACKGROUND if bare_name(name) == BACKGROUND else name, None, value
+        )
+        for value, name in enumerate(names)
+    ]
+    return Coding(rows)
+
+
+def read_color_table(folder, marks) -> Coding:
+    """Read `class_dict.csv` (name, r, g, b)."""
+    rows = [
+        ClassRow(row["name"], _color([row[c] for c in "rgb"], where), index)
+        for index, (where, row) in enumerate(
+            _csv_rows(folder.path / marks[0], ("name", "r", "g", "b"))
+        )
+    ]
+    return Coding(rows, colored=True)
+
+
+def read_color_lines(folder, marks) -> Coding:
+    """Read CamVid's `label_colors.txt`: r g b name."""
+    path, rows = folder.path / marks[0], []
+    for number, line in read_lines(path):
+        *numbers, name = line.split(None, 3)
+        color = _color(numbers, f"{path}, line {number}")
+        rows.append(ClassRow(name, color, len(rows)))
+    return Coding(rows, colored=True)
+
+
+def read_pascal(folder, marks) -> Coding | None:
+    """Return the classes of PASCAL VOC, where the images are its own."""
+    own = folder.matching(r"SegmentationClass/\d{4}_\d{6}\.png")
+    masks = folder.matching(r"SegmentationClass/.*\.png")
+    if not own or len(own) < len(masks):
+        return None
+    rows = [ClassRow(name, value=i) for i, name in enumerate(_PASCAL.split())]
+    return Coding(rows, labels=r"SegmentationClass/.*")
+
+
+_PASCAL = (
+    "background aeroplane bicycle bird boat bottle bus car cat chair cow "
+    "diningtable dog horse motorbike person pottedplant sheep sofa train "
+    "tvmonitor"
+)
+
+
+def _csv_rows(path, columns):
+    """Yield the place and the cells, by column, of each row of a CSV file."""
+    reader = csv.reader(io.StringIO(read_text(path)), skipinitialspace=True)
+    header = [cell.strip().lower() for cell in next(reader, [])]
+    if {*columns} - {*header}:
+        raise ValueError(
+            f"{path}, line 1: expected the columns {', '.join(columns)}. "
+            f"Received: {', '.join(header) or 'none'}."
+        )
+    for cells in reader:
+        if any(cell.strip() for cell in cells):
+            where = f"{path}, line {reader.line_num}"
+            if len(cells) < len(header):
+                raise ValueError(
+                    f"{where}: expected {len(header)} cells. Received: "
+                    f"{','.join(cells)}."
+                )
+            yield where, dict(zip(header, map(str.strip, cells)))  # noqa: B905
+
+
+def _whole(text, where):
+    """Return a whole number from 0."""
+    if not text.strip().isdecimal():
+        raise ValueError(
+            f"{where}: expected a whole number from 0. Received: {text!r}."
+        )
+    return int(text)
+
+
+def _color(numbers, where):
+    """Return a color from three texts."""
+    texts = [text.strip() for text in numbers]
+    if len(texts) != 3 or not all(
+        text.isdecimal() and int(text) < 256 for text in texts
+    ):
+        raise ValueError(
+            f"{where}: expected a color, three numbers from 0 to 255. "
+            f"Received: {', '.join(texts)!r}."
+        )
+    return tuple(map(int, texts))
+
+
+def _hex_color(text):
+    """Return the color that `#rrggbb` says, or `None`."""
+    found = re.match(r"#([0-9a-f]{6})", text or "", re.IGNORECASE)
+    return tuple(bytes.fromhex(found[1])) if found else None

@@ -1,0 +1,529 @@
+"""Reads the folders that people have: what tools export, and images + masks.
+
+`LAYOUTS` has one row for each kind of folder; `find_layout` tries them in
+order. Names and colors of the classes come from the tools' own files.
+`segmentation.open_split` is above, `folder_pairs` and `annotations` below.
+"""
+
+import pathlib
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from dataclasses import replace
+from functools import partial
+from pathlib import PurePosixPath
+
+import numpy as np
+
+from dla_keras.data.annotations import read_brushes
+from dla_keras.data.annotations import read_coco
+from dla_keras.data.annotations import read_yolo
+from dla_keras.data.class_files import BACKGROUND
+from dla_keras.data.class_files import ClassRow
+from dla_keras.data.class_files import Coding
+from dla_keras.data.class_files import Folder
+from dla_keras.data.class_files import bare_name
+from dla_keras.data.class_files import read_color_lines
+from dla_keras.data.class_files import read_color_table
+from dla_keras.data.class_files import read_cvat
+from dla_keras.data.class_files import read_listed_names
+from dla_keras.data.class_files import read_mapillary
+from dla_keras.data.class_files import read_pascal
+from dla_keras.data.class_files import read_roboflow
+from dla_keras.data.class_files import read_supervisely
+from dla_keras.data.datasets import DATASETS
+from dla_keras.data.datasets import IGNORE_LABEL
+from dla_keras.data.datasets import DatasetInfo
+from dla_keras.data.datasets import distinct_palette
+from dla_keras.data.folder_pairs import bare_stem
+from dla_keras.data.folder_pairs import check_alone
+from dla_keras.data.folder_pairs import describe
+from dla_keras.data.folder_pairs import draw_share
+from dla_keras.data.folder_pairs import find_lists
+from dla_keras.data.folder_pairs import list_files
+from dla_keras.data.folder_pairs import pair_by_name
+from dla_keras.data.folder_pairs import pick_listed
+from dla_keras.data.folder_pairs import some_of
+from dla_keras.data.pictures import SUFFIXES
+from dla_keras.data.pictures import open_header
+from dla_keras.data.pictures import open_picture
+
+# Classes of these names are no classes: their pixels are ignored.
+_VOID = frozenset(
+    ("void", "unlabeled", "unlabelled", "unknown", "ignore", "ignored")
+)
+
+
+@dataclass(frozen=True)
+class FolderDataset:
+    """What a folder holds.
+
+    Args:
+        info: Facts about the dataset.
+        splits: Path of each image and its label by split: `"train"`, `"val"`,
+            maybe `"test"`. A label is a path, or a `DrawnLabel`.
+        said: Remarks of one line each about what was chosen.
+        drawn: Whether `"val"` is a share of the images that was drawn.
+    """
+
+    info: DatasetInfo
+    splits: dict[str, list]
+    said: tuple[str, ...]
+    drawn: bool
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A kind of folder.
+
+    Args:
+        name: What it is, for messages.
+        mark: Regular expression of the path of a file that tells it.
+        shape: What tells such a folder, for messages.
+        read: Function of the folder and of the files that match `mark` that
+            returns a `FolderDataset`, or `None` if it is another kind.
+        sure: Whether a file of that path tells it for sure. Defaults to
+            `True`.
+    """
+
+    name: str
+    mark: str
+    shape: str
+    read: Callable[[Folder, list[PurePosixPath]], FolderDataset | None]
+    sure: bool = True
+
+
+class NoLayoutError(ValueError):
+    """An error about a folder that is of none of the kinds."""
+
+
+def find_layout(path) -> FolderDataset:
+    """Return what a folder holds, by the first row of `LAYOUTS` that fits.
+
+    Args:
+        path: Path of the folder.
+
+    Raises:
+        NoLayoutError: If no row fits; the message says what is there, what to
+            do, and what was looked for.
+        ValueError: If files are faulty.
+    """
+    folder = _open_folder(pathlib.Path(path))
+    marked = [(row, folder.matching(row.mark)) for row in LAYOUTS]
+    for index, (row, files) in enumerate(marked):
+        found = row.read(folder, files) if files else None
+        if found:
+            others = [r.name for r, f in marked[index + 1 :] if f and r.sure]
+            said = f"{folder.path} is read as {row.name}" + (
+                f"; it looks like {' and '.join(others)} too" if others else ""
+            )
+            return replace(found, said=(f"{said}.", *found.said))
+    raise NoLayoutError(_nothing_found(folder))
+
+
+def _open_folder(path):
+    """Return a folder, without one that only wraps it as archives do."""
+    files = list_files(path)
+    while files and all(len(file.parts) > 1 for file in files):
+        tops = {file.parts[0] for file in files}
+        word = next(iter(tops))
+        if len(tops) > 1 or describe(PurePosixPath(word, "x")).says:
+            break
+        path = path / word
+        files = [PurePosixPath(*file.parts[1:]) for file in files]
+    return Folder(path, tuple(files))
+
+
+# --- Splits ---
+
+
+def _finished(folder, info, splits, said) -> FolderDataset:
+    """Return the dataset; without a val split, a share of train is drawn.
+
+    Args:
+        folder: The folder.
+        info: Facts about the dataset.
+        splits: Path of each image below the folder, and its label, by split.
+        said: Remarks.
+    """
+    train, said = splits.get("train", []), [*said]
+    if not train:
+        raise ValueError(
+            f"Expected images to train on in {folder.path}. Received: images "
+            f"of {' and '.join(splits) or 'no split'} only; call them train/."
+        )
+    drawn = not splits.get("val")
+    if drawn:
+        share = draw_share(str(image) for image, _ in train)
+        said.append(
+            f"There is no val/: {len(share)} of {len(train)} images of "
+            f"{folder.path} validate, always the same."
+        )
+        in_val = lambda pair: str(pair[0]) in share
+        splits = {
+            **splits,
+            "train": [pair for pair in train if not in_val(pair)],
+            "val": [pair for pair in train if in_val(pair)],
+        }
+    whole = {
+        split: [(folder.path / image, label) for image, label in pairs]
+        for split, pairs in splits.items()
+        if pairs
+    }
+    return FolderDataset(info, whole, tuple(said), drawn)
+
+
+def _split_by_name(folder, pairs):
+    """Return the pairs by split, as lists or folders say, and remarks."""
+    lists, said = find_lists(folder.files), []
+    if lists and not any(image.split for image, _ in pairs.found):
+        splits = {
+            "train" if split == "default" else split: pick_listed(
+                pairs, folder.path / path
+            )
+            for split, path in lists.items()
+        }
+        left = len(pairs.found) - sum(map(len, splits.values()))
+        if left > 0:
+            said.append(f"{left} images are in no list, and are left out.")
+        return splits, said
+    splits = {}
+    for image, label in pairs.found:
+        splits.setdefault(image.split or "train", []).append((image, label))
+    for split in ("val", "test"):
+        bare = [image for image in pairs.images if image.split == split]
+        if bare and split not in splits:
+            said.append(
+                f"{len(bare)} images of {split}/ have no labels, and are left "
+                f"out: {some_of(bare)}."
+            )
+            pairs = replace(
+                pairs, images=tuple(p for p in pairs.images if p not in bare)
+            )
+    check_alone(pairs, folder.path)
+    return splits, said
+
+
+# --- Masks ---
+
+
+def _read_masks(folder, marks, classes) -> FolderDataset | None:
+    """Return a folder of images and masks whose classes a file lists."""
+    coding = classes(folder, marks)
+    if coding is None:
+        return None
+    paths, said = _find_masks(folder, coding.labels)
+    labels = [label for pairs in paths.values() for _, label in pairs]
+    if not coding.rows:
+        coding = _coding_of_masks(folder, labels)
+    info, notes = _info(folder, _with_palette(coding, labels[0]))
+    return _finished(folder, info, paths, [*coding.said, *notes, *said])
+
+
+def _read_known(folder, marks, name, labels=None) -> FolderDataset:
+    """Return the published folder of a dataset that has a name."""
+    paths, said = _find_masks(folder, labels)
+    return _finished(folder, DATASETS[name], paths, said)
+
+
+def _find_masks(folder, pattern):
+    """Return path of image and mask by split, and remarks."""
+    pairs = pair_by_name(folder.files, pattern)
+    if not pairs.found:
+        raise NoLayoutError(_nothing_found(folder))
+    splits, said = _split_by_name(folder, pairs)
+    paths = {
+        split: [(image.path, folder.path / label.path) for image, label in row]
+        for split, row in splits.items()
+    }
+    return paths, said
+
+
+def _info(folder, coding):
+    """Return the facts that a coding says, and remarks."""
+    counted = lambda row: not row.ignored and bare_name(row.name) not in _VOID
+    rows = [row for row in coding.rows if counted(row)]
+    void = [row for row in coding.rows if not counted(row)]
+    names = [*dict.fromkeys(row.name for row in rows)]
+    if not names:
+        raise ValueError(f"Expected classes for {folder.path}. Received: none.")
+    colors = {row.name: row.color for row in reversed(rows)}
+    free = distinct_palette(len(names), names)
+    ids = {name: index for index, name in enumerate(names)}
+    values = {r.value: ids[r.name] for r in rows if r.value is not None}
+    by_color = {r.color: ids[r.name] for r in rows if coding.colored}
+    info = DatasetInfo(
+        name=folder.path.resolve().name,
+        class_names=tuple(names),
+        palette=tuple(
+            colors[name] or color
+            for name, color in zip(names, free, strict=True)
+        ),
+        label_values=values or None,
+        label_colors=by_color or None,
+        ignored_ids=tuple(r.value for r in void if r.value is not None),
+        ignored_colors=tuple(r.color for r in void if coding.colored),
+    )
+    said = [f"Ignored: {', '.join(r.name for r in void)}."] if void else []
+    return info, said
+
+
+def _with_palette(coding, label):
+    """Return the coding with the colors of a palette mask, if it has none."""
+    if coding.colored or any(row.color for row in coding.rows):
+        return coding
+    with open_header(label) as image:
+        if image.mode != "P":
+            return coding
+        flat = image.getpalette("RGB")
+    colors = [tuple(flat[at : at + 3]) for at in range(0, len(flat), 3)]
+    rows = [
+        row._replace(color=colors[row.value])
+        if row.value is not None and row.value < len(colors)
+        else row
+        for row in coding.rows
+    ]
+    return coding._replace(rows=rows)
+
+
+def _coding_of_masks(folder, labels) -> Coding:
+    """Return the classes of masks that no file names, from all of them."""
+    with ThreadPoolExecutor(8) as threads:
+        found = set().union(*threads.map(_contents, labels))
+    colors = sorted(item for item in found if isinstance(item, tuple))
+    if all(len({*color}) == 1 for color in colors):  # grey in three channels
+        found = {i[0] if isinstance(i, tuple) else i for i in found}
+        colors = []
+    cure = f'name them in {folder.path / "info.json"}: {{"names": [...]}}'
+    if len(colors) > IGNORE_LABEL:
+        raise ValueError(
+            f"Expected masks of few colors in {folder.path}. Received: "
+            f"{len(colors)} colors; save masks as PNG, without smoothing."
+        )
+    if colors:
+        rows = [
+            ClassRow(f"color_{bytes(color).hex()}", color) for color in colors
+        ]
+        said = f"No file names the classes of {len(rows)} colors; {cure}."
+        return Coding(rows, colored=True, said=(said,))
+    values = sorted(found - {IGNORE_LABEL}) or [0]
+    if found == {0, IGNORE_LABEL}:
+        said = "The masks hold 0 and 255 alone: background and foreground."
+        rows = [
+            ClassRow(BACKGROUND, value=0),
+            ClassRow("foreground", value=255),
+        ]
+    elif values[-1] < 1.5 * len(values):
+        rows = [ClassRow(f"class_{i}", value=i) for i in range(values[-1] + 1)]
+        said = f"No file names the {len(rows)} classes; {cure}."
+    else:
+        rows = [ClassRow(f"value_{value}", value=value) for value in values]
+        said = f"No file names the classes of {len(rows)} values; {cure}."
+    return Coding(rows, said=(said,))
+
+
+def _contents(label):
+    """Return the values of a mask, or its colors as tuples."""
+    pixels = np.array(open_picture(label))
+    if pixels.ndim == 2:
+        return {*np.unique(pixels).tolist()}
+    packed = pixels[..., :3].astype(np.int64) @ (65536, 256, 1)
+    return {
+        (color >> 16, color >> 8 & 255, color & 255)
+        for color in np.unique(packed).tolist()
+    }
+
+
+def _read_drawn(folder, marks, draw) -> FolderDataset | None:
+    """Return a folder whose labels are drawn from annotations."""
+    drawing = draw(folder, marks)
+    if drawing is None:
+        return None
+    info, notes = _info(folder, Coding(drawing.rows))
+    ids = np.full(256, IGNORE_LABEL, np.uint8)
+    ids[[*info.values]] = [*info.values.values()]
+    splits = {
+        split: [(image, replace(label, ids=ids)) for image, label in pairs]
+        for split, pairs in drawing.splits.items()
+    }
+    return _finished(folder, info, splits, [*drawing.said, *notes])
+
+
+# --- Messages ---
+
+# What the files of a folder say about why it cannot be read, and the cure.
+_CURES = {
+    r"(.*/)?annotations\.xml": "CVAT's XML is not read: export 'Segmentation "
+    "mask', with 'Save images'.",
+    r"SegmentationClass/.*\.png": "The images are missing: export again with "
+    "'Save images', or copy them into JPEGImages/.",
+    r"(.*/)?ann/.*\.json": "Supervisely's annotations are not read: use its "
+    "app 'Export as masks'.",
+    r"(.*/)?labels/.*\.txt": "YOLO's labels need its data.yaml, with 'names'.",
+    r"(.*/)?[^/]+\.json": "If the json files are labelme's, convert them with "
+    "labelme2voc.",
+}
+
+
+def _nothing_found(folder):
+    """Return the message about a folder that is none of the kinds."""
+    counts = Counter(
+        (str(path.parent), path.suffix.lower() or "no suffix")
+        for path in folder.files
+    )
+    there = ", ".join(
+        f"{count} {suffix} in {place}/" if place != "." else f"{count} {suffix}"
+        for (place, suffix), count in counts.most_common(6)
+    )
+    shapes = ", ".join(row.shape for row in LAYOUTS)
+    return (
+        f"No images with labels in {folder.path}. Received: "
+        f"{there or 'no file'}. {_cure(folder)} Looked for: train_images.txt, "
+        f"{shapes}."
+    )
+
+
+def _cure(folder):
+    """Return the sentence that says what to do with the folder."""
+    for pattern, cure in _CURES.items():
+        if folder.matching(pattern):
+            return cure
+    by_place = {}
+    for path in folder.files:
+        picture = describe(path)
+        if path.suffix.lower() in SUFFIXES and picture.kind != "left out":
+            stem = bare_stem(picture)
+            by_place.setdefault(path.parent, set()).add(stem)
+    if len(by_place) > 1:
+        *others, last = sorted(
+            by_place, key=lambda place: _looks_like_masks(folder, place)
+        )
+        stems = set().union(*(by_place[place] for place in others))
+        if len(stems & by_place[last]) * 2 > len(by_place[last]):
+            return f"Rename {last}/ to masks/ if it holds the labels."
+        return (
+            "If each folder is a class, use train-cls. If not, put the images "
+            "into images/ and the labels, as PNG, into masks/."
+        )
+    return "Put the images into images/ and the labels, as PNG, into masks/."
+
+
+def _looks_like_masks(folder, place):
+    """Return whether the first picture of a place has one channel."""
+    inside = (path for path in folder.files if path.parent == place)
+    first = next(p for p in inside if p.suffix.lower() in SUFFIXES)
+    with open_header(folder.path / first) as image:
+        return image.mode in ("1", "L", "P"), first.suffix.lower() == ".png"
+
+
+# Tried in order: what a tool's own file tells comes before names of folders.
+LAYOUTS = (
+    Layout(
+        "Cityscapes",
+        r"leftImg8bit/train/.*",
+        "leftImg8bit/ and gtFine/ (Cityscapes)",
+        partial(
+            _read_known,
+            name="cityscapes",
+            labels=r"gtFine/.*_gtFine_labelIds\.png",
+        ),
+    ),
+    Layout(
+        "BDD100K",
+        r"(images/10k|seg/images)/train/.*",
+        "images/10k/ (BDD100K)",
+        partial(
+            _read_known,
+            name="bdd100k",
+            labels=r"labels/sem_seg/masks/.*|seg/labels/.*_train_id\.png",
+        ),
+    ),
+    Layout(
+        "ADE20K",
+        r"images/training/ADE_train_\d+\.jpg",
+        "images/training/ADE_train_*.jpg (ADE20K)",
+        partial(_read_known, name="ade20k"),
+    ),
+    Layout(
+        "SegNet's copy of CamVid",
+        r"trainannot/(0001TP|0006R0|0016E5|Seq05VD)_.*\.png",
+        "trainannot/ (SegNet's CamVid)",
+        partial(_read_known, name="camvid"),
+    ),
+    Layout(
+        "Mapillary Vistas",
+        r"config[^/]*\.json",
+        "config*.json (Mapillary)",
+        partial(_read_masks, classes=read_mapillary),
+    ),
+    Layout(
+        "Supervisely's masks",
+        r"obj_class_to_machine_color\.json",
+        "obj_class_to_machine_color.json (Supervisely)",
+        partial(_read_masks, classes=read_supervisely),
+    ),
+    Layout(
+        "Roboflow's semantic masks",
+        r"(.*/)?_classes\.csv",
+        "_classes.csv (Roboflow)",
+        partial(_read_masks, classes=read_roboflow),
+    ),
+    Layout(
+        "CVAT's segmentation masks",
+        r"labelmap\.txt",
+        "labelmap.txt (CVAT)",
+        partial(_read_masks, classes=read_cvat),
+    ),
+    Layout(
+        "Label Studio's brushes",
+        r"(.*/)?task-\d+-annotation-\d+-by-.*\.png",
+        "task-*.png (Label Studio)",
+        partial(_read_drawn, draw=read_brushes),
+    ),
+    Layout(
+        "COCO",
+        r"(.*/)?[^/]+\.json",
+        "a COCO json",
+        partial(_read_drawn, draw=read_coco),
+        sure=False,
+    ),
+    Layout(
+        "YOLO polygons",
+        r"([^/]+\.ya?ml|classes\.txt)",
+        "data.yaml (YOLO)",
+        partial(_read_drawn, draw=read_yolo),
+        sure=False,
+    ),
+    Layout(
+        "masks with a table of colors",
+        r"(.*/)?(label_)?class_dict\.csv",
+        "class_dict.csv",
+        partial(_read_masks, classes=read_color_table),
+    ),
+    Layout(
+        "CamVid's masks",
+        r"label_colors\.txt",
+        "label_colors.txt",
+        partial(_read_masks, classes=read_color_lines),
+    ),
+    Layout(
+        "PASCAL VOC or labelme2voc",
+        r"(class_names|classes|labels)\.txt",
+        "class_names.txt",
+        partial(_read_masks, classes=read_listed_names),
+    ),
+    Layout(
+        "PASCAL VOC",
+        r"(.*/)?SegmentationClass/\d{4}_\d{6}\.png",
+        "PASCAL VOC's SegmentationClass/",
+        partial(_read_masks, classes=read_pascal),
+    ),
+    Layout(
+        "images and masks",
+        ".*",
+        "images/ and masks/, inside or outside train/ and val/",
+        partial(_read_masks, classes=lambda folder, marks: Coding([])),
+        sure=False,
+    ),
+)
