@@ -13,6 +13,7 @@ EXTRAS = {
         "importlib_resources",  # tensorflow-datasets 4.9.10 forgets it
         "tensorboard",
         "pillow",
+        "pyyaml",
         "tqdm",
         "psutil",
         "scipy",
@@ -52,7 +53,9 @@ def missing_extra(package: str | None) -> str | None:
     'scipy is not installed. Run: pip install "dla-keras[train]"'
     """
     name = (package or "").partition(".")[0]
-    wanted = {"PIL": "pillow"}.get(name, name.replace("_", "-"))
+    wanted = {"PIL": "pillow", "yaml": "pyyaml"}.get(
+        name, name.replace("_", "-")
+    )
     for extra, requirements in EXTRAS.items():
         found = {re.split(r"[<>=\[]", text)[0] for text in requirements}
         if wanted in {text.replace("_", "-") for text in found}:

@@ -28,6 +28,7 @@ from dla_keras.commands.shared import find_dataset
 from dla_keras.commands.shared import given_flags
 from dla_keras.commands.shared import make_parser
 from dla_keras.commands.shared import run_command
+from dla_keras.commands.shared import say_choices
 from dla_keras.files import atomic_path
 from dla_keras.files import write_json
 from dla_keras.tables import text_table
@@ -109,7 +110,9 @@ def candidates(args):
     @functools.cache
     def open_split(task, first):
         beside = None if task == first else open_split(first, first)
-        return TASKS[task].open_split(dataset, args.split, data_dir, beside)
+        split = TASKS[task].open_split(dataset, args.split, data_dir, beside)
+        say_choices(split)
+        return split
 
     for path in map(pathlib.Path, args.model):
         opened = open_model(path, args.threads)

@@ -148,6 +148,16 @@ def find_dataset(model_path, dataset: str | None, data_dir: str | None):
     return config["dataset"], data_dir or config.get("data_dir")
 
 
+def say_choices(split) -> None:
+    """Print how a folder is read, where more than one way is thinkable.
+
+    Args:
+        split: Split of a dataset.
+    """
+    for line in getattr(split, "said", ()):
+        print(line)
+
+
 def plain_message(error: Exception) -> str:
     """Return what went wrong, without what TensorFlow wraps around it.
 

@@ -12,6 +12,7 @@ from dla_keras.commands.flags import add_task_flags
 from dla_keras.commands.shared import given_flags
 from dla_keras.commands.shared import make_parser
 from dla_keras.commands.shared import number_of
+from dla_keras.commands.shared import say_choices
 from dla_keras.data.datasets import ALLOWED
 from dla_keras.tables import text_table
 from dla_keras.tasks.recipes import COMPUTE
@@ -342,6 +343,7 @@ def train(task: str, args) -> None:
         row.open_split(args.dataset, split, **source)
         for split in ("train", "val")
     ]
+    say_choices(splits[0])
     stop_at_errors(row.check(*splits, args.allow), args)
     run_dir, scores = run(row, args, strategy, *splits)
     if scores:

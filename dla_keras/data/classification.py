@@ -277,7 +277,8 @@ def _open_class_folders(folder, split):
     }
     said.append(
         f"There is no val/: {len(share)} of {len(files)} pictures of {place} "
-        "validate, a fifth of each class, always the same."
+        "validate, a fifth of each class, always the same; val.txt of a run "
+        "lists them."
     )
     chosen = [f for f in files if (f[0] in share) == (split == "val")]
     listed = [str(path.relative_to(folder)) for path, _ in chosen]

@@ -11,11 +11,13 @@ import re
 import unicodedata
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from dla_keras.data.pictures import SUFFIXES
+from dla_keras.files import atomic_path
 from dla_keras.files import read_lines
 
 SHARE = 0.2  # of the images that validate where no split is given
@@ -353,6 +355,22 @@ def draw_share(names: Iterable[str]) -> frozenset[str]:
     return frozenset(
         sorted(names, key=rank)[: max(1, round(SHARE * len(names)))]
     )
+
+
+def write_drawn(folder, splits: Mapping) -> None:
+    """Write the names of the images of a drawn share: train.txt and val.txt.
+
+    Copied into the dataset's folder, they are the lists of its splits.
+
+    Args:
+        folder: Folder to write to, for instance of a run.
+        splits: Splits by name; of those that were not drawn nothing is
+            written.
+    """
+    for name, split in splits.items():
+        if names := getattr(split, "drawn", ()):
+            with atomic_path(pathlib.Path(folder) / f"{name}.txt") as path:
+                path.write_text("".join(f"{n}\n" for n in names), "utf-8")
 
 
 def find_lists(files: Iterable[PurePosixPath]) -> dict[str, PurePosixPath]:

@@ -78,9 +78,9 @@ class Layout:
     """A kind of folder.
 
     Args:
-        name: What it is, for messages.
+        name: Name of the kind, for messages.
         mark: Regular expression of the path of a file that tells it.
-        shape: What tells such a folder, for messages.
+        shape: Short description of its mark, for messages.
         read: Function of the folder and of the files that match `mark` that
             returns a `FolderDataset`, or `None` if it is another kind.
         sure: Whether a file of that path tells it for sure. Defaults to
@@ -158,7 +158,8 @@ def _finished(folder, info, splits, said) -> FolderDataset:
         share = draw_share(str(image) for image, _ in train)
         said.append(
             f"There is no val/: {len(share)} of {len(train)} images of "
-            f"{folder.path} validate, always the same."
+            f"{folder.path} validate, always the same; val.txt of a run lists "
+            "them."
         )
         in_val = lambda pair: str(pair[0]) in share
         splits = {

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from dla_keras.data.fingerprint import fingerprint
+from dla_keras.data.folder_pairs import write_drawn
 from dla_keras.data.pipeline import batch_names
 from dla_keras.data.pipeline import remember
 from dla_keras.data.pipeline import training_batches
@@ -195,6 +196,7 @@ def run(row, args, strategy, train, val):
     batches = task.batches(step)
     if chief:
         claim(run_dir, settings, strategy, step, args.overwrite)
+        write_drawn(run_dir, {"train": train, "val": val})
         print(
             f"{train.info.name}: {len(train)} pictures to train on, "
             f"{len(val)} to validate; {args.variant}, {plan.steps} steps of "
