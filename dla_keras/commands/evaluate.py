@@ -20,6 +20,7 @@ import pathlib
 import sys
 from dataclasses import dataclass
 
+from dla_keras.commands.flags import add_by_number
 from dla_keras.commands.flags import add_inference_flags
 from dla_keras.commands.flags import chosen_tasks
 from dla_keras.commands.flags import read_views
@@ -49,6 +50,7 @@ def parse_flags(argv=None) -> argparse.Namespace:
         help="name or folder; default: what the first model was trained on",
     )
     add("--data-dir", help="folder of the data, or TFDS' data folder")
+    add_by_number(add)
     add("--split", default="val", help="the split to score on")
     add(
         "--output-dir",
@@ -95,6 +97,7 @@ class Candidate:
 def candidates(args):
     """Yield what the flags name, each file opened when its turn comes."""
     from dla_keras.inference.model_files import open_model
+    from dla_keras.models.classes import in_model_order
     from dla_keras.tasks import TASKS
 
     if args.predictions:
@@ -108,9 +111,8 @@ def candidates(args):
     dataset, data_dir = find_dataset(args.model[0], args.dataset, args.data_dir)
 
     @functools.cache
-    def open_split(task, first):
-        beside = None if task == first else open_split(first, first)
-        split = TASKS[task].open_split(dataset, args.split, data_dir, beside)
+    def open_split(task):
+        split = TASKS[task].open_split(dataset, args.split, data_dir)
         say_choices(split)
         return split
 
@@ -120,9 +122,14 @@ def candidates(args):
         tasks = chosen_tasks(opened, args.task)
         if len(args.model) == 1:
             refuse_others(args.given, tasks)
+        first = in_model_order(
+            open_split(opened.tasks[0]), opened.classes, args.classes_by_number
+        )
         for task in tasks:
             row = TASKS[task]
-            split = open_split(task, opened.tasks[0])
+            split = first
+            if task != opened.tasks[0]:
+                split = row.open_split(dataset, args.split, data_dir, first)
             find = row.file_finder(opened, views)
             row.find_in(find, split[0].image)  # compiles: no part of latency
             output = pathlib.Path(args.output_dir or f"{path}.evaluation")

@@ -20,7 +20,6 @@ from dla_keras.commands.flags import crop_size
 from dla_keras.commands.flags import export_parser
 from dla_keras.commands.flags import print_table
 from dla_keras.commands.flags import read_pictures
-from dla_keras.commands.shared import find_dataset
 from dla_keras.commands.shared import number_of
 from dla_keras.commands.shared import run_command
 from dla_keras.commands.shared import size_text
@@ -59,12 +58,9 @@ def export(args) -> None:
 
     check_folder(args.output)
     size = parse_size(args.size) if args.size else None
-    source = find_dataset(args.model, args.dataset, args.data_dir)
     with quiet_stderr():
         model = load_model(args.model)
-        held_out = read_pictures(
-            model, source, "val", args.verification_pictures
-        )
+        held_out = read_pictures(model, args, "val", args.verification_pictures)
         if "classification" in model.tasks:
             crop = size or parse_size(crop_size(args.model))
             held_out = [central_crop(picture, crop) for picture in held_out]

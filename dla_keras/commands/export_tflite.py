@@ -165,9 +165,7 @@ def read_exporter(args) -> "tuple[Exporter, tuple]":
     source = find_dataset(args.model, args.dataset, args.data_dir)
     with quiet_stderr():
         model = load_model(args.model)
-        held_out = read_pictures(
-            model, source, "val", args.verification_pictures
-        )
+        held_out = read_pictures(model, args, "val", args.verification_pictures)
         if "classification" in model.tasks and args.size is None:
             args.size = crop_size(args.model)
         size = picture_size(args.size, held_out)
@@ -177,7 +175,7 @@ def read_exporter(args) -> "tuple[Exporter, tuple]":
         calibration = []
         if any(row.calibrated for row in rows):
             count = args.calibration_pictures
-            calibration = read_pictures(model, source, "train", count)
+            calibration = read_pictures(model, args, "train", count)
     exporter = Exporter(
         model,
         size,
@@ -200,7 +198,11 @@ def export(args) -> None:
     if args.precision == ALL:
         check_folder(args.output)
         export_every_precision(
-            *read_exporter(args), args.output, args.compare, args.eval_pictures
+            *read_exporter(args),
+            args.output,
+            args.compare,
+            args.eval_pictures,
+            args.classes_by_number,
         )
         return
     check_file(args.output)
@@ -232,7 +234,9 @@ def choose_float(args, exporter, source) -> "Exporter":
         print(text_table(header, rows))
     if args.max_loss is None:
         return exporter
-    masks = read_masks(exporter, source, args.eval_pictures)
+    masks = read_masks(
+        exporter, source, args.eval_pictures, args.classes_by_number
+    )
     if masks is None:
         raise ValueError(
             "--max-loss counts mIoU, and this model has no classes; use "

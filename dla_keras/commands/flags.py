@@ -8,6 +8,7 @@ import pathlib
 from dataclasses import dataclass
 
 from dla_keras.choices import parse_size
+from dla_keras.commands.shared import find_dataset
 from dla_keras.commands.shared import make_parser
 from dla_keras.commands.shared import number_of
 from dla_keras.commands.shared import size_text
@@ -204,6 +205,20 @@ FLAGS = {
 }
 
 
+def add_by_number(add) -> None:
+    """Add the flag that takes classes by number, whatever their names are.
+
+    Args:
+        add: Method `add_argument` of a parser or a group.
+    """
+    add(
+        "--classes-by-number",
+        action="store_true",
+        help="take class 0 for class 0, and so on, where the names of the "
+        "model's classes and the data's differ",
+    )
+
+
 def add_task_flags(parser, task: str, kind: str) -> None:
     """Add the flags of a task to a parser, in a group of their own.
 
@@ -383,6 +398,7 @@ def export_parser(command: str, doc: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--data-dir", help="folder of the data; default: the run's"
     )
+    add_by_number(parser.add_argument)
     parser.add_argument(
         "--verification-pictures",
         type=number_of("verification_pictures"),
@@ -405,20 +421,32 @@ def picture_size(text: str | None, pictures) -> tuple[int, int]:
     return size
 
 
-def read_pictures(model, source, split: str, count: int) -> list:
+def read_pictures(model, args, split: str, count: int) -> list:
     """Return pictures spread evenly over a split, the same every time.
 
     Args:
         model: Model of any task.
-        source: Dataset and its folder, as `find_dataset` gives them.
+        args: Parsed flags of `export_parser`.
         split: `"train"` to calibrate, `"val"` to verify.
         count: Number of pictures, at most.
+
+    Raises:
+        ValueError: If the dataset has other classes than the model.
     """
     from dla_keras.choices import spread
+    from dla_keras.models.classes import KnownClasses
+    from dla_keras.models.classes import in_model_order
     from dla_keras.tasks import TASKS
 
-    dataset, data_dir = source
+    dataset, data_dir = find_dataset(args.model, args.dataset, args.data_dir)
     examples = TASKS[model.tasks[0]].open_split(dataset, split, data_dir)
+    say = print if split == "val" else lambda remark: None  # once
+    in_model_order(
+        examples,
+        KnownClasses(str(args.model), model.class_names, model.num_classes),
+        args.classes_by_number,
+        say,
+    )
     return [example.image for example in spread(examples, count)]
 
 

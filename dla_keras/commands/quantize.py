@@ -215,11 +215,24 @@ def method_config(args, run, method, plan, around) -> dict:
     return {**run, "fine_tuning": fine_tuning}
 
 
+def open_splits(args, model, source) -> tuple:
+    """Return the splits to train and to score on, in the model's classes."""
+    from dla_keras.data.segmentation import open_split
+    from dla_keras.models.classes import KnownClasses
+    from dla_keras.models.classes import in_model_order
+
+    known = KnownClasses(args.model, model.class_names, model.num_classes)
+    by_number, once = args.classes_by_number, lambda remark: None
+    train = open_split(source[0], "train", source[1])
+    train = in_model_order(train, known, by_number, once)
+    val = open_split(source[0], "val", source[1])
+    return train, in_model_order(val, known, by_number)
+
+
 def quantize(args) -> None:
     from tqdm import tqdm
 
     from dla_keras.choices import spread
-    from dla_keras.data.segmentation import open_split
     from dla_keras.inference.model_files import load_segmenter
     from dla_keras.inference.predictor import fit_picture
     from dla_keras.lite.compress.fine_tuning import FineTuning
@@ -233,14 +246,7 @@ def quantize(args) -> None:
     run = run_settings(args)
     source = run["dataset"], run["data_dir"]
     model = load_segmenter(args.model)
-    train = open_split(source[0], "train", source[1])
-    if train.info.num_classes != model.num_classes:
-        raise ValueError(
-            f"Expected pictures of the model's {model.num_classes} classes. "
-            f"Received: {train.info.name} with {train.info.num_classes}; pass "
-            "the --dataset that it was trained on."
-        )
-    val = open_split(source[0], "val", source[1])
+    train, val = open_splits(args, model, source)
     held_out = [e.image for e in spread(val, args.verification_pictures)]
     size = picture_size(args.size, held_out)
     calibration = [

@@ -22,6 +22,7 @@ from dla_keras.inference.predictor import model_predictor
 from dla_keras.inference.predictor import model_probabilities
 from dla_keras.inference.predictor import softmax
 from dla_keras.inference.tflite_facts import OUTPUTS
+from dla_keras.models.classes import KnownClasses
 from dla_keras.provenance import read_beside
 
 # The crop of a classifier whose file and run say none.
@@ -44,6 +45,8 @@ class ModelFile:
             them.
         logits: Function from uint8 pictures `(n, h, w, 3)` to logits
             `(n, classes)`, where it is for classification.
+        num_classes: Number of classes that it tells apart. Defaults to
+            `None`: none, or not known.
         class_names: Names that the file holds. Defaults to `None`.
         palette: RGB color per class that it holds. Defaults to `None`.
         settings: `size` and `crop_fraction` of a classifier's crops, by the
@@ -58,10 +61,16 @@ class ModelFile:
     probabilities: Predictor | None = None
     boundaries: Predictor | None = None
     logits: Callable[[np.ndarray], np.ndarray] | None = None
+    num_classes: int | None = None
     class_names: tuple[str, ...] | None = None
     palette: tuple[tuple[int, int, int], ...] | None = None
     settings: dict = field(default_factory=dict)
     model: object = None
+
+    @property
+    def classes(self) -> KnownClasses:
+        """Return its classes, to be compared with those of data."""
+        return KnownClasses(self.name, self.class_names, self.num_classes)
 
     @property
     def crop_size(self) -> tuple[int, int]:
@@ -142,6 +151,7 @@ def describe_model(model, name: str) -> ModelFile:
         name,
         model.tasks,
         size,
+        num_classes=model.num_classes,
         class_names=model.class_names,
         palette=model.palette,
         model=model,
@@ -192,6 +202,7 @@ def _load_keras(path, kind=None):
     import keras
 
     import dla_keras.models  # noqa: F401  Keras finds its classes by name
+    from dla_keras.models.network import check_values
 
     if not pathlib.Path(path).exists():
         raise FileNotFoundError(f"There is no model at {path}.")
@@ -207,6 +218,13 @@ def _load_keras(path, kind=None):
             f"Expected a {kind.__name__}. Received: {type(model).__name__} in "
             f"{path}."
         )
+    try:
+        check_values(model)
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is damaged, or its training diverged: {error} Take an "
+            "earlier file of its run."
+        ) from error
     return model
 
 
@@ -250,6 +268,7 @@ def describe_lite(model) -> ModelFile:
         model.name,
         model.tasks,
         size,
+        num_classes=model.num_classes,
         class_names=model.class_names,
         palette=model.palette,
         settings=_crop_settings(model.facts.get("input", {})),
@@ -295,7 +314,27 @@ def _open_saved_model(path):
             np.stack([run(image, "probabilities") for image in images])
         )
     tasks = tuple(row.task for n, row in WRITTEN.items() if n in outputs)
-    return ModelFile(str(path), tasks, size, **found)
+    scores = {"logits", "probabilities"} & outputs.keys()
+    count = outputs[scores.pop()].shape[-1] if scores else None
+    return ModelFile(
+        str(path), tasks, size, **found, **_saved_classes(path, count)
+    )
+
+
+# Beside a SavedModel's graph, where the format keeps what is others'.
+CLASSES_FILE = "assets.extra/dla_keras_classes.json"
+
+
+def _saved_classes(path, count):
+    """Return what a SavedModel says of its classes."""
+    file = path / CLASSES_FILE
+    said = read_beside(file, file.name)
+    names, palette = said.get("names"), said.get("palette")
+    return {
+        "num_classes": count,
+        "class_names": names and tuple(names),
+        "palette": palette and tuple(map(tuple, palette)),
+    }
 
 
 # Logits alone are not enough: a SavedModel has the mask beside them.

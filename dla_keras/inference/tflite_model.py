@@ -82,6 +82,13 @@ class LiteModel:
         return tuple(map(int, self._inputs[0]["shape"]))
 
     @property
+    def num_classes(self) -> int | None:
+        """Return the number of classes; `None` for a mask that says none."""
+        if self.class_names or self._scores is None or self.gives_mask:
+            return self.class_names and len(self.class_names)
+        return int(self._scores["shape"][-1])
+
+    @property
     def gives_mask(self) -> bool:
         return self._scores is not None and len(self._scores["shape"]) == 3
 

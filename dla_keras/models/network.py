@@ -3,12 +3,32 @@
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 
 from dla_keras.layers.composite import set_trainable_parts
 from dla_keras.layers.composite import trainable_parts
 
 ImageShape = Sequence[int | None]  # height, width, channels
 DType = str | keras.DTypePolicy | None
+
+
+def check_values(model: keras.Model) -> None:
+    """Raise `ValueError` for values that no weight can have.
+
+    Args:
+        model: Model that came out of a file.
+
+    Raises:
+        ValueError: If a weight is not finite, or a variance is below 0.
+    """
+    for variable in model.variables:
+        values = keras.ops.convert_to_numpy(variable.value)
+        if values.dtype.kind in "iub":  # states of random generators
+            continue
+        if not np.isfinite(values.astype("float32")).all():
+            raise ValueError(f"{variable.path} is not finite.")
+        if variable.path.endswith("moving_variance") and values.min() < 0:
+            raise ValueError(f"{variable.path} is a variance below 0.")
 
 
 class Network(keras.Model):
@@ -22,12 +42,14 @@ class Network(keras.Model):
 
     Attributes:
         tasks: Names of the tasks that the outputs are for, in their order.
+        num_classes: Number of the classes, or `None`.
         class_names: Names of the classes, or `None`.
         palette: RGB colors of the classes, or `None`.
         image_shape: `(height, width, 3)`, with `None` for a side of any size.
     """
 
     tasks: tuple[str, ...] = ()
+    num_classes: int | None = None
     class_names: tuple[str, ...] | None = None
     palette: tuple[tuple[int, int, int], ...] | None = None
     image_shape: tuple[int | None, ...] = (None, None, 3)

@@ -1,12 +1,14 @@
 """The door for Python: the scores of a model on a split of a dataset."""
 
 import os
+import warnings
 
 from dla_keras.choices import choose
 from dla_keras.inference.loaded_model import LoadedModel
 from dla_keras.inference.loaded_model import load
 from dla_keras.inference.model_files import describe_model
 from dla_keras.inference.views import Views
+from dla_keras.models.classes import in_model_order
 from dla_keras.tasks import TASKS
 
 
@@ -17,6 +19,7 @@ def evaluate(
     split: str = "val",
     task: str | None = None,
     threads: int = 2,
+    classes_by_number: bool = False,
 ) -> dict:
     """Return the scores of a model on a split of a dataset.
 
@@ -29,6 +32,10 @@ def evaluate(
         split: Name of the split. Defaults to `"val"`.
         task: Name of one of the model's tasks. Defaults to `None`: the first.
         threads: Threads that a `.tflite` file runs on. Defaults to `2`.
+        classes_by_number: Whether class 0 is class 0, and so on, where the
+            names of the model's classes and the dataset's differ. Defaults to
+            `False`: the same names in another order are matched, with a
+            warning, and others are an error.
 
     Returns:
         The scores by name: `miou`, `per_class_iou` and `pixel_accuracy` of a
@@ -38,7 +45,7 @@ def evaluate(
     Raises:
         FileNotFoundError: If the model or the dataset is not there.
         ValueError: If the model is not for the task, or the dataset does not
-            fit.
+            fit or has other classes.
 
     Example:
 
@@ -66,6 +73,12 @@ def evaluate(
     row = TASKS[name]
     source = os.fspath(dataset), split, data_dir
     first = TASKS[model.tasks[0]]
-    beside = None if row is first else first.open_split(*source)
-    opened = row.open_split(*source, beside=beside)
+    opened = in_model_order(
+        first.open_split(*source),
+        model.file.classes,
+        classes_by_number,
+        warnings.warn,
+    )
+    if row is not first:
+        opened = row.open_split(*source, beside=opened)
     return row.evaluate(row.file_finder(model.file, Views()), opened)

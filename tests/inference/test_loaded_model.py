@@ -60,7 +60,8 @@ def test_every_kind_of_file_gives_the_same(joint, tmp_path):
         np.testing.assert_array_equal(other.mask(IMAGE), mask)
         assert other.tasks == first.tasks
         np.testing.assert_allclose(other.boundary(IMAGE), boundary, atol=1e-5)
-    assert dla_keras.load(tmp_path / "m.tflite").palette == joint.palette
+        assert other.palette == joint.palette
+        assert other.class_names == first.class_names
     batch = first([IMAGE, IMAGE[:32, :40]])
     assert [m.shape for m in batch] == [(50, 90), (32, 40)]
     np.testing.assert_array_equal(first(IMAGE[None])[0], mask)
@@ -94,7 +95,7 @@ def test_files_come_before_runs_and_runs_before_what_is_usual(
         """A file of a classifier of one class."""
 
         tasks = ("classification",)
-        class_names = palette = None
+        class_names = palette = num_classes = None
         input_shape = (1, 32, 64, 3)
 
         def __init__(self, path, threads):
@@ -127,7 +128,7 @@ def test_a_model_is_evaluated_from_memory_and_from_its_file(joint, tmp_path):
     Image.fromarray(IMAGE).save(tmp_path / "image.png")
     Image.fromarray(IMAGE[..., 0] % 3).save(tmp_path / "label.png")
     for name, text in {
-        "info.json": '{"classes": 3}',
+        "info.json": '{"class_names": ["a", "b", "c"]}',
         "val_images.txt": "image.png",
         "val_labels.txt": "label.png",
     }.items():
@@ -148,6 +149,27 @@ def test_a_model_is_evaluated_from_memory_and_from_its_file(joint, tmp_path):
     assert boundary["ods"]["recall"] == expected["ods"]["recall"]
     with pytest.raises(ValueError, match="`task` must be one of segmentation"):
         dla_keras.evaluate(joint, tmp_path, task="classification")
+    # The same classes in another order: names decide, not numbers.
+    turned = np.array([1, 2, 0], np.uint8)[IMAGE[..., 0] % 3]
+    Image.fromarray(turned).save(tmp_path / "label.png")
+    names = {"class_names": ["c", "a", "b"]}
+    (tmp_path / "info.json").write_text(json.dumps(names))
+    with pytest.warns(UserWarning, match="in another order: matched by name"):
+        again = dla_keras.evaluate(joint, tmp_path)
+    assert again["confusion"] == scores["confusion"]
+    assert again["per_class_iou"] == dict(
+        zip("abc", scores["per_class_iou"].values(), strict=True)
+    )
+    with pytest.warns(UserWarning, match="in another order"):
+        edges = dla_keras.evaluate(joint, tmp_path, task="boundary")
+    assert edges["ods"] == boundary["ods"]
+    with pytest.warns(UserWarning, match="taken by number"):
+        wrong = dla_keras.evaluate(joint, tmp_path, classes_by_number=True)
+    assert wrong["confusion"] != scores["confusion"]
+    (tmp_path / "info.json").write_text('{"class_names": ["a", "b", "d"]}')
+    for task in joint.tasks:
+        with pytest.raises(ValueError, match="Only the model has c; only the"):
+            dla_keras.evaluate(joint, tmp_path, task=task)
     with pytest.raises(ValueError, match="Received: DLABackbone"):
         dla_keras.evaluate(dla_keras.DLABackbone("dla46_c"), tmp_path)
 

@@ -14,6 +14,7 @@ from running import command
 from tiny_variant import TINY_VARIANT
 
 from dla_keras.data.augmentation import central_crop
+from dla_keras.data.classification import open_classification_split
 from dla_keras.data.classification import read_digit
 from dla_keras.inference.model_files import open_model
 from dla_keras.inference.predictor import softmax
@@ -184,7 +185,8 @@ def test_files_are_scored_by_their_likeliest_class(exporter, files, tmp_path):
     path = tmp_path / "int8.tflite"
     path.write_bytes(files["int8"].data)
     lite = LiteModel(path)
-    found = top_scores(exporter, ("digits", None), open_model(path).logits)
+    val = open_classification_split("digits", "val")
+    found = top_scores(exporter, val, open_model(path).logits)
     digits = [read_digit("val", index) for index in range(360)]
     hits = [lite.run(crop(image)).argmax() == label for image, label in digits]
     assert found["top1"] == pytest.approx(np.mean(hits))

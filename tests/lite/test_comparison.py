@@ -234,7 +234,7 @@ def test_a_full_disk_leaves_nothing_half_written(
     ("case", "message"),
     [
         ("size", "with 64x96, where --size is 32x32; pass --size 64x96"),
-        ("classes", "of another model: its classes are a, b"),
+        ("classes", "of another model: Expected the .* classes of .*: a, b"),
         ("boundaries", "of another model: it gives boundaries"),
         ("own", "this export writes anew"),
         ("missing", "no file at"),
@@ -247,6 +247,7 @@ def test_other_files_must_fit(
     lite_model = SimpleNamespace(
         input_shape=(1, *SIZE, 3),
         class_names=("a", "b") if case == "classes" else None,
+        num_classes=2 if case == "classes" else None,
         tasks=("segmentation", "boundary")[: 1 + (case == "boundaries")],
     )
     if case not in ("missing", "broken"):
@@ -264,9 +265,10 @@ def test_other_files_must_fit(
 
 
 def test_a_dataset_of_other_classes_is_refused(run_folder, tmp_path):
-    known = SimpleNamespace(tasks=("segmentation",), num_classes=19)
+    known = SimpleNamespace(tasks=("segmentation",), num_classes=19, name="m")
+    known.class_names = None
     fake = exporter(FakeExporter, known, run_folder)
-    with pytest.raises(ValueError, match="19 classes and data has 5"):
+    with pytest.raises(ValueError, match="the 19 classes of .*data with 5"):
         export(fake, run_folder, tmp_path)
 
 

@@ -40,7 +40,7 @@ class Meter(keras.Model):
 
     tasks = ("brightness",)
     image_shape = (*SIZE, 3)
-    class_names = palette = None
+    class_names = palette = num_classes = None
 
     def __init__(self, **kwargs):
         self.backbone = keras.layers.GlobalAveragePooling2D(name="backbone")

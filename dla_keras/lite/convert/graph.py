@@ -4,6 +4,7 @@ First stage of an export: a model becomes a graph of constants at one size,
 made of operations that convert well. Nothing here knows about precisions.
 """
 
+import pathlib
 from collections.abc import Callable
 
 import keras
@@ -13,6 +14,8 @@ from keras import layers
 from tensorflow.python.framework import convert_to_constants
 
 from dla_keras.choices import choose
+from dla_keras.files import write_json
+from dla_keras.inference.model_files import CLASSES_FILE
 from dla_keras.inference.model_files import check_tasks
 from dla_keras.layers.convolution import ConvBN
 from dla_keras.layers.upsampling import LearnedUpsampling
@@ -270,3 +273,6 @@ def write_saved_model(
     module = tf.Module()
     module.weights = [variable.value for variable in model.variables]
     tf.saved_model.save(module, str(folder), signatures)
+    if model.class_names or model.palette:
+        said = {"names": model.class_names, "palette": model.palette}
+        write_json(pathlib.Path(folder, CLASSES_FILE), said)

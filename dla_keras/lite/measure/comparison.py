@@ -10,7 +10,6 @@ from collections.abc import Iterable
 import numpy as np
 
 from dla_keras.choices import spread
-from dla_keras.data.segmentation import open_split
 from dla_keras.files import atomic_path
 from dla_keras.files import write_json
 from dla_keras.inference.model_files import open_model
@@ -27,6 +26,9 @@ from dla_keras.lite.measure.cost import Cost
 from dla_keras.lite.measure.cost import measure_cost
 from dla_keras.lite.measure.cost import runtime_version
 from dla_keras.lite.options import PRECISIONS
+from dla_keras.models.classes import KnownClasses
+from dla_keras.models.classes import in_model_order
+from dla_keras.models.classes import match_classes
 from dla_keras.provenance import command_line
 from dla_keras.provenance import git_commit
 from dla_keras.provenance import local_time
@@ -39,6 +41,7 @@ from dla_keras.report.comparison import comparison_page
 from dla_keras.report.comparison import main_table
 from dla_keras.report.galleries import difference_gallery
 from dla_keras.tables import text_table
+from dla_keras.tasks import TASKS
 from dla_keras.tasks import classification
 from dla_keras.tasks.segmentation import evaluate
 from dla_keras.tasks.segmentation import named_scores
@@ -144,15 +147,6 @@ class KerasMasks:
         return named_scores(counts, self.split.info)
 
 
-def check_classes(model, info) -> None:
-    """Raise `ValueError` for a dataset of other classes than the model's."""
-    if model.num_classes != info.num_classes:
-        raise ValueError(
-            f"The model knows {model.num_classes} classes and {info.name} has "
-            f"{info.num_classes}. Pass the --dataset that it was trained on."
-        )
-
-
 def file_row(
     path, agreement: dict, refused: bytes | None = None, name: str = ""
 ) -> Row:
@@ -243,7 +237,12 @@ def scored(
 
 
 def export_every_precision(
-    exporter: Exporter, source, folder, others=(), eval_pictures=None
+    exporter: Exporter,
+    source,
+    folder,
+    others=(),
+    eval_pictures=None,
+    by_number: bool = False,
 ) -> None:
     """Write the files and the comparison, and print its table.
 
@@ -255,26 +254,29 @@ def export_every_precision(
         others: Paths of further files for the table. Defaults to none.
         eval_pictures: Number of pictures of the val split, for mIoU. Defaults
             to `None`: all.
+        by_number: See `match_classes`. Defaults to `False`.
 
     Raises:
-        ValueError: If another file is not of this model and size.
+        ValueError: If another file is not of this model and size, or the
+            pictures have other classes.
         VerificationError: If a file was refused, at the end.
     """
     folder = pathlib.Path(folder)
     check_others(others, exporter, folder)
-    masks = read_masks(exporter, source, eval_pictures)
+    masks = read_masks(exporter, source, eval_pictures, by_number)
     threads = tuple(sorted({1, exporter.threads}))
     rows = [keras_row(exporter.path, masks)]
     _tell(rows[0])
     galleries = []
     if "classification" in exporter.model.tasks:
-        top = top_scores(exporter, source, model_logits(exporter.model))
+        split = _val_split(exporter, source, by_number)
+        top = top_scores(exporter, split, model_logits(exporter.model))
         rows[0] = dataclasses.replace(rows[0], scores=top)
     for row in _file_rows(exporter, folder, others):
         if row.path is not None:
             row = measured(row, threads)
         if row.path is not None and "classification" in exporter.model.tasks:
-            top = top_scores(exporter, source, open_model(row.path).logits)
+            top = top_scores(exporter, split, open_model(row.path).logits)
             row = dataclasses.replace(row, scores=top, of_keras=rows[0].scores)
         if row.path is not None and masks is not None:
             row, shown = scored(row, masks)
@@ -336,13 +338,22 @@ def check_others(paths, exporter: Exporter, folder) -> None:
                 f"{received}, where --size is {wanted}; pass --size "
                 f"{received}, or export that file at {wanted}."
             )
-        names = exporter.model.class_names
-        if names and lite_model.class_names not in (None, tuple(names)):
-            raise ValueError(
-                f"{path} is of another model: its classes are "
-                f"{', '.join(lite_model.class_names)}. Expected: "
-                f"{', '.join(names)}."
-            )
+        _check_same_classes(path, lite_model, exporter)
+
+
+def _check_same_classes(path, lite_model, exporter):
+    theirs = KnownClasses(
+        str(path), lite_model.class_names, lite_model.num_classes
+    )
+    try:
+        match = match_classes(_classes(exporter), theirs)
+    except ValueError as error:
+        raise ValueError(f"{path} is of another model: {error}") from error
+    if match.order:
+        raise ValueError(
+            f"{match.remark} Files are compared by number: export {path} "
+            "again, from a model of this one's order."
+        )
 
 
 def _check_outputs(path, lite_model, model):
@@ -363,25 +374,38 @@ def _own_files(folder):
     return [(folder / f"{name}.tflite").resolve() for name in PRECISIONS]
 
 
-def read_masks(exporter, source, eval_pictures) -> KerasMasks | None:
+def read_masks(
+    exporter, source, eval_pictures, by_number: bool = False
+) -> KerasMasks | None:
     """Return the Keras model's masks; `None` if it gives none."""
     if "segmentation" not in exporter.model.tasks:
         return None
     with quiet_stderr():
-        split = open_split(source[0], "val", source[1])
-        check_classes(exporter.model, split.info)
+        split = _val_split(exporter, source, by_number)
         return KerasMasks(exporter.model, exporter.size, split, eval_pictures)
 
 
-def top_scores(exporter, source, logits) -> dict:
+def _val_split(exporter, source, by_number):
+    row = TASKS[exporter.model.tasks[0]]
+    split = row.open_split(source[0], "val", source[1])
+    unsaid = lambda remark: None  # by the exporter's pictures already
+    return in_model_order(split, _classes(exporter), by_number, unsaid)
+
+
+def _classes(exporter):
+    model = exporter.model
+    name = str(exporter.path or model.name)
+    return KnownClasses(name, model.class_names, model.num_classes)
+
+
+def top_scores(exporter, split, logits) -> dict:
     """Return top-1 and top-5 of a classifier on the val split.
 
     Args:
         exporter: Exporter of the classifier.
-        source: `dataset` and `data_dir` for `open_split`.
+        split: Split, with the model's class ids.
         logits: Function: uint8 pictures `(n, h, w, 3)` -> `(n, num_classes)`.
     """
-    split = classification.open_split(source[0], "val", source[1])
     find = classification.ClassFinder(
         logits, exporter.size, exporter.crop_fraction
     )

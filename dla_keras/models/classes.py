@@ -1,0 +1,211 @@
+"""Class names as the identity of classes: whose class is which.
+
+Models, files, data sets and weights all number their classes; what a number
+means, its name says. `match_classes` is the one place that compares two lists.
+"""
+
+import dataclasses
+import re
+from collections.abc import Callable
+from collections.abc import Sequence
+
+import numpy as np
+
+_IGNORED = 255  # of label maps; see `dla_keras.data.datasets.IGNORE_LABEL`
+_SHOWN = 40  # names in a message
+# Names that were made from numbers, where nobody had given any.
+_NUMBERED = re.compile(r"(?:class[_ ]?)?(\d+)")
+
+
+def class_keys(names: Sequence[str]) -> tuple[str, ...]:
+    """Return names without what is a matter of spelling.
+
+    Example:
+
+    >>> class_keys(("Traffic_Light", "sky"))
+    ('traffic light', 'sky')
+    """
+    keys = tuple(
+        re.sub(r"[\s_-]+", " ", str(name)).strip().casefold() for name in names
+    )
+    return keys if len(set(keys)) == len(keys) else tuple(names)
+
+
+@dataclasses.dataclass(frozen=True)
+class KnownClasses:
+    """The classes that a model, a file or a data set tells apart.
+
+    Args:
+        owner: Name of the model or data set, for messages.
+        names: One name per class id; `None` where nobody gave any. Defaults
+            to `None`.
+        count: Number of the classes; `None` where it is not known. Defaults
+            to the number of names.
+    """
+
+    owner: str
+    names: tuple[str, ...] | None = None
+    count: int | None = None
+
+    def __post_init__(self):
+        # Names made from numbers say no more than the numbers.
+        numbers = [_NUMBERED.fullmatch(str(name)) for name in self.names or ()]
+        if self.count is None and self.names:
+            object.__setattr__(self, "count", len(self.names))
+        if all(n and int(n[1]) == i for i, n in enumerate(numbers)):
+            object.__setattr__(self, "names", None)
+
+    @property
+    def keys(self) -> tuple[str, ...] | None:
+        """Return the names as they are compared."""
+        return self.names and class_keys(self.names)
+
+    def __str__(self):
+        if self.names is None:
+            return f"{self.count} classes without names"
+        rest = len(self.names) - _SHOWN
+        shown = ", ".join(self.names[:_SHOWN])
+        return f"{shown} and {rest} more" if rest > 0 else shown
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassMatch:
+    """The way from the classes of data to those of a model.
+
+    Args:
+        order: Class id in the data of each of the model's classes, in order;
+            `None` where the ids are the same.
+        remark: One line for people; empty where there is nothing to say.
+    """
+
+    order: tuple[int, ...] | None = None
+    remark: str = ""
+
+
+def match_classes(
+    model: KnownClasses, data: KnownClasses, by_number: bool = False
+) -> ClassMatch:
+    """Return which class of the data is which of the model's.
+
+    Args:
+        model: Classes of the model.
+        data: Classes of the data.
+        by_number: Whether class 0 is class 0, and so on, whatever the names
+            are. Defaults to `False`: classes of the same name are the same.
+
+    Raises:
+        ValueError: If the names differ, or the numbers of classes where there
+            are no names to compare.
+
+    Example:
+
+    >>> model = KnownClasses("a model", ("road", "sky", "car"))
+    >>> data = KnownClasses("streets", ("sky", "Car", "road"))
+    >>> match_classes(model, data).order
+    (2, 0, 1)
+    """
+    ours, theirs = model.keys, data.keys
+    if ours and theirs and not by_number:
+        return _match_names(model, data)
+    if None not in (model.count, data.count) and model.count != data.count:
+        raise ValueError(
+            f"Expected data of the {model.count} classes of {model.owner}. "
+            f"Received: {data.owner} with {data.count}; pass the data set that "
+            "it was trained on."
+        )
+    if ours is None or ours == theirs:
+        return ClassMatch()
+    what = "has other names of its" if theirs else "does not name its"
+    remark = f"{data.owner} {what} classes: they are taken by number."
+    return ClassMatch(remark=remark)
+
+
+def _match_names(model, data):
+    ours, theirs = model.keys, data.keys
+    if ours == theirs:
+        return ClassMatch()
+    if len(set(theirs)) == len(theirs) and sorted(ours) == sorted(theirs):
+        return ClassMatch(
+            tuple(map(theirs.index, ours)),
+            f"{data.owner} has the classes of {model.owner} in another order: "
+            "matched by name.",
+        )
+    alone = [
+        ", ".join(n for n, key in zip(a.names, a.keys, strict=True) if key in s)
+        for a, s in (
+            (model, {*ours} - {*theirs}),
+            (data, {*theirs} - {*ours}),
+        )
+    ]
+    insist = (
+        " If these are other words for the same classes, insist with "
+        "classes_by_number (--classes-by-number)."
+        if len(ours) == len(theirs)
+        else ""
+    )
+    raise ValueError(
+        f"Expected the {len(ours)} classes of {model.owner}: {model}. "
+        f"Received: {data.owner} with {len(theirs)}: {data}. Only the model "
+        f"has {alone[0] or 'none'}; only the data {alone[1] or 'none'}. Pass "
+        f"the data set that it was trained on.{insist}"
+    )
+
+
+class OrderedSplit(Sequence):
+    """A split whose labels hold a model's class ids.
+
+    Args:
+        split: Sequence of examples with `image`, `label` and `name`, and with
+            facts as its `info`.
+        order: Class id in the split of each of the model's classes.
+    """
+
+    def __init__(self, split, order: tuple[int, ...]):
+        self._split = split
+        self._table = np.arange(max(len(order), _IGNORED + 1))
+        self._table[list(order)] = range(len(order))
+        permuted = {
+            field: tuple(getattr(split.info, field)[i] for i in order)
+            for field in ("class_names", "palette")
+            if hasattr(split.info, field)
+        }
+        self.info = dataclasses.replace(split.info, **permuted)
+
+    def __len__(self):
+        return len(self._split)
+
+    def __getitem__(self, index):
+        example = self._split[index]
+        label = self._table[example.label]
+        if np.ndim(label):  # a map; what is ignored has no class's number
+            label = label.astype(np.uint8)
+        return dataclasses.replace(example, label=label)
+
+
+def in_model_order(
+    split,
+    model: KnownClasses,
+    by_number: bool = False,
+    say: Callable[[str], object] = print,
+):
+    """Return a split with the labels of a model's classes.
+
+    Args:
+        split: Split of a data set, with facts as its `info`.
+        model: Classes of the model; of a boundary detector, which knows none,
+            the split comes back as it is.
+        by_number: See `match_classes`. Defaults to `False`.
+        say: Function that takes a remark, if there is one. Defaults to
+            `print`.
+
+    Raises:
+        ValueError: If the classes are others.
+    """
+    names = getattr(split.info, "class_names", None)
+    if names is None or model.names is model.count is None:
+        return split
+    data = KnownClasses(split.info.name, tuple(names))
+    match = match_classes(model, data, by_number)
+    if match.remark:
+        say(match.remark)
+    return split if match.order is None else OrderedSplit(split, match.order)
