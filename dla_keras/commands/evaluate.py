@@ -95,7 +95,7 @@ class Candidate:
 
 
 def candidates(args):
-    """Yield what the flags name, each file opened when its turn comes."""
+    """Yield what the flags name, once all of it fits."""
     from dla_keras.inference.model_files import open_model
     from dla_keras.models.classes import in_model_order
     from dla_keras.tasks import TASKS
@@ -116,15 +116,18 @@ def candidates(args):
         say_choices(split)
         return split
 
-    for path in map(pathlib.Path, args.model):
-        opened = open_model(path, args.threads)
-        views = read_views(args)
-        tasks = chosen_tasks(opened, args.task)
+    def in_order(opened):
+        split = open_split(opened.tasks[0])
+        return in_model_order(split, opened.classes, args.classes_by_number)
+
+    views = read_views(args)
+    # All of them, before the first is scored: a misfit shows now.
+    files = [open_model(path, args.threads) for path in args.model]
+    firsts = list(map(in_order, files))
+    for path, opened, first in zip(args.model, files, firsts, strict=True):
+        path, tasks = pathlib.Path(path), chosen_tasks(opened, args.task)
         if len(args.model) == 1:
             refuse_others(args.given, tasks)
-        first = in_model_order(
-            open_split(opened.tasks[0]), opened.classes, args.classes_by_number
-        )
         for task in tasks:
             row = TASKS[task]
             split = first

@@ -8,6 +8,7 @@ from dla_keras.choices import check_range
 from dla_keras.choices import did_you_mean
 from dla_keras.choices import parse_size
 from dla_keras.commands.flags import FLAGS
+from dla_keras.commands.flags import add_by_number
 from dla_keras.commands.flags import add_task_flags
 from dla_keras.commands.shared import given_flags
 from dla_keras.commands.shared import make_parser
@@ -53,7 +54,18 @@ def training_parser(command: str, doc: str) -> argparse.ArgumentParser:
         default="dla34",
         help="backbone, a name in dla_keras.VARIANTS",
     )
-    add("--weights", help="weights to start from: imagenet, a file, or none")
+    add(
+        "--weights",
+        help="weights to start from, of which all is taken that fits: "
+        "imagenet, a file, the folder of a run, or none",
+    )
+    add_by_number(add)
+    add(
+        "--freeze-backbone",
+        action="store_true",
+        help="train the rest only: the backbone keeps its --weights, its batch "
+        "norms their statistics",
+    )
     _add_optimization(parser.add_argument_group("optimization").add_argument)
     _add_speed(parser.add_argument_group("speed").add_argument)
     _add_run(parser.add_argument_group("the run").add_argument)

@@ -101,7 +101,8 @@ class BatchNormRenewal:
     """
 
     def __init__(self, model, batches):
-        self.layers = batch_norms(model)
+        # A frozen one has the statistics that it was trained with.
+        self.layers = [n for n in batch_norms(model) if n.trainable]
         self.batches = batches
         self.forward = tf.function(lambda x: model(x, training=True))
 

@@ -83,7 +83,7 @@ def make_model(args, info):
         std=info.std,
         dtype=COMPUTE[args.compute],
     )
-    return start_from(args.weights, model)
+    return start_from(args, model)
 
 
 def loss_sums(args, train) -> Callable:

@@ -68,7 +68,7 @@ def mixing(args, info) -> Callable | None:
 
 
 def make_model(args, info):
-    """Return the network, its backbone with weights to start from.
+    """Return the network, with its weights to start from.
 
     Args:
         args: Parsed flags of training.
@@ -83,7 +83,7 @@ def make_model(args, info):
         class_names=info.class_names,
         dtype=COMPUTE[args.compute],
     )
-    return start_from(args.weights, model, model.backbone)
+    return start_from(args, model)
 
 
 def loss_sums(args, train) -> Callable:

@@ -29,7 +29,7 @@ from dla_keras.report.galleries import segmentation_galleries
 from dla_keras.tasks.losses import cross_entropy_sums
 from dla_keras.tasks.losses import joint_sums
 from dla_keras.tasks.recipes import COMPUTE
-from dla_keras.weights.pretrained import load_pretrained
+from dla_keras.weights.transfer import take_weights
 
 TITLE = "Segmentation"
 # Scores that history.csv and the report show; the first decides what is best.
@@ -97,19 +97,30 @@ def make_model(args, info):
         palette=info.palette,
         dtype=COMPUTE[args.compute],
     )
-    return start_from(args.weights, model)
+    return start_from(args, model)
 
 
-def start_from(weights: str | None, model, part=None):
-    """Return the model, with pretrained weights in it.
+def start_from(args, model):
+    """Return the model with what fits of other weights, its backbone frozen.
 
     Args:
-        weights: Name or path of weights; `None` for none.
-        model: The whole model.
-        part: Part that they are for. Defaults to `None`: all of it.
+        args: Parsed flags of training.
+        model: Model whose weights are at their start.
+
+    Raises:
+        ValueError: If nothing fits, or the backbone would stay as random as
+            it is.
     """
-    if weights:
-        load_pretrained(model if part is None else part, weights)
+    if args.weights:
+        print(take_weights(model, args.weights, args.classes_by_number))
+    if args.freeze_backbone:
+        if not args.weights:
+            raise ValueError(
+                "A frozen backbone needs weights that somebody trained. "
+                "Received: --freeze-backbone without --weights; pass "
+                "--weights imagenet, or a file."
+            )
+        model.backbone.trainable = False
     return model
 
 

@@ -127,12 +127,22 @@ def load_torch_state(
 
 
 def _left_out(name, state, slots):
-    if name.endswith("num_batches_tracked") or name.startswith("base.fc."):
-        return True
     if name in _HEAD and name not in slots:
         return True
     level = re.match(r"level[1-5]\.", name)
     if level and not any(slot.startswith(level[0]) for slot in slots):
+        return True
+    return is_unused(name, state)
+
+
+def is_unused(name: str, state: Mapping[str, np.ndarray]) -> bool:
+    """Return whether an array is one that no forward pass uses.
+
+    Args:
+        name: PyTorch name of the array.
+        state: Arrays by PyTorch name, among which it is.
+    """
+    if name.endswith("num_batches_tracked") or name.startswith("base.fc."):
         return True
     # A tree of two or more levels has no root of its own, and its `project`
     # is never called.
@@ -151,9 +161,23 @@ def _faults(slots, state):
                 f"shape of {name}: expected {slots[name].shape}, received "
                 f"{tuple(array.shape)}"
             )
-        elif not np.isfinite(array).all():
-            faults[name] = f"not finite: {name}"
+        elif fault := array_fault(name, array):
+            faults[name] = fault
     return faults
+
+
+def array_fault(name: str, array: np.ndarray) -> str | None:
+    """Return why an array's values cannot be weights, or `None`.
+
+    Args:
+        name: PyTorch name of the array.
+        array: The array.
+    """
+    if not np.isfinite(array).all():
+        return f"not finite: {name}"
+    if name.endswith("running_var") and (np.asarray(array) < 0).any():
+        return f"negative variance: {name}"
+    return None
 
 
 # Weights whose shape depends on the number of classes.

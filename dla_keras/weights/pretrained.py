@@ -11,6 +11,12 @@ import keras
 import numpy as np
 
 from dla_keras.choices import did_you_mean
+from dla_keras.models.backbone import DLABackbone
+from dla_keras.models.boundary_detector import DLABoundaryDetector
+from dla_keras.models.classifier import DLAClassifier
+from dla_keras.models.network import Network
+from dla_keras.models.network import check_values
+from dla_keras.models.segmenter import DLASegmenter
 from dla_keras.normalization import IMAGENET_MEAN
 from dla_keras.normalization import IMAGENET_STD
 from dla_keras.weights.loading import load_torch_state
@@ -311,19 +317,76 @@ def load_pretrained(model: keras.Model, weights: str | os.PathLike) -> None:
     >>> load_pretrained(model, "imagenet")  # doctest: +SKIP
     """
     path = pathlib.Path(weights)
-    reads = [read for end, read in _READERS.items() if path.name.endswith(end)]
     if path.name.endswith(".weights.h5"):
         _load_keras_weights(model, path)
         return
-    if reads:
-        name, state = path, reads[0](path)
-    else:
-        name = find_preset(os.fspath(weights), model.variant)
-        state = fetch_preset(name)
+    source = read_weights(weights, model)
     try:
-        load_torch_state(model, state)
+        load_torch_state(model, source.state)
     except ValueError as error:
-        raise ValueError(f"{name}: {error}") from error
+        raise ValueError(f"{source.name}: {error}") from error
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights that were read, of any kind of model.
+
+    Args:
+        name: Name of the preset or path of the file, for messages.
+        state: Arrays by PyTorch name.
+        class_names: Names of the head's classes. Defaults to `None`: nobody
+            says.
+    """
+
+    name: str
+    state: dict[str, np.ndarray]
+    class_names: tuple[str, ...] | None = None
+
+
+def read_weights(weights: str | os.PathLike, model: keras.Model) -> Weights:
+    """Return the weights of a preset or a file, whatever model it is of.
+
+    Args:
+        weights: Name or path, see `load_pretrained`; or the folder of a run.
+        model: Model that they are for, whose variant chooses a preset.
+
+    Raises:
+        FileNotFoundError: If the file does not exist, or a preset is not to
+            be had.
+        ImportError: If a package that is needed is not installed.
+        ValueError: If the name is unknown, or the file is damaged or of no
+            model of this package.
+    """
+    path = pathlib.Path(weights)
+    if path.is_dir():
+        path = _model_in(path)
+    if path.name.endswith(".keras"):
+        found = _read_keras_file(path)
+        return Weights(str(path), torch_state(found), found.class_names)
+    if path.name.endswith(".weights.h5"):
+        return Weights(str(path), torch_state(_rebuild(path, model)))
+    if path.name.endswith(".tflite"):
+        raise ValueError(
+            f"{path} holds rounded weights of a graph without names. Pass the "
+            ".keras file that it was exported from."
+        )
+    reads = [read for end, read in _READERS.items() if path.name.endswith(end)]
+    if reads:
+        return Weights(str(path), reads[0](path))
+    name = find_preset(os.fspath(weights), model.variant)
+    return Weights(name, fetch_preset(name))
+
+
+def _model_in(folder):
+    for name in ("model.keras", "best.keras"):
+        if (folder / name).is_file():
+            return folder / name
+    inside = sorted(path.name for path in folder.glob("*/model.keras"))
+    raise FileNotFoundError(
+        f"Expected a run's folder with model.keras or best.keras in it. "
+        f"Received: {folder}"
+        + (f"; there is one in {inside[0]}." if inside else ".")
+    )
 
 
 def _read_keras_file(path):
@@ -334,11 +397,22 @@ def _read_keras_file(path):
             f"{path} is no whole .keras file ({path.stat().st_size} bytes). "
             "Copy it again."
         )
-    return torch_state(keras.models.load_model(path, compile=False))
+    try:
+        model = keras.models.load_model(path, compile=False)
+    except Exception as error:  # many kinds, for one cause
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"{path} cannot be read as a .keras model: {reason}"
+        ) from error
+    if not isinstance(model, Network):
+        raise ValueError(
+            f"Expected a model of dla_keras. Received: {path} with a "
+            f"{type(model).__name__}."
+        )
+    return model
 
 
 _READERS = {
-    ".keras": _read_keras_file,
     ".tf2.h5": read_tf2cv_file,
     ".tf2.h5.zip": read_tf2cv_file,
     **dict.fromkeys(SUFFIXES, read_torch_file),
@@ -351,6 +425,7 @@ def _load_keras_weights(model, path):
     before = model.get_weights()
     try:
         model.load_weights(path)
+        check_values(model)
     except Exception as error:  # many kinds, some of them halfway through
         model.set_weights(before)
         reason = str(error).splitlines()[0]  # Keras prints arrays after it
@@ -359,3 +434,66 @@ def _load_keras_weights(model, path):
             f"{reason} A .weights.h5 file fits the very same model only; from "
             "another kind of model, pass its .keras file."
         ) from error
+
+
+def _rebuild(path, model):
+    """Return a model like the one that a `.weights.h5` file is of.
+
+    The file holds no config. Its variant is taken to be that of `model`; the
+    rest shows in the names and shapes of its arrays.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no file {path}.")
+    try:
+        other = _like(_h5_shapes(path), model.variant)
+        other.load_weights(path)
+    except Exception as error:  # of h5py, and of Keras in the end
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"{path} cannot be read as weights of a {model.variant}: {reason} "
+            "A .weights.h5 file does not say what it is of; pass the .keras "
+            "file."
+        ) from error
+    return other
+
+
+def _h5_shapes(path):
+    import h5py  # Keras' own for these files
+
+    shapes = {}
+
+    def note(name, value):
+        if isinstance(value, h5py.Dataset):
+            shapes[name] = value.shape
+
+    with h5py.File(path) as file:
+        file.visititems(note)
+    return shapes
+
+
+def _like(shapes, variant):
+    """Return an untrained model whose weights have these names and shapes."""
+    names = "\n".join(shapes)
+    stages = {*re.findall(r"dla_up/(?:ida/)?(ida\w*)/", names)}
+    heads = [
+        shape[-1]
+        for name, shape in shapes.items()
+        if re.fullmatch(r"layers/(conv2d|dense)(_\d+)?/vars/0", name)
+    ]
+    if stages:
+        shared = {
+            "head_stride": 2 ** (5 - len(stages)),
+            "upsampling": "learned" if "learned" in names else "bilinear",
+            "node": "separable" if "separable" in names else "conv",
+        }
+        classes = max(heads)
+        if classes == 1:
+            return DLABoundaryDetector(variant, **shared)
+        return DLASegmenter(
+            variant, classes, boundary_head=1 in heads, **shared
+        )
+    if "dla_backbone" in names:
+        top = {"num_classes": heads[0]} if heads else {"include_top": False}
+        return DLAClassifier(variant, **top)
+    levels = {*re.findall(r"layers/(tree\w*)/", names)}
+    return DLABackbone(variant, levels=(f"P{len(levels) + 1}",))
