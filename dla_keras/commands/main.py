@@ -1,9 +1,11 @@
 """Deep Layer Aggregation for Keras, from training to phones.
 
     dla-keras demo                   # first: a network in ten minutes
+    dla-keras check FOLDER           # your own pictures, before training
     dla-keras COMMAND --help         # flags and examples of a command
 
-Every command takes flags only, and says what it wrote and where.
+Every command takes flags (`check` a folder, too), and says what it wrote and
+where.
 """
 
 import importlib
@@ -16,6 +18,7 @@ from dla_keras.version import __version__
 # Command -> its module, imported only when it is chosen, and what it does.
 COMMANDS = {
     "demo": ("demo", "Train, export and score a small network"),
+    "check": ("check", "Look at a folder of pictures before training"),
     "train-seg": ("train_seg", "Train a segmentation network"),
     "train-cls": ("train_cls", "Train a classifier"),
     "train-boundary": ("train_boundary", "Train a boundary detector"),

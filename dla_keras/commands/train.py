@@ -40,15 +40,7 @@ def training_parser(command: str, doc: str) -> argparse.ArgumentParser:
     )
     add("--dataset", help="name of a dataset, or its folder")
     add("--data-dir", help="folder of the data, or TFDS' data folder")
-    add(
-        "--allow",
-        nargs="+",
-        choices=ALLOWED,
-        default=(),
-        metavar="WHAT",
-        help="what the check of the labels takes for a fault, and is meant: "
-        + "; ".join(f"{name}, {what}" for name, what in ALLOWED.items()),
-    )
+    add_allow(parser)
     add(
         "--variant",
         default="dla34",
@@ -70,6 +62,19 @@ def training_parser(command: str, doc: str) -> argparse.ArgumentParser:
     _add_speed(parser.add_argument_group("speed").add_argument)
     _add_run(parser.add_argument_group("the run").add_argument)
     return parser
+
+
+def add_allow(parser) -> None:
+    """Add the flag that says which findings about labels are meant."""
+    parser.add_argument(
+        "--allow",
+        nargs="+",
+        choices=ALLOWED,
+        default=(),
+        metavar="WHAT",
+        help="what the check of the labels takes for a fault, and is meant: "
+        + "; ".join(f"{name}, {what}" for name, what in ALLOWED.items()),
+    )
 
 
 def _add_optimization(add):

@@ -149,6 +149,24 @@ def _counted(label):
     return [width, height, {str(i): n for i, n in enumerate(counts) if n}]
 
 
+def picture_sizes(paths: Sequence) -> list:
+    """Return width and height of pictures by their headers, `None` if broken.
+
+    Args:
+        paths: Paths of the pictures.
+    """
+
+    def size(path):
+        try:
+            with open_header(path) as header:
+                return header.size
+        except (ValueError, OSError):
+            return None
+
+    with ThreadPoolExecutor(THREADS) as threads:
+        return list(threads.map(size, paths))
+
+
 def label_name(label) -> str:
     """Return the path of a label file, or the name of what is drawn."""
     return label.name if hasattr(label, "read") else str(label)

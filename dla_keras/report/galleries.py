@@ -97,6 +97,60 @@ def _apart(order, count, total):
     return sorted(chosen, key=order.index)
 
 
+def label_gallery(title: str, examples: Sequence, info) -> Gallery:
+    """Return labels over their pictures, ignored pixels in gray.
+
+    Args:
+        title: Heading.
+        examples: Examples of a segmentation split.
+        info: Facts of the dataset.
+    """
+    shown = []
+    for example in examples:
+        image, label = _small(example.image, example.label)
+        views = {"": _overlaid(image, label, info.palette)}
+        caption = _shares_spoken(example.label, info.class_names)
+        shown.append(ShownPicture(example.name, caption, views))
+    colors = zip(info.class_names, info.palette, strict=True)
+    return Gallery(title, tuple(shown), tuple(colors))
+
+
+def class_gallery(title: str, pictures: Sequence, names) -> Gallery:
+    """Return pictures with their classes.
+
+    Args:
+        title: Heading.
+        pictures: Pictures of a classification split.
+        names: Names of the classes.
+    """
+    shown = [
+        ShownPicture(p.name, names[p.label], {"": Image.fromarray(p.image)})
+        for p in pictures
+    ]
+    return Gallery(title, tuple(shown))
+
+
+def _small(image, label):
+    """Return an image and its label in the size that a page shows."""
+    image, label = Image.fromarray(image), Image.fromarray(label)
+    width = min(WIDTH, image.width)
+    size = resized(image, width).size
+    label = label.resize(size, Image.NEAREST)
+    return np.asarray(resized(image, width)), np.asarray(label)
+
+
+def _shares_spoken(label, names, most: int = 3):
+    """Return the classes that a label holds most of, and their shares."""
+    counts = np.array(Image.fromarray(label).histogram())
+    order = [i for i in np.argsort(-counts, kind="stable") if counts[i]]
+    parts = [
+        f"{names[i] if i < len(names) else 'ignored'} "
+        f"{counts[i] / label.size:.0%}"
+        for i in order[:most]
+    ]
+    return ", ".join(parts) + (", ..." if len(order) > most else "")
+
+
 def segmentation_galleries(
     predict: Callable[[np.ndarray], np.ndarray],
     split,

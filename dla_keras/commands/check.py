@@ -1,0 +1,439 @@
+"""Look at a folder of pictures and labels before anything trains on it.
+
+    dla-keras check my_folder/               # label maps, or class folders
+    dla-keras check --dataset camvid --data-dir camvid/
+    dla-keras check my_folder/ --allow absent-classes
+
+Needs neither TensorFlow nor a GPU. Prints the share of each class, what looks
+wrong with its cure, and the command to type next; writes a page with the same,
+labels over their pictures, and every file that cannot be used. The exit code
+is 0 if training would begin. Every training looks at the labels in the same
+way, and takes the same --allow.
+"""
+
+import contextlib
+import pathlib
+import shlex
+import shutil
+import sys
+from collections import Counter
+from dataclasses import dataclass
+
+from dla_keras.commands.shared import BAD_INPUT
+from dla_keras.commands.shared import make_parser
+from dla_keras.commands.shared import run_command
+from dla_keras.commands.train import add_allow
+
+TASKS = ("segmentation", "classification")
+OVERLAYS = {"train": 8, "val": 4}
+MOST = 10_000  # pictures of a split that are compared with the other's
+MANY = 2000  # pictures of class folders whose sizes are read
+CLASSES = 60  # rows of the terminal's table
+FAULTS = 10  # files that the terminal names; the page names more
+RARE = 0.01  # share of a class that weights help to learn
+EPOCHS = 200  # that a small set is seen
+
+
+def parse_flags(argv=None):
+    """Return the flags of the command line."""
+    parser = make_parser("check", __doc__)
+    add = parser.add_argument
+    add("folder", nargs="?", metavar="FOLDER", help="folder of the data")
+    add("--dataset", help="name of a dataset, or its folder")
+    add("--data-dir", help="folder of the data, or TFDS' data folder")
+    add(
+        "--task",
+        choices=TASKS,
+        help="what the pictures are for; default: what the folder looks like",
+    )
+    add_allow(parser)
+    add("--output", help="path of the page; default: check-NAME.html")
+    args = parser.parse_args(argv)
+    args.dataset = args.dataset or args.folder
+    if not args.dataset:
+        parser.error("pass a folder, or --dataset NAME")
+    if args.output and pathlib.Path(args.output).suffix != ".html":
+        parser.error(f"--output is an .html file. Received: {args.output}")
+    return args
+
+
+def main(argv=None) -> int:
+    """Run the command; return its exit code."""
+    args, findings = parse_flags(argv), []
+    code = run_command(lambda: findings.extend(check(args)))
+    return code or (BAD_INPUT if any(row.error for row in findings) else 0)
+
+
+def check(args) -> list:
+    """Print the table, write the page, and return the findings.
+
+    Args:
+        args: Parsed flags.
+    """
+    from dla_keras.files import atomic_path
+    from dla_keras.report.dataset_page import dataset_page
+
+    task, train, val = open_splits(args)
+    look = {"segmentation": look_at_labels, "classification": look_at_classes}
+    dataset, gallery = look[task](args, train, val)
+    commands = next_commands(args, task, dataset)
+    page = dataset_page(dataset, gallery, commands)
+    path = pathlib.Path(args.output or f"check-{dataset.name}.html")
+    with atomic_path(path) as temporary:
+        temporary.write_text(page, encoding="utf-8", errors="replace")
+    print_summary(dataset, commands, path)
+    return dataset.findings
+
+
+def open_splits(args):
+    """Return the task, and both splits with their files not yet looked at.
+
+    Args:
+        args: Parsed flags; without a task, label maps are tried first.
+    """
+    from dla_keras.data.classification import open_classification_split
+    from dla_keras.data.segmentation import open_split
+
+    def labels(split):
+        return open_split(args.dataset, split, args.data_dir, checked=False)
+
+    def classes(split):
+        return open_classification_split(args.dataset, split, args.data_dir)
+
+    ways = dict(zip(TASKS, (labels, classes), strict=True))
+    if args.task:
+        ways = {args.task: ways[args.task]}
+    elif not pathlib.Path(args.data_dir or args.dataset).is_dir():
+        del ways["classification"]  # a name: TFDS would be asked for it
+    error = None
+    for task, way in ways.items():
+        try:
+            return task, way("train"), way("val")
+        except (ValueError, OSError) as wrong:
+            error = error or wrong
+    raise error
+
+
+def look_at_labels(args, train, val):
+    """Return what label maps hold, and a gallery of them.
+
+    Args:
+        args: Parsed flags.
+        train: Training split.
+        val: Validation split.
+    """
+    from dla_keras.data import checks
+    from dla_keras.report.dataset_page import Dataset
+    from dla_keras.report.galleries import label_gallery
+
+    splits = {"train": train, "val": val}
+    facts = [checks.read_facts(split, name) for name, split in splits.items()]
+    found = checks.find_faults(*facts, train.info)
+    for split in splits.values():
+        found += checks.find_strays(split)
+    pairs = [getattr(split, "pairs", ()) for split in splits.values()]
+    faults = [text for each in facts for text in each.faults]
+    images = ([image for image, _ in each] for each in pairs)
+    twins = compare_pictures(*images, faults)
+    dataset = Dataset(
+        train.info.name,
+        (len(train), len(val)),
+        (facts[0].sizes, facts[1].sizes),
+        label_rows(train.info, facts),
+        checks.ordered([*found, *twins.findings], args.allow),
+        [*faults, *twins.unread],
+        twins.pairs,
+        [*twins.notes, *sampled(facts)],
+    )
+    shown = [
+        example
+        for name, split in splits.items()
+        for example in readable(split, OVERLAYS[name])
+    ]
+    return dataset, label_gallery("Labels", shown, train.info)
+
+
+def sampled(facts) -> list[str]:
+    """Return lines on splits of which some labels were not looked at."""
+    return [
+        f"{each.seen} of {each.pictures} labels of {each.name} were looked at."
+        for each in facts
+        if each.seen < each.pictures
+    ]
+
+
+def label_rows(info, facts) -> list:
+    """Return the table's rows of the classes, and of ignored pixels.
+
+    Args:
+        info: Facts about the dataset.
+        facts: `SplitFacts` of both splits.
+    """
+    from dla_keras.data.datasets import IGNORE_LABEL
+    from dla_keras.report.dataset_page import ClassRow
+
+    shares = [each.shares(info.num_classes).tolist() for each in facts]
+    names = (*info.class_names, "ignored")
+    colors = (*info.palette, None)
+    rows = []
+    for index, name in enumerate(names):
+        label = index if index < info.num_classes else IGNORE_LABEL
+        counts = tuple(int(each.labels[label]) for each in facts)
+        share = tuple(each[index] for each in shares)
+        rows.append(ClassRow(name, share, counts, colors[index]))
+    return rows
+
+
+def look_at_classes(args, train, val):
+    """Return what class folders hold, and a gallery of them.
+
+    Args:
+        args: Parsed flags.
+        train: Training split.
+        val: Validation split.
+    """
+    from dla_keras.choices import spread
+    from dla_keras.data import checks
+    from dla_keras.report.dataset_page import ClassRow
+    from dla_keras.report.dataset_page import Dataset
+    from dla_keras.report.galleries import class_gallery
+
+    splits, names = (train, val), train.info.class_names
+    files = [getattr(split, "files", ()) for split in splits]
+    counts = [Counter(label for _, label in each) for each in files]
+    rows = [
+        ClassRow(
+            name,
+            tuple(c[i] / max(c.total(), 1) for c in counts),
+            tuple(c[i] for c in counts),
+        )
+        for i, name in enumerate(names)
+    ]
+    paths = [[path for path, _ in each] for each in files]
+    sizes = [checks.picture_sizes(spread(each, MANY)) for each in paths]
+    twins = compare_pictures(*paths)
+    notes = list(twins.notes)
+    if max(map(len, paths)) > MANY:
+        notes.append(f"The sizes are those of {MANY} pictures of a split.")
+    found = checks.check_classes(train, val) + twins.findings
+    dataset = Dataset(
+        train.info.name,
+        (len(train), len(val)),
+        tuple(Counter(s for s in each if s) for each in sizes),
+        rows,
+        checks.ordered(found, args.allow),
+        twins.unread,
+        twins.pairs,
+        notes,
+        "pictures",
+    )
+    shown = readable(train, sum(OVERLAYS.values()))
+    return dataset, class_gallery("Pictures", shown, names)
+
+
+def readable(split, count: int) -> list:
+    """Return so many examples of a split that can be read, evenly spread."""
+    from dla_keras.choices import spread
+
+    first = spread(range(len(split)), count)
+    shown = {}
+    # Where one is broken, a neighbor is shown.
+    for index in [*first, *(i + 1 for i in first), *(i + 2 for i in first)]:
+        if len(shown) < count and index < len(split) and index not in shown:
+            with contextlib.suppress(ValueError, OSError):
+                shown[index] = split[index]
+    return [shown[index] for index in sorted(shown)]
+
+
+@dataclass(frozen=True)
+class Twins:
+    """Pictures of `val` that `train` has too, and what went wrong meanwhile.
+
+    Args:
+        pairs: Bits that differ, path in `val`, path in `train`.
+        unread: Message of each picture that cannot be decoded.
+        notes: Lines on how they were looked for.
+        total: Number of pictures of `val` that were looked for.
+    """
+
+    pairs: list
+    unread: list
+    notes: list
+    total: int
+
+    @property
+    def findings(self) -> list:
+        """Return a finding for each kind of what there is."""
+        from dla_keras.data.checks import Finding
+
+        found = []
+        if self.unread:
+            count, first = len(self.unread), self.unread[0]
+            what = f"{count} pictures" if count > 1 else "A picture"
+            more = f" (and {count - 1} more)" if count > 1 else ""
+            message = f"{what} cannot be decoded: {first}{more}"
+            found.append(Finding("broken", message, True))
+        if self.pairs:
+            _, ours, theirs = self.pairs[0]
+            message = (
+                f"{len(self.pairs)} of {self.total} pictures of val are in "
+                f"train, too, or nearly, for instance {ours} and {theirs}: "
+                "the scores will be too good. Keep one place, day or video "
+                "in one split."
+            )
+            found.append(Finding("duplicates", message, False))
+        return found
+
+
+def compare_pictures(train, val, faults=()) -> Twins:
+    """Return what two splits share; pictures are decoded for it.
+
+    Args:
+        train: Paths of the training pictures.
+        val: Paths of the validation pictures.
+        faults: Messages about some of them, which need no other. Defaults to
+            none.
+    """
+    from dla_keras.choices import spread
+    from dla_keras.data.checks import Fault
+    from dla_keras.data.duplicates import near_duplicates
+    from dla_keras.data.duplicates import picture_hashes
+
+    if not (train and val):
+        note = "Pictures that are no files are not compared."
+        return Twins([], [], [note], 0)
+    notes = []
+    if max(len(train), len(val)) > MOST:
+        notes.append(f"{MOST} pictures of a split were compared, at most.")
+    train, val = spread(train, MOST), spread(val, MOST)
+    theirs, ours = picture_hashes(train, "train"), picture_hashes(val, "val")
+    pairs = [
+        (bits, val[i], train[j]) for bits, i, j in near_duplicates(theirs, ours)
+    ]
+    known = "\n".join(faults)
+    unread = [
+        row
+        for path, row in zip((*train, *val), (*theirs, *ours), strict=True)
+        if isinstance(row, Fault) and str(path) not in known
+    ]
+    return Twins(pairs, unread, notes, len(val))
+
+
+# --- What to type next ---
+
+
+def next_commands(args, task: str, dataset) -> list[tuple[str, str]]:
+    """Return what to do next, and the command for it.
+
+    Args:
+        args: Parsed flags.
+        task: Name of the task.
+        dataset: What was seen.
+    """
+    name, run = dataset.name, f"runs/{dataset.name}"
+    command = {"segmentation": "train-seg", "classification": "train-cls"}[task]
+    data = ["--dataset", args.dataset]
+    if args.data_dir:
+        data += ["--data-dir", args.data_dir]
+    flags = training_flags(task, dataset, shutil.which("nvidia-smi"))
+    allow = ["--allow", *args.allow] if args.allow else []
+    train = ["dla-keras", command, *data, *flags, *allow, "--run-dir", run]
+    export = ["dla-keras", "export-tflite", "--model", f"{run}/model.keras"]
+    export += ["--precision", "int8", "--output", f"{name}.tflite"]
+    predict = ["dla-keras", "predict", "--model", f"{name}.tflite"]
+    predict += ["--input", "photos/", "--output", "predictions/"]
+    errors = any(row.error for row in dataset.findings)
+    first = "When that is mended, train:" if errors else "Train:"
+    return [
+        (first, typed(train)),
+        ("A file for phones and browsers:", typed(export)),
+        ("On pictures of your own:", typed(predict)),
+    ]
+
+
+def typed(words, width: int = 76) -> str:
+    """Return a command as one would type it, in lines that fit a terminal.
+
+    Example:
+
+    >>> print(typed(["dla-keras", "check", "--dataset", "a b"], 20))
+    dla-keras check \\
+      --dataset 'a b'
+    """
+    lines = [""]
+    for index, word in enumerate(words):
+        # A flag stays with its value.
+        value = words[index + 1 : index + 2] if word[:2] == "--" else []
+        value = [text for text in value if text[:2] != "--"]
+        if len(shlex.join([lines[-1], word, *value])) > width:
+            lines.append(" ")
+        lines[-1] += f" {shlex.quote(word)}" if lines[-1] else word
+    return " \\\n".join(lines)
+
+
+def training_flags(task: str, dataset, card) -> list[str]:
+    """Return the size, model, weights and length that fit a dataset.
+
+    Args:
+        task: Name of the task.
+        dataset: What was seen.
+        card: Whether there is a GPU to train on.
+    """
+    sizes = sum(dataset.sizes, Counter())
+    width, height = sizes.most_common(1)[0][0] if sizes else (256, 256)
+    pictures, batch = dataset.pictures[0], 8 if card else 4
+    flags = ["--weights", "imagenet"]
+    if task == "classification":
+        side = min(224, max(64, 32 * (min(width, height) // 32)))
+        flags += ["--size", f"{side}x{side}"]
+        batch *= 4
+    else:
+        # Crops of the pictures' shape, as large as training is patient.
+        area = 512 * 512 if card else 192 * 256
+        scale = min(1.0, (area / (width * height)) ** 0.5)
+        crop = [max(64, 32 * round(s * scale / 32)) for s in (height, width)]
+        flags += ["--size", f"{crop[0]}x{crop[1]}"]
+        known = [row.shares[0] for row in dataset.classes if row.shares[0]]
+        if min(known, default=1.0) < RARE:
+            flags += ["--class-weighting", "0.3"]
+    if not card:
+        small = {"segmentation": ["--phone", "small"]}
+        flags += small.get(task, ["--variant", "dla46_c"])
+    batch = min(batch, pictures)
+    steps = EPOCHS * pictures // batch
+    steps = max(1000, min(steps, 40_000 if card else 4000))
+    return [*flags, "--batch-size", str(batch), "--steps", str(steps)]
+
+
+def print_summary(dataset, commands, path) -> None:
+    """Print the table, the findings, and what to type next.
+
+    Args:
+        dataset: What was seen.
+        commands: Pairs of what to do next and the command for it.
+        path: Path of the page.
+    """
+    from dla_keras.report.dataset_page import class_table
+    from dla_keras.report.dataset_page import size_table
+    from dla_keras.tables import text_table
+
+    print(text_table(*size_table(dataset)), end="\n\n")
+    header, rows = class_table(dataset)
+    print(text_table(header, rows[:CLASSES]), end="\n\n")
+    if len(rows) > CLASSES:
+        print(f"and {len(rows) - CLASSES} more classes: see the page")
+    for row in dataset.findings:
+        print(f"{'error' if row.error else 'warning'}: {row.message}")
+    for fault in dataset.faults[:FAULTS]:
+        print(f"  {fault}")
+    if len(dataset.faults) > FAULTS:
+        print(f"  and {len(dataset.faults) - FAULTS} more: see the page")
+    for note in dataset.notes:
+        print(note)
+    print(f"Written to {path}")
+    for why, command in commands:
+        print(f"\n{why}\n{command}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

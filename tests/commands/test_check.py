@@ -1,0 +1,171 @@
+"""`dla-keras check`: a table, a page and the next command, without Keras."""
+
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+
+import numpy as np
+import pytest
+from list_folder import write_folder
+from paths import ROOT
+from PIL import Image
+
+from dla_keras.commands import check
+from dla_keras.commands import train_cls
+from dla_keras.commands import train_seg
+from dla_keras.commands.check import training_flags
+from dla_keras.report.dataset_page import ClassRow
+from dla_keras.report.dataset_page import Dataset
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    """Run in a folder of its own, with its own cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+
+
+def run(capsys, *arguments):
+    code = check.main([*map(str, arguments)])
+    return code, capsys.readouterr()
+
+
+def test_a_good_folder(tmp_path, capsys):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    write_folder(folder, count=14)
+    # Another split, or every picture is one of both.
+    for kind in ("images", "labels"):
+        names = [f"{kind}_{index}.png" for index in range(14)]
+        (folder / f"train_{kind}.txt").write_text("\n".join(names[:9]))
+        (folder / f"val_{kind}.txt").write_text("\n".join(names[9:]))
+    code, output = run(capsys, folder)
+    assert code == 0, output.err
+    assert "| 64 x 48        |     9 |    5 |" in output.out
+    shares = re.search(
+        r"\| a +\| (\S+) % \| (\S+) % \| +9 \| +5 \|", output.out
+    )
+    assert abs(float(shares[1]) - 33.3) < 2  # of random labels
+    assert "error" not in output.out and "warning" not in output.out
+
+    page = (tmp_path / "check-pictures.html").read_text()
+    assert "default-src 'none'" in page
+    assert page.count("data:image/jpeg;base64,") == 12
+    assert "Nothing that looks wrong." in page
+    # The command to type next is one that the training takes.
+    words = output.out.partition("Train:\n")[2].partition("\n\n")[0]
+    words = words.replace("\\\n", " ").split()
+    assert words[:2] == ["dla-keras", "train-seg"]
+    args = train_seg.parse_flags(words[2:])
+    assert args.size == "64x64" and args.dataset == str(folder)
+    assert not [*folder.glob("*.html")]
+
+
+def test_everything_wrong_is_named(tmp_path, capsys):
+    folder = tmp_path / "bad"
+    folder.mkdir()
+    write_folder(folder, count=8)
+    (folder / "images_1.png").unlink()
+    (folder / "labels_2.png").write_text("no picture")
+    cut = (folder / "images_3.png").read_bytes()[:3000]
+    (folder / "images_3.png").write_bytes(cut)
+    labels = [f"labels_{i}.png" for i in (0, 1, 2, 3, 5, 4, 6, 7)]
+    (folder / "train_labels.txt").write_text("\n".join(labels))
+    code, output = run(capsys, folder, "--output", tmp_path / "a/b.html")
+    assert code == 2
+    page = (tmp_path / "a/b.html").read_text()
+    for words in (
+        "images_1.png does not exist",
+        "labels_2.png is no picture",
+        "images_3.png cannot be decoded",
+        "2 of 8 labels bear the name of another picture",
+        "6 of 8 pictures of val are in train, too",
+    ):
+        assert words in output.out, words
+        assert words in page, words
+    assert "When that is mended, train:" in page
+    assert "4 to mend first" in page
+    code, output = run(capsys, folder, "--allow", "other-names")
+    assert "warning: 2 of 8 labels" in output.out
+    assert "--allow other-names" in output.out.partition("train:")[2]
+
+
+def test_class_folders(tmp_path, capsys):
+    random = np.random.default_rng(0)
+    for split, name, count in (
+        ("train", "cat", 3),
+        ("train", "dog", 1),
+        ("val", "cat", 2),
+        ("val", "dog", 1),
+    ):
+        folder = tmp_path / "pets" / split / name
+        folder.mkdir(parents=True)
+        for index in range(count):
+            pixels = random.integers(0, 256, (80, 90, 3), np.uint8)
+            Image.fromarray(pixels).save(folder / f"{index}.png")
+    code, output = run(capsys, "pets")
+    assert code == 0, output
+    assert "| cat   | 75.0 % | 66.7 % |        3 |      2 |" in output.out
+    words = output.out.partition("Train:\n")[2].partition("\n\n")[0]
+    words = words.replace("\\\n", " ").split()
+    args = train_cls.parse_flags(words[2:])
+    assert (args.size, args.dataset) == ("64x64", "pets")
+    page = (tmp_path / "check-pets.html").read_text()
+    assert page.count("data:image/jpeg;base64,") == 4
+
+
+def seen(size, pictures, rarest=0.2):
+    rows = [ClassRow("a", (1 - rarest, 0.5), (9, 9))]
+    rows.append(ClassRow("b", (rarest, 0.5), (9, 9)))
+    return Dataset(
+        "x", (pictures, 9), (Counter({size: pictures}), Counter()), rows, ()
+    )
+
+
+@pytest.mark.parametrize(
+    "size, pictures, rarest, card, expected",
+    [
+        # 40 photographs and no card: a small network, 200 epochs.
+        ((4000, 3000), 40, 0.2, False, "--size 192x256 --phone small 4 2000"),
+        ((480, 360), 367, 0.003, False, "--class-weighting 0.3 4 4000"),
+        ((2048, 1024), 2975, 0.2, True, "--size 352x736 8 40000"),
+        ((64, 48), 3, 0.2, False, "--size 64x64 --phone small 3 1000"),
+    ],
+)
+def test_what_is_proposed_fits_the_data(size, pictures, rarest, card, expected):
+    dataset = seen(size, pictures, rarest)
+    flags = " ".join(training_flags("segmentation", dataset, card))
+    *parts, batch, steps = expected.split()
+    assert " ".join(parts) in flags
+    assert flags.endswith(f"--batch-size {batch} --steps {steps}")
+    assert flags.startswith("--weights imagenet")
+    assert ("--phone" in flags) != card
+
+
+def test_mistakes_are_one_line(tmp_path, capsys):
+    for arguments, message in (
+        ((), "pass a folder, or --dataset NAME"),
+        (("x", "--output", "x.png"), "--output is an .html file"),
+        (("x", "--allow", "all"), "invalid choice"),
+    ):
+        with pytest.raises(SystemExit):
+            run(capsys, *arguments)
+        assert message in capsys.readouterr().err
+    code, output = run(capsys, "absent")
+    assert code == 2 and output.err.startswith("error: Unknown dataset")
+
+
+def test_it_does_without_keras(tmp_path):
+    write_folder(tmp_path)
+    code = """
+import sys
+from collections import Counter
+from dla_keras.commands import check
+code = check.main(["."])
+heavy = {"keras", "tensorflow", "tensorflow_datasets"} & set(sys.modules)
+assert code == 0 and not heavy, (code, heavy)
+"""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
