@@ -328,7 +328,7 @@ def next_commands(args, task: str, dataset) -> list[tuple[str, str]]:
     Args:
         args: Parsed flags.
         task: Name of the task.
-        dataset: What was seen.
+        dataset: Figures and findings.
     """
     name, run = dataset.name, f"runs/{dataset.name}"
     command = {"segmentation": "train-seg", "classification": "train-cls"}[task]
@@ -376,7 +376,7 @@ def training_flags(task: str, dataset, card) -> list[str]:
 
     Args:
         task: Name of the task.
-        dataset: What was seen.
+        dataset: Figures and findings.
         card: Whether there is a GPU to train on.
     """
     sizes = sum(dataset.sizes, Counter())
@@ -409,7 +409,7 @@ def print_summary(dataset, commands, path) -> None:
     """Print the table, the findings, and what to type next.
 
     Args:
-        dataset: What was seen.
+        dataset: Figures and findings.
         commands: Pairs of what to do next and the command for it.
         path: Path of the page.
     """

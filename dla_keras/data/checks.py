@@ -26,7 +26,9 @@ from dla_keras.choices import spread
 from dla_keras.data.datasets import ALLOWED
 from dla_keras.data.datasets import DATASETS
 from dla_keras.data.datasets import IGNORE_LABEL
-from dla_keras.data.pictures import open_header
+from dla_keras.data.pictures import open_picture
+from dla_keras.data.pictures import picture_size
+from dla_keras.data.segmentation import compare_sizes
 from dla_keras.files import atomic_path
 from dla_keras.version import __version__
 
@@ -110,7 +112,7 @@ def _facts(name, pictures, names, rows):
         if isinstance(row, Fault):
             faults.append(row)
             continue
-        width, height, counts = row
+        height, width, counts = row
         sizes[width, height] += 1
         ids = [int(index) for index in counts]
         pixels[ids] += np.array([*counts.values()], np.int64)
@@ -124,29 +126,20 @@ def _facts(name, pictures, names, rows):
 
 
 def _look(split, index):
-    """Return width, height and pixels by id of a label of its image's size."""
+    """Return height, width and pixels by id of a label of its image's size."""
     image, label = split.pairs[index]
-    for file in (image, label):
-        if isinstance(file, os.PathLike) and not os.path.exists(file):
-            raise FileNotFoundError(f"{file} does not exist.")
-    with open_header(image) as header:
-        size = header.size
-    row = _counted(split.label(index))
-    if row[:2] != [*size]:
-        raise ValueError(
-            "A label is of its picture's size. Received: "
-            f"{label_name(label)} with "
-            f"{row[0]}x{row[1]} for {image} with {size[0]}x{size[1]} (width x "
-            "height)."
-        )
-    return row
+    size, ids = picture_size(image), split.label(index)
+    if size != ids.shape == size[::-1]:
+        # Or an EXIF tag turns one of them that stands behind its pixels.
+        size = open_picture(image).size[::-1]
+    compare_sizes(size, ids.shape, image, label_name(label))
+    return _counted(ids)
 
 
 def _counted(label):
     # Pillow counts bytes in place; NumPy would make integers of them first.
     counts = Image.fromarray(label).histogram()
-    height, width = label.shape
-    return [width, height, {str(i): n for i, n in enumerate(counts) if n}]
+    return [*label.shape, {str(i): n for i, n in enumerate(counts) if n}]
 
 
 def picture_sizes(paths: Sequence) -> list:
@@ -158,8 +151,7 @@ def picture_sizes(paths: Sequence) -> list:
 
     def size(path):
         try:
-            with open_header(path) as header:
-                return header.size
+            return picture_size(path)[::-1]
         except (ValueError, OSError):
             return None
 
@@ -224,6 +216,8 @@ def remembered(key, names: Sequence[str], stamps, work: Callable) -> list:
             return row[1]
         try:
             return work(index)
+        except FileNotFoundError as error:
+            return Fault(f"{error.filename or error} does not exist.")
         except (ValueError, OSError) as error:
             return Fault(error)
 

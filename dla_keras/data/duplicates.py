@@ -12,6 +12,7 @@ from PIL import Image
 from dla_keras.data.checks import Fault
 from dla_keras.data.checks import file_stamp
 from dla_keras.data.checks import remembered
+from dla_keras.data.pictures import decode
 from dla_keras.data.pictures import open_header
 from dla_keras.data.pictures import read_rgb
 
@@ -54,16 +55,12 @@ def picture_hash(path) -> str:
 
 def _shrunk(path):
     """Return a grey picture; a large JPEG is decoded at an eighth, quickly."""
-    with open_header(path) as image:
-        if image.format == "JPEG" and min(image.size) >= 256:
-            image.draft("L", (image.width // 8, image.height // 8))
-            try:
-                return image.convert("L")
-            except (OSError, SyntaxError) as error:
-                raise ValueError(
-                    f"{path} cannot be decoded: {error}."
-                ) from error
-    return Image.fromarray(read_rgb(path)).convert("L")
+    header = open_header(path)
+    if header.format != "JPEG" or min(header.size) < 256:
+        header.close()
+        return Image.fromarray(read_rgb(path)).convert("L")
+    header.draft("L", (header.width // 8, header.height // 8))
+    return decode(header, path).convert("L")
 
 
 def near_duplicates(train: Sequence, val: Sequence) -> list[tuple]:

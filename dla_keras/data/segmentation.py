@@ -256,11 +256,19 @@ def checked_example(image, label, image_name, label_name) -> Example:
     Raises:
         ValueError: If the label has another size than the image.
     """
-    _compare_sizes(image.shape[:2], label.shape, image_name, label_name)
+    compare_sizes(image.shape[:2], label.shape, image_name, label_name)
     return Example(image, label, image_name)
 
 
-def _compare_sizes(size, label_size, image_name, label_name):
+def compare_sizes(size, label_size, image_name, label_name) -> None:
+    """Raise `ValueError` if a label is of another size than its image.
+
+    Args:
+        size: Height and width of the image.
+        label_size: Height and width of the label.
+        image_name: Name of the image, for the message.
+        label_name: Name of the label.
+    """
     if size == label_size:
         return
     turned = ""
@@ -393,4 +401,4 @@ def check_sizes(pair) -> None:
     if size != label_size == size[::-1]:
         # Or an EXIF tag turns one of them that stands behind its pixels.
         size, label_size = (open_picture(path).size[::-1] for path in pair)
-    _compare_sizes(size, label_size, *pair)
+    compare_sizes(size, label_size, *pair)
