@@ -410,7 +410,7 @@ def print_summary(dataset, commands, path) -> None:
 
     Args:
         dataset: Figures and findings.
-        commands: Pairs of what to do next and the command for it.
+        commands: Pairs of a purpose and the command for it.
         path: Path of the page.
     """
     from dla_keras.report.dataset_page import class_table

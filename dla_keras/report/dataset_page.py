@@ -44,7 +44,7 @@ class Dataset:
         pictures: Number of pictures in `train` and in `val`.
         sizes: Width and height -> number of pictures, of both.
         classes: Rows of the classes.
-        findings: What is wrong, errors first.
+        findings: Faults of the data, errors first.
         faults: Message of each file that cannot be used. Defaults to none.
         duplicates: Pictures of `val` beside those of `train` that are nearly
             the same. Defaults to none.
@@ -110,7 +110,7 @@ def dataset_page(
     Args:
         dataset: Figures and findings.
         gallery: Some pictures under their labels.
-        commands: Pairs of what to do next and the command for it.
+        commands: Pairs of a purpose and the command for it.
     """
     train, val = dataset.pictures
     errors = sum(row.error for row in dataset.findings)

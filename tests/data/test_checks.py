@@ -151,7 +151,7 @@ def test_every_broken_pair_is_named(tmp_path):
     facts = read_facts(split, "train")
     assert len(facts.faults) == 4
     for index, words in enumerate(
-        ("does not exist", "64x47", "is no picture", "77")
+        ("does not exist", "(47, 64)", "is no picture", "77")
     ):
         assert f"s_{index}.png" in facts.faults[index]
         assert words in facts.faults[index]
