@@ -143,7 +143,7 @@ def look_at_labels(args, train, val):
         checks.ordered([*found, *twins.findings], args.allow),
         [*faults, *twins.unread],
         twins.pairs,
-        [*twins.notes, *sampled(facts)],
+        [*getattr(train, "said", ()), *twins.notes, *sampled(facts)],
     )
     shown = [
         example
@@ -212,7 +212,7 @@ def look_at_classes(args, train, val):
     paths = [[path for path, _ in each] for each in files]
     sizes = [checks.picture_sizes(spread(each, MANY)) for each in paths]
     twins = compare_pictures(*paths)
-    notes = list(twins.notes)
+    notes = [*getattr(train, "said", ()), *twins.notes]
     if max(map(len, paths)) > MANY:
         notes.append(f"The sizes are those of {MANY} pictures of a split.")
     found = checks.check_classes(train, val) + twins.findings

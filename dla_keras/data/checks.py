@@ -93,11 +93,12 @@ def read_facts(split, name: str) -> SplitFacts:
         name: `"train"` or `"val"`.
     """
     if pairs := getattr(split, "pairs", None):
-        names = [label_name(label) for _, label in pairs]
-        key = ("labels", name, split.info.num_classes, label_coding(split.info))
-        rows = remembered(
-            key, names, [*map(file_stamp, pairs)], lambda i: _look(split, i)
-        )
+        info = split.info
+        key = ("labels", name, info.class_names, label_coding(info))
+        names = [f"{image} {label}" for image, label in pairs]
+        stamps = [file_stamp(pair) for pair in pairs]
+        rows = remembered(key, names, stamps, lambda i: _look(split, i))
+        names = [str(label) for _, label in pairs]
     else:
         chosen = spread(range(len(split)), SAMPLE)
         names = [str(index) for index in chosen]
@@ -132,7 +133,7 @@ def _look(split, index):
     if size != ids.shape == size[::-1]:
         # Or an EXIF tag turns one of them that stands behind its pixels.
         size = open_picture(image).size[::-1]
-    compare_sizes(size, ids.shape, image, label_name(label))
+    compare_sizes(size, ids.shape, image, label)
     return _counted(ids)
 
 
@@ -157,11 +158,6 @@ def picture_sizes(paths: Sequence) -> list:
 
     with ThreadPoolExecutor(THREADS) as threads:
         return list(threads.map(size, paths))
-
-
-def label_name(label) -> str:
-    """Return the path of a label file, or the name of what is drawn."""
-    return label.name if hasattr(label, "read") else str(label)
 
 
 def label_coding(info) -> dict:
@@ -234,10 +230,14 @@ def remembered(key, names: Sequence[str], stamps, work: Callable) -> list:
 
 
 def file_stamp(files) -> list | None:
-    """Return sizes and times of files; `None` if one of them is no file."""
+    """Return sizes and times of files; `None` if one of them is missing.
+
+    Args:
+        files: Paths, or drawn labels, which have a `path`.
+    """
     try:
-        stats = [os.stat(file) for file in files]
-    except (OSError, TypeError):
+        stats = [os.stat(getattr(file, "path", file)) for file in files]
+    except OSError:
         return None
     return [n for each in stats for n in (each.st_size, each.st_mtime_ns)]
 
@@ -384,7 +384,7 @@ def find_strays(split) -> list[Finding]:
     """
     pairs = getattr(split, "pairs", None) or ()
     images = _keys([_stem(image) for image, _ in pairs])
-    labels = _keys([_stem(label_name(label)) for _, label in pairs])
+    labels = _keys([_stem(label) for _, label in pairs])
     owners = {*images}
     # Labels that are called quite otherwise say nothing about their pictures.
     if 2 * sum(label in owners for label in labels) < len(labels):
@@ -399,7 +399,7 @@ def find_strays(split) -> list[Finding]:
     image, label = stray[0]
     message = (
         f"{len(stray)} of {len(pairs)} labels bear the name of another "
-        f"picture, for instance {label_name(label)} for {image}."
+        f"picture, for instance {label} for {image}."
     )
     message += _cure("Sort the lists alike", "other-names")
     return [Finding("other-names", message, True)]

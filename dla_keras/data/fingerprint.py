@@ -6,7 +6,6 @@ import os
 
 from dla_keras.data.checks import file_stamp
 from dla_keras.data.checks import label_coding
-from dla_keras.data.checks import label_name
 
 
 def fingerprint(train, val) -> dict:
@@ -32,11 +31,11 @@ def fingerprint(train, val) -> dict:
 def _files_hash(pairs):
     """Return a hash of names and sizes that a moved folder keeps."""
     files = [file for pair in pairs for file in pair]
-    names = [os.path.abspath(label_name(file)) for file in files]
-    root = os.path.commonpath(names)
+    paths = [os.path.abspath(getattr(file, "path", file)) for file in files]
+    root = os.path.commonpath(paths)
     lines = [
-        f"{os.path.relpath(name, root)} {(file_stamp((file,)) or [None])[0]}"
-        for name, file in zip(names, files, strict=True)
+        f"{os.path.relpath(path, root)} {(file_stamp((path,)) or [None])[0]}"
+        for path in paths
     ]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 

@@ -395,7 +395,7 @@ def check_sizes(pair) -> None:
     image, label = pair
     if isinstance(label, DrawnLabel):
         if label.size:
-            _compare_sizes(picture_size(image), label.size, image, label)
+            compare_sizes(picture_size(image), label.size, image, label)
         return
     size, label_size = picture_size(image), picture_size(label)
     if size != label_size == size[::-1]:

@@ -232,6 +232,7 @@ def test_a_class_without_a_picture(tmp_path):
         folder.mkdir(parents=True)
         Image.new("RGB", (8, 8)).save(folder / "a.png")
     (tmp_path / "val/dog/a.png").unlink()
+    (tmp_path / "val/dog").rmdir()
     splits = [
         open_classification_split(str(tmp_path), name)
         for name in ("train", "val")
