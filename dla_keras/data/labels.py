@@ -100,6 +100,31 @@ def read_label(file, info: DatasetInfo, name=None) -> np.ndarray:
             another by its color.
     """
     name = name or file
+    stored = _read(file, name)
+    ids = _class_ids(stored, info, name)
+    if stored.distinct[0] < 0 or stored.distinct[-1] >= 1 << 24:
+        return ids[np.searchsorted(stored.distinct, stored.keys)]
+    table = np.empty(stored.distinct[-1] + 1, np.uint8)
+    table[stored.distinct] = ids
+    return table[stored.keys]
+
+
+def stored_values(file, name=None) -> frozenset[int]:
+    """Return the values that a label holds, or none if it holds colors.
+
+    Args:
+        file: Path, or open file.
+        name: Name of the file in errors. Defaults to `None`: the path.
+
+    Raises:
+        OSError: If there is no such file, or it cannot be read.
+        ValueError: If it is no picture, or of a format that changes values.
+    """
+    values = _read(file, name or file).values
+    return frozenset(() if values is None else values.tolist())
+
+
+def _read(file, name) -> _Stored:
     header = open_header(file, name)
     _refuse_lossy(header, file, name)
     raw_mode, largest = _storage(header)
@@ -107,15 +132,8 @@ def read_label(file, info: DatasetInfo, name=None) -> np.ndarray:
     if not all(image.size):
         raise ValueError(f"{name} has no pixels.")
     if image.mode in ("1", "L", "P", *SIXTEEN_BITS, *UNBOUNDED):
-        stored = _stored_numbers(image, largest, name)
-    else:
-        stored = _stored_colors(image, raw_mode, name)
-    ids = _class_ids(stored, info, name)
-    if stored.distinct[0] < 0 or stored.distinct[-1] >= 1 << 24:
-        return ids[np.searchsorted(stored.distinct, stored.keys)]
-    table = np.empty(stored.distinct[-1] + 1, np.uint8)
-    table[stored.distinct] = ids
-    return table[stored.keys]
+        return _stored_numbers(image, largest, name)
+    return _stored_colors(image, raw_mode, name)
 
 
 def _refuse_lossy(image, file, name):

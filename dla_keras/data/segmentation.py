@@ -17,8 +17,8 @@ import numpy as np
 from dla_keras.data.datasets import DATASETS
 from dla_keras.data.datasets import DatasetInfo
 from dla_keras.data.datasets import FolderLayout
-from dla_keras.data.datasets import distinct_palette
 from dla_keras.data.drawing import DrawnLabel
+from dla_keras.data.info_file import folder_info
 from dla_keras.data.labels import read_label
 from dla_keras.data.layouts import NoLayoutError
 from dla_keras.data.layouts import find_layout
@@ -27,7 +27,6 @@ from dla_keras.data.pictures import picture_size
 from dla_keras.data.pictures import read_rgb
 from dla_keras.data.tfds_source import open_builder
 from dla_keras.data.tfds_source import open_source
-from dla_keras.files import read_json
 from dla_keras.files import read_lines
 
 
@@ -71,46 +70,6 @@ def layout_pairs(folder, layout: FolderLayout, split: str) -> list:
         label = folder / layout.labels.format(split=split, name=name)
         pairs.append((image, label))
     return pairs
-
-
-def folder_info(folder, known: DatasetInfo | None) -> DatasetInfo:
-    """Return the facts of a folder: its `info.json`, then what is known.
-
-    Args:
-        folder: Folder with the list files.
-        known: Facts about the dataset, if it is a known one.
-
-    Raises:
-        ValueError: If the file is no JSON, or the classes are unknown.
-    """
-    path = folder / "info.json"
-    facts = {}
-    if path.exists():
-        facts = read_json(path)
-    class_names = facts.get("class_names") or (known and known.class_names)
-    if not class_names and "classes" in facts:
-        class_names = [f"class_{i}" for i in range(facts["classes"])]
-    if not class_names:
-        raise ValueError(
-            f"The classes of {folder} are unknown. Expected 'class_names' (a "
-            f"list) or 'classes' (their number) in {path}."
-        )
-    if known is None or len(known.class_names) != len(class_names):
-        palette = distinct_palette(len(class_names), class_names)
-        known = DatasetInfo(folder.name, tuple(class_names), palette)
-    # The labels of list files hold class ids, as those of the DLA authors'
-    # Cityscapes do, even where the dataset's own archives hold other ids.
-    ignored = () if known.label_values else known.ignored_ids
-    if "ignore_label" in facts:
-        ignored = (facts["ignore_label"],)
-    return DatasetInfo(
-        name=known.name,
-        class_names=tuple(class_names),
-        palette=tuple(map(tuple, facts.get("palette", known.palette))),
-        ignored_ids=ignored,
-        mean=tuple(facts.get("mean", known.mean)),
-        std=tuple(facts.get("std", known.std)),
-    )
 
 
 def _read_list(path) -> dict[int, pathlib.Path]:
@@ -323,7 +282,7 @@ def open_split(
     for folder in folders:
         lists = {f"{name}_images.txt" for name in (split, "train", "val")}
         if any((folder / name).exists() for name in lists):
-            info = folder_info(folder, DATASETS.get(dataset))
+            info = folder_info(folder, _listed(dataset), _labels(folder))
             source = f"{folder / split}_images.txt"
             return FileSplit(list_pairs(folder, split), info, source, checked)
     if dataset not in DATASETS:
@@ -384,6 +343,25 @@ def _open_folder(folder, split, checked):
         found.said,
         drawn if found.drawn else (),
     )
+
+
+def _listed(dataset):
+    """Return what is known of a dataset whose list files name class ids.
+
+    So do those of the DLA authors' Cityscapes, even where the dataset's own
+    archives hold other ids.
+    """
+    known = DATASETS.get(dataset)
+    if known and known.label_values:
+        known = dataclasses.replace(known, label_values=None, ignored_ids=())
+    return known and dataclasses.replace(known, tfds=None, layouts=())
+
+
+def _labels(folder):
+    """Yield the labels that the list files of a folder name."""
+    for split in ("train", "val"):
+        if (folder / f"{split}_images.txt").exists():
+            yield from (label for _, label in list_pairs(folder, split))
 
 
 def check_sizes(pair) -> None:

@@ -12,10 +12,10 @@ from PIL import Image
 from dla_keras.data.datasets import DATASETS
 from dla_keras.data.datasets import IGNORE_LABEL
 from dla_keras.data.datasets import distinct_palette
+from dla_keras.data.info_file import folder_info
 from dla_keras.data.pictures import SUFFIXES
 from dla_keras.data.pictures import list_pictures
 from dla_keras.data.pictures import spoken_others
-from dla_keras.data.segmentation import folder_info
 from dla_keras.files import atomic_path
 from dla_keras.provenance import read_beside
 

@@ -16,7 +16,7 @@ from dla_keras.data.datasets import DATASETS
 from dla_keras.data.datasets import DatasetInfo
 from dla_keras.data.datasets import FolderLayout
 from dla_keras.data.datasets import distinct_palette
-from dla_keras.data.segmentation import folder_info
+from dla_keras.data.info_file import folder_info
 from dla_keras.data.segmentation import open_split
 
 
