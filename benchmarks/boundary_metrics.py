@@ -30,10 +30,11 @@ from dla_keras.bsds.thinning import thin
 from dla_keras.commands.shared import run_command
 from dla_keras.data.boundaries import read_bsds_annotations
 from dla_keras.data.boundaries import read_soft_map
+from dla_keras.data.pictures import read_rgb
 
 
 def sobel_map(path):
-    gray = np.asarray(Image.open(path).convert("L"), np.float32)
+    gray = np.asarray(Image.fromarray(read_rgb(path)).convert("L"), np.float32)
     gray = ndimage.gaussian_filter(gray, 1.5)
     magnitude = np.hypot(ndimage.sobel(gray, 0), ndimage.sobel(gray, 1))
     return suppress_non_maxima(magnitude / magnitude.max())

@@ -202,12 +202,13 @@ def _three(low_allowed: bool):
 
 
 _NAMED = ("class_names", "names", "classes")
+_IGNORED = ("ignore_label", "ignore_index")
 FIELDS = {
     **dict.fromkeys(_NAMED, _classes),
     **dict.fromkeys(("palette", "colors"), _palette),
     "label_values": _table(_value, "values in the labels"),
     "label_colors": _table(_color, "colors in the labels"),
-    "ignore_label": _ignore_label,
+    **dict.fromkeys(_IGNORED, _ignore_label),
     "ignored": _ignored,
     "mean": _three(True),
     "std": _three(False),
@@ -244,7 +245,7 @@ def read_info(path) -> InfoFile:
         )
     if "palette" in found and "colors" in found:
         raise ValueError(f"{path} has palette and colors. Leave one out.")
-    ignored = [found[k] for k in ("ignore_label", "ignored") if k in found]
+    ignored = [found[k] for k in (*_IGNORED, "ignored") if k in found]
     return InfoFile(
         path,
         names,

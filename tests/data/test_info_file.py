@@ -99,7 +99,7 @@ def test_palettes_are_hex_numbers_or_by_name(said):
 def test_what_is_ignored_is_a_value_a_color_or_several(said):
     names = {"names": NAMES}
     assert said(names | {"ignore_label": 7}).ignored_ids == (7,)
-    assert said(names | {"ignore_label": [7, 9]}).ignored_ids == (7, 9)
+    assert said(names | {"ignore_index": [7, 9]}).ignored_ids == (7, 9)
     mixed = said(names | {"ignored": [-1, "#000000", [1, 2, 3]]})
     assert mixed.ignored_ids == (-1,)
     assert mixed.ignored_colors == ((0, 0, 0), (1, 2, 3))
@@ -112,7 +112,6 @@ FAULTS = [
         "has the keys .*'class_nmaes'. Did you mean class",
     ),
     ({"names": NAMES, "ignore_labels": 0}, "Did you mean ignore_label"),
-    ({"names": NAMES, "ignore_index": 0}, "has the keys .*'ignore_index'"),
     (
         {"names": NAMES, "ignore_label": 300},
         "number from 0 to 255 as 'ignore_la",
@@ -244,6 +243,8 @@ def test_zero_is_ignored_and_ids_count_from_one_if_labels_say_so(
     # Ids from 0, of which one is a class and ignored.
     with pytest.raises(ValueError, match="both, the class 'ground'"):
         said(content, labels=labels[:1])
+    with pytest.raises(ValueError, match="both, the class 'ground'"):
+        said({"names": NAMES, "ignore_index": 0}, labels=labels[:1])
     # A list of files says it likewise, from both splits.
     folder = tmp_path / "lists"
     folder.mkdir()
