@@ -1,7 +1,6 @@
 """Facts about the origin of a figure or a model: machine, code, time, run."""
 
 import datetime
-import json
 import os
 import pathlib
 import platform
@@ -9,6 +8,8 @@ import re
 import shlex
 import subprocess
 import sys
+
+from dla_keras.files import read_json
 
 # Settings' names in runs of earlier versions -> today's.
 RENAMED = {"crop_pct": "crop_fraction", "precision": "compute"}
@@ -92,8 +93,10 @@ def read_beside(path, name: str = "config.json") -> dict:
     if not file or not file.exists():
         return {}
     try:
-        content = dict(json.loads(file.read_text()))
-    except (ValueError, TypeError) as error:
+        content = read_json(file)
+        if not isinstance(content, dict):
+            raise ValueError(f"expected an object. Received: {content!r:.80}")
+    except ValueError as error:
         raise ValueError(
             f"{file} is no JSON of a training run: {error}. Remove it, or use "
             "a model from another folder."

@@ -40,6 +40,7 @@ from dla_keras.commands.flags import refuse_others
 from dla_keras.commands.shared import given_flags
 from dla_keras.commands.shared import make_parser
 from dla_keras.commands.shared import run_command
+from dla_keras.files import read_json
 from dla_keras.files import write_json
 
 
@@ -134,7 +135,7 @@ def claim_output(args, facts, fresh: bool) -> None:
     flags = {k: v for k, v in vars(args).items() if k not in free}
     flags["model"] = str(pathlib.Path(args.model).resolve())
     facts = {**flags, **facts}
-    there = json.loads(path.read_text()) if path.exists() else None
+    there = read_json(path) if path.exists() and not fresh else None
     if not fresh and there != json.loads(json.dumps(facts)):
         raise ValueError(
             f"The results in {args.output} are of another model or other "

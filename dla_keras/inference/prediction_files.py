@@ -215,9 +215,10 @@ def find_classes(model_path, opened: "ModelFile") -> Classes:
 
 def _trained_on(run):
     """Return facts of the dataset that a run names, if known."""
-    name, data_dir = run.get("dataset"), run.get("data_dir")
-    known = DATASETS.get(name)
-    for folder in map(pathlib.Path, filter(None, (data_dir, name))):
+    said = [run.get(key) for key in ("data_dir", "dataset")]
+    names = [name for name in said if name and isinstance(name, str)]
+    known = DATASETS.get(names[-1]) if names else None
+    for folder in map(pathlib.Path, names):
         if (folder / "info.json").exists():
             return folder_info(folder, known)
     return known

@@ -19,6 +19,7 @@ from dataclasses import field
 import numpy as np
 
 from dla_keras.files import atomic_path
+from dla_keras.files import read_json
 from dla_keras.report import charts
 from dla_keras.report.galleries import WIDTH
 from dla_keras.report.galleries import Gallery
@@ -369,7 +370,7 @@ def _data_uri(image):
 
 
 def _read_json(path):
-    return json.loads(path.read_text()) if path.exists() else {}
+    return read_json(path) if path.exists() else {}
 
 
 def _read_csv(path):

@@ -98,6 +98,11 @@ def test_what_is_there_is_left_alone(predict, pictures, tmp_path, capfd):
     assert predict(pictures) == 0
     assert "1 of 2 pictures are in" in capfd.readouterr().out
     assert mask.read_bytes() == b"mine"
+    facts = (tmp_path / "out/predictions.json").read_text()
+    (tmp_path / "out/predictions.json").write_text(facts[:-9])
+    assert predict(pictures) == 2
+    assert "predictions.json is not valid JSON" in capfd.readouterr().err
+    (tmp_path / "out/predictions.json").write_text(facts)
     # Other flags make other masks: not into the same folder.
     assert predict(pictures, "--flip") == 2
     assert "another model or other flags" in capfd.readouterr().err
@@ -230,8 +235,9 @@ def test_names_and_colours_are_found(tmp_path):
     (tmp_path / "info.json").write_text('{"class_names": ["x", "y"]}')
     config.write_text(json.dumps({"dataset": str(tmp_path)}))
     assert find_classes(path, plain).names == ("x", "y")
-    config.write_text('{"dataset": "gone/"}')
-    assert find_classes(path, plain).names is None
+    for run in ('{"dataset": "gone/"}', '{"dataset": [1], "data_dir": 3}'):
+        config.write_text(run)
+        assert find_classes(path, plain).names is None
     for text in ("[1]", "no json"):
         config.write_text(text)
         with pytest.raises(ValueError, match="config.json is no JSON of a tr"):

@@ -1,7 +1,6 @@
 """What compressing a network leaves: a folder per method, and a table."""
 
 import gzip
-import json
 import os
 import pathlib
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dla_keras.files import atomic_path
+from dla_keras.files import read_json
 from dla_keras.files import write_json
 from dla_keras.inference.predictor import Predictor
 from dla_keras.inference.predictor import model_predictor
@@ -172,7 +172,7 @@ def write_table(folder) -> str:
     """
     folder = pathlib.Path(folder)
     found = [
-        json.loads(path.read_text())
+        read_json(path)
         for path in sorted(folder.glob(f"*/{METRICS}"), key=os.path.getmtime)
     ]
     rows = {n: row for results in found for n, row in results["before"].items()}
