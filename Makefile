@@ -10,7 +10,12 @@ BACKEND ?= jax
 EVERY_BACKEND := layers weights models/test_golden.py models/test_models.py \
   models/test_flattening.py
 
-.PHONY: demo web docs test slow backends package test-web lint clean
+# Maven's downloads stay in the checkout; two cores and little memory do.
+MVN := MAVEN_OPTS="-Xmx1g -XX:+UseSerialGC" mvn -B -q \
+  -Dmaven.repo.local=$(CURDIR)/android_demo/build/m2
+
+.PHONY: demo web android docs test slow backends package test-web test-android \
+  lint clean
 
 $(BIN)/.installed: setup.py dla_keras/version.py constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -28,6 +33,14 @@ web: $(BIN)/.installed
 	$(BIN)/python web_demo/make_models.py --run-dir $(DEMO)
 	cd web_demo && npm ci --no-audit --no-fund && node serve.mjs
 
+# An APK for phones. MODEL=mine.tflite packs another file than the demo's, and
+# SAMPLE=mine.png another picture to begin with.
+android: $(BIN)/.installed
+	android_demo/install.sh
+	cd android_demo && $(MVN) package -DskipTests && $(MVN) -f toolchain.xml
+	$(BIN)/python android_demo/build_apk.py \
+	  $(MODEL:%=--model %) $(SAMPLE:%=--sample %)
+
 # The site, into site/; a dead link is an error.
 docs: $(BIN)/.installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
@@ -43,9 +56,20 @@ backends: $(BIN)/.installed
 	KERAS_BACKEND=$(BACKEND) $(BIN)/python -m pytest -n 2 \
 	  $(EVERY_BACKEND:%=tests/%)
 
+# What Python makes of pictures and frames: both demos are held to it.
+build/fixtures: tools/make_fixtures.py tools/small_model.py | $(BIN)/.installed
+	$(BIN)/python tools/make_fixtures.py $@
+	@touch $@
+
 # Chromium has to be there; it takes three minutes.
-test-web: $(BIN)/.installed
+test-web: $(BIN)/.installed build/fixtures
 	cd web_demo && npm ci --no-audit --no-fund && npm test
+
+# The app on this machine, without a phone; then its APK, made twice.
+test-android: $(BIN)/.installed build/fixtures
+	android_demo/install.sh
+	cd android_demo && $(MVN) -f toolchain.xml && $(MVN) verify
+	$(BIN)/python android_demo/build_apk.py --again
 
 # What would go to PyPI, and whether it may. The wheel installs nothing and
 # emulates nothing: that is what tools/ is for.
@@ -63,4 +87,4 @@ lint: $(BIN)/.installed
 	$(BIN)/ruff format --check .
 
 clean:
-	rm -rf .venv build dist site *.egg-info
+	rm -rf .venv build dist site android_demo/build *.egg-info

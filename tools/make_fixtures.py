@@ -4,8 +4,11 @@ python tools/make_fixtures.py FOLDER
 
 Two sizes in two precisions, eight pictures for each, and what Python makes of
 them: `ai_edge_litert` with XNNPACK, and Pillow for pictures that are resized.
+Camera frames too, with every turn of the phone, and files that are at fault,
+with what a demo must say of each.
 """
 
+import itertools
 import json
 import pathlib
 import sys
@@ -18,6 +21,7 @@ from small_model import draw_samples
 from small_model import small_model_files
 
 from dla_keras.data.toy_streets import draw_picture
+from dla_keras.inference.prediction_files import blend_mask
 from dla_keras.inference.predictor import Predictor
 from dla_keras.inference.predictor import fit_picture
 from dla_keras.inference.tflite_model import LiteModel
@@ -27,6 +31,23 @@ PICTURES = 8
 # Of the picture beside the model's: as large, smaller (padded), larger
 # (shrunk), and larger in one direction only.
 SCALES = ((1, 1), (0.75, 0.5), (2, 2), (1.37, 0.7))
+OPACITY = 0.6
+
+FRAME = (12, 20)  # height and width of camera frames, even as cameras' are
+# How a camera may lay out a frame: bytes from row to row, from row to row of
+# colors, and from color to color.
+LAYOUTS = {
+    "planar": (20, 10, 1),
+    "semiplanar": (20, 20, 2),
+    "padded": (32, 24, 2),
+}
+# Frames and networks, width and height: a phone's both ways, a network taller
+# than a frame, equal ones, and one pixel too many.
+CROPS = (
+    ((480, 640), (384, 192)), ((640, 480), (384, 192)),
+    ((480, 640), (192, 384)), ((384, 192), (384, 192)),
+    ((1921, 1080), (96, 64)), ((641, 479), (224, 224)),
+)  # fmt: skip
 
 
 def pictures_for(size):
@@ -44,6 +65,7 @@ def write_masks(folder, name, data):
     model = LiteModel(data)
     size = model.input_shape[1:3]
     predictor = Predictor(model, size)
+    palette = np.array(model.palette)
     entries = []
     for index, picture in enumerate(pictures_for(size)):
         stem = f"{name}-{index}"
@@ -51,7 +73,11 @@ def write_masks(folder, name, data):
         Image.fromarray(picture).save(folder / f"{stem}.png")
         (folder / f"{stem}.input").write_bytes(fit_picture(picture, *size))
         (folder / f"{stem}.mask").write_bytes(np.ascontiguousarray(mask))
-        entries.append({"stem": stem, "classes": len(np.unique(mask))})
+        overlay = blend_mask(Image.fromarray(picture), mask, palette, OPACITY)
+        (folder / f"{stem}.overlay").write_bytes(overlay.tobytes())
+        shape = dict(zip(("height", "width"), picture.shape, strict=False))
+        classes = len(np.unique(mask))
+        entries.append({"stem": stem, "classes": classes, **shape})
     return entries
 
 
@@ -61,7 +87,8 @@ def edited(data, change) -> bytes:
     change(model, model.subgraphs[0])
     builder = Builder(len(data))
     builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    labels = data[data.rindex(b"PK\3\4") :]
+    return bytes(builder.Output()) + labels
 
 
 def set_type(model, subgraph, ends, kind):
@@ -100,28 +127,98 @@ def with_facts(**facts):
     )
 
 
+def crop_to(frame, network) -> tuple[int, int, int, int]:
+    """Return left, top, width and height of a frame's middle part.
+
+    It is the largest with the network's proportions: live frames are cropped,
+    never squashed.
+
+    Args:
+        frame: Width and height.
+        network: Width and height.
+    """
+    width, height = frame
+    to_width, to_height = network
+    if width * to_height > height * to_width:
+        width = (2 * height * to_width + to_height) // (2 * to_height)
+    else:
+        height = (2 * width * to_height + to_width) // (2 * to_width)
+    left, top = (frame[0] - width) // 2, (frame[1] - height) // 2
+    return left, top, width, height
+
+
+def write_frames(folder) -> None:
+    """Camera frames in three layouts, and their colors for every turn."""
+    height, width = FRAME
+    random = np.random.default_rng(0)
+    light = random.integers(0, 256, FRAME, dtype=np.uint8)
+    colors = random.integers(
+        0, 256, (2, height // 2, width // 2), dtype=np.uint8
+    )
+    for name, (row, color_row, step) in LAYOUTS.items():
+        # The two planes of colors lie in one another, where they step by two.
+        planes = np.full((3, height, max(row, color_row)), 99, np.uint8)
+        planes[0, :, :width] = light
+        for plane, color in zip(planes[1:], colors, strict=True):
+            plane[: height // 2, : width // 2 * step : step] = color
+        parts = [planes[0, :, :row], *planes[1:, : height // 2, :color_row]]
+        content = b"".join(
+            np.ascontiguousarray(part).tobytes() for part in parts
+        )
+        (folder / f"{name}.yuv").write_bytes(content)
+    full = [plane.repeat(2, 0).repeat(2, 1) for plane in colors]
+    channels = [Image.fromarray(plane) for plane in (light, *full)]
+    rgb = np.asarray(Image.merge("YCbCr", channels).convert("RGB"))
+    for degrees, mirrored in itertools.product((0, 90, 180, 270), (0, 1)):
+        upright = np.rot90(rgb, -degrees // 90)
+        upright = upright[:, ::-1] if mirrored else upright
+        name = f"{degrees}-{mirrored}.rgb"
+        (folder / name).write_bytes(upright.tobytes())
+    facts = {"height": height, "width": width, "layouts": LAYOUTS}
+    (folder / "frames.json").write_text(json.dumps(facts))
+    crops = [(*f, *n, *crop_to(f, n)) for f, n in CROPS]
+    (folder / "crops.json").write_text(json.dumps(crops))
+
+
 INT8 = schema.TensorType.INT8
 FLOAT32 = schema.TensorType.FLOAT32
+# File -> how it is made of a good one, and what a demo must say of it.
 FAULTS = {
-    "int8-input": lambda m, s: set_type(m, s, "inputs", INT8),
-    "int8-output": lambda m, s: set_type(m, s, "outputs", INT8),
-    "float-input": lambda m, s: set_type(m, s, "inputs", FLOAT32),
-    "open-batch": open_batch,
-    "no-facts": without_facts,
-    "broken-facts": replace_facts(lambda content: content[:-9]),
-    "later-format": with_facts(format=2),
-    "boundary": with_facts(task="boundary"),
-    "no-classes": with_facts(classes=[]),
-    "other-classes": with_facts(outputs=[{"name": "logits", "kind": "logits"}]),
-    "unknown-operation": unknown_operation,
-}
+    "int8-input": (
+        lambda m, s: set_type(m, s, "inputs", INT8), r"takes int8 numbers"
+    ),
+    "int8-output": (
+        lambda m, s: set_type(m, s, "outputs", INT8), r"gives int8 numbers"
+    ),
+    "float-input": (
+        lambda m, s: set_type(m, s, "inputs", FLOAT32),
+        r"takes float32 \(1, 64, 96, 3\)",
+    ),
+    "open-batch": (open_batch, r"size is left open.*dynamic batch"),
+    "no-facts": (without_facts, r"says nothing about its classes"),
+    "broken-facts": (
+        replace_facts(lambda content: content[:-9]), r"facts.*are damaged"
+    ),
+    "later-format": (
+        with_facts(format=2), r"format 2; this \w+ reads format 1"
+    ),
+    "boundary": (with_facts(task="boundary"), r"made for boundary"),
+    "no-classes": (with_facts(classes=[]), r"facts are incomplete"),
+    "other-classes": (
+        with_facts(outputs=[{"name": "logits", "kind": "logits"}]),
+        r"facts and its network differ",
+    ),
+    "unknown-operation": (unknown_operation, r"refuses it"),
+}  # fmt: skip
+NO_MODELS = {"cut": r"cut short or damaged", "letter": r"no \.tflite file"}
 
 
 def main(folder):
-    models, faults, pictures = (
-        pathlib.Path(folder) / part for part in ("models", "faults", "pictures")
+    models, faults, pictures, frames = (
+        pathlib.Path(folder) / part
+        for part in ("models", "faults", "pictures", "frames")
     )
-    for part in (models, faults, pictures):
+    for part in (models, faults, pictures, frames):
         part.mkdir(parents=True, exist_ok=True)
     masks = {}
     for (precision, size), data in small_model_files(SIZES).items():
@@ -130,11 +227,14 @@ def main(folder):
         masks[name] = write_masks(pictures, name, data)
     (pictures / "masks.json").write_text(json.dumps(masks, indent=2))
     draw_samples(models, 2)
-    for name, change in FAULTS.items():
+    for name, (change, _) in FAULTS.items():
         (faults / f"{name}.tflite").write_bytes(edited(data, change))
     (faults / "cut.tflite").write_bytes(data[: len(data) // 2])
     (faults / "letter.tflite").write_text("This is a letter.\n")
     (faults / "letter.png").write_text("This is a letter too.\n")
+    said = {name: words for name, (_, words) in FAULTS.items()} | NO_MODELS
+    (faults / "faults.json").write_text(json.dumps(said, indent=2))
+    write_frames(frames)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import {chromium} from "playwright-core";
 import {serve} from "../serve.mjs";
 
 // Models, pictures and masks, as `make_fixtures.py` writes them.
-const FIXTURES = fileURLToPath(new URL("fixtures", import.meta.url));
+const FIXTURES = fileURLToPath(new URL("../../build/fixtures", import.meta.url));
 
 const QUIET = [
   "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",

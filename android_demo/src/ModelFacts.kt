@@ -1,0 +1,307 @@
+package org.dlakeras.demo
+
+import java.nio.ByteBuffer
+import java.nio.charset.CodingErrorAction
+import org.json.JSONException
+import org.json.JSONObject
+
+/** A file that the app refuses; its message is a sentence for the reader. */
+class ModelError(message: String) : Exception(message)
+
+/** A class with its colour, 0xAARRGGBB; classifiers have no colours. */
+data class ClassFacts(val name: String, val color: Int)
+
+/** What an output of a file holds, in the words of its facts. */
+enum class Kind(val word: String) {
+    MASK("class_ids"),
+    LOGITS("logits"),
+    BOUNDARY("boundary"),
+    PROBABILITIES("probabilities"),
+}
+
+/** An output that the app draws: its place among the outputs, and its numbers. */
+data class Output(
+    val index: Int,
+    val kind: Kind,
+    val type: String,
+    val scale: Double,
+    val zeroPoint: Int,
+)
+
+/** What a file says about itself: everything that the app shows of a model. */
+data class ModelFacts(
+    val name: String,
+    val precision: String,
+    val classes: List<ClassFacts>,
+    val height: Int,
+    val width: Int,
+    val padColor: Int,
+    val cropFraction: Double?,
+    val outputs: List<Output>,
+    val score: String?,
+) {
+    /** The mask, or the scores that a mask is made of. */
+    val pixels = outputs.find { it.kind == Kind.MASK || it.kind == Kind.LOGITS }
+    val boundary = outputs.find { it.kind == Kind.BOUNDARY }
+    val probabilities = outputs.find { it.kind == Kind.PROBABILITIES }
+
+    /** For instance "DLA-46-C-Up, int8, 192 x 384, 14 classes, mIoU 0.201". */
+    val description: String
+        get() = listOfNotNull(
+            name, precision, "$height × $width",
+            if (classes.isEmpty()) null else "${classes.size} classes", score,
+        ).joinToString(", ")
+}
+
+private const val IDENTIFIER = "TFL3" // bytes 4 to 8
+private const val END = "PK\u0005\u0006" // the record that ends a ZIP archive
+private const val END_SIZE = 22
+private const val FACTS_NAME = "DLA_KERAS"
+private const val FACTS_FORMAT = 1
+private const val EXPORT = "Export it with dla-keras export-tflite"
+
+// Field numbers of the TFLite schema.
+private const val MODEL_SUBGRAPHS = 2
+private const val MODEL_BUFFERS = 4
+private const val MODEL_METADATA = 6
+private const val SUBGRAPH_TENSORS = 0
+private const val SUBGRAPH_INPUTS = 1
+private const val SUBGRAPH_OUTPUTS = 2
+private const val TENSOR_SHAPE = 0
+private const val TENSOR_TYPE = 1
+private const val TENSOR_SIGNATURE = 7
+private val TYPES = listOf(
+    "float32", "float16", "int32", "uint8", "int64", "string", "bool", "int16",
+    "complex64", "int8", "float64", "complex128", "uint64", "resource",
+    "variant", "uint32", "uint16", "int4", "bfloat16",
+)
+
+private class Tensor(val type: String, val shape: List<Int>, val signature: List<Int>)
+
+private class Content(
+    val facts: JSONObject?, val inputs: List<Tensor>, val outputs: List<Tensor>,
+)
+
+/**
+ * Reads a file and checks that the app can run it, before an interpreter does.
+ *
+ * @throws ModelError with a sentence for the reader
+ */
+fun checkModel(bytes: ByteBuffer): ModelFacts {
+    val content = readModel(bytes)
+    checkTensors(content.inputs, content.outputs)
+    val facts = content.facts ?: throw ModelError(
+        "It says nothing about its classes and colours: it holds no facts of" +
+            " dla_keras. $EXPORT of a current version.",
+    )
+    try {
+        return checkFacts(facts, content).also { checkEnd(bytes, it) }
+    } catch (error: JSONException) {
+        throw ModelError("Its facts are incomplete: ${error.message}. $EXPORT again.")
+    }
+}
+
+private fun readModel(bytes: ByteBuffer): Content {
+    val begins = bytes.limit() >= 8 &&
+        IDENTIFIER.indices.all { bytes.get(4 + it).toInt() == IDENTIFIER[it].code }
+    if (!begins) throw ModelError("It is no .tflite file: it does not begin like one.")
+    try {
+        return parse(Table.root(bytes))
+    } catch (error: OutOfBounds) {
+        throw cutShort(bytes)
+    }
+}
+
+private fun cutShort(bytes: ByteBuffer) = ModelError(
+    "It is cut short or damaged: it has ${bytes.limit()} bytes, and more should" +
+        " follow. Copy or export it again.",
+)
+
+/** A file with classes ends with a ZIP archive of their names. */
+private fun checkEnd(bytes: ByteBuffer, facts: ModelFacts) {
+    if (facts.classes.isEmpty()) return
+    val at = bytes.limit() - END_SIZE
+    if (at < 0 || END.indices.any { bytes.get(at + it).toInt() != END[it].code }) {
+        throw cutShort(bytes)
+    }
+}
+
+private fun parse(model: Table): Content {
+    // Weights lie in the buffers: reading each one's extent finds a file whose
+    // end is missing.
+    val buffers = model.tables(MODEL_BUFFERS)
+    buffers.forEach { it.end(0) }
+    val subgraph = model.tables(MODEL_SUBGRAPHS).firstOrNull()
+        ?: throw ModelError("It holds no network.")
+    val tensors = subgraph.tables(SUBGRAPH_TENSORS)
+    fun pick(field: Int) = subgraph.int32s(field).map { index ->
+        describe(tensors.getOrNull(index) ?: throw OutOfBounds("tensor $index"))
+    }
+    val entry = model.tables(MODEL_METADATA).find {
+        it.bytes(0)?.let { name -> String(name) } == FACTS_NAME
+    }
+    val facts = entry?.let {
+        val number = it.uint32(1)
+        if (number >= buffers.size) throw OutOfBounds("buffer $number")
+        buffers[number.toInt()].bytes(0)
+    }
+    return Content(
+        facts?.let(::parseFacts), pick(SUBGRAPH_INPUTS), pick(SUBGRAPH_OUTPUTS),
+    )
+}
+
+private fun describe(tensor: Table): Tensor {
+    val shape = tensor.int32s(TENSOR_SHAPE)
+    val signature = tensor.int32s(TENSOR_SIGNATURE)
+    val type = TYPES.getOrElse(tensor.int8(TENSOR_TYPE)) { "unknown" }
+    return Tensor(type, shape, signature.ifEmpty { shape })
+}
+
+private fun parseFacts(content: ByteArray): JSONObject = try {
+    val decoder = Charsets.UTF_8.newDecoder()
+        .onMalformedInput(CodingErrorAction.REPORT)
+    JSONObject(decoder.decode(ByteBuffer.wrap(content)).toString())
+} catch (error: Exception) {
+    throw ModelError(
+        "Its facts ($FACTS_NAME) are damaged: they are no JSON. Export it again.",
+    )
+}
+
+private fun checkTensors(inputs: List<Tensor>, outputs: List<Tensor>) {
+    if (inputs.size != 1 || outputs.isEmpty()) {
+        throw ModelError(
+            "It should take one picture and give a mask. It has ${inputs.size}" +
+                " inputs and ${outputs.size} outputs.",
+        )
+    }
+    val image = inputs[0]
+    if (-1 in image.signature || -1 in outputs[0].signature) {
+        throw ModelError(
+            "Its size is left open (a dynamic batch, height or width), and the app" +
+                " needs it fixed. $EXPORT, which fixes it.",
+        )
+    }
+    for ((tensor, verb) in listOf(image to "takes", outputs[0] to "gives")) {
+        if (tensor.type == "int8") {
+            throw ModelError(
+                "It $verb int8 numbers, and pictures have none. $EXPORT: its int8" +
+                    " files take and give uint8.",
+            )
+        }
+    }
+    val picture = image.shape.size == 4 && image.shape[0] == 1 && image.shape[3] == 3
+    if (image.type != "uint8" || !picture) {
+        throw ModelError(
+            "It should take one RGB picture as uint8 (1, height, width, 3). It" +
+                " takes ${image.type} (${image.shape.joinToString()}).",
+        )
+    }
+}
+
+private fun checkFacts(facts: JSONObject, content: Content): ModelFacts {
+    if (facts.opt("format") != FACTS_FORMAT) {
+        throw ModelError(
+            "Its facts are of format ${facts.opt("format")}; this app reads format" +
+                " $FACTS_FORMAT. Update the app, or export the model again.",
+        )
+    }
+    val input = facts.getJSONObject("input")
+    val range = input.getJSONArray("range").join(" to ")
+    val pixels = "${input.getString("channels")} $range"
+    if (pixels != "RGB 0 to 255") {
+        throw ModelError("It takes pixels as $pixels; this app gives RGB 0 to 255.")
+    }
+    val task = facts.getString("task")
+    val classes = classesOf(facts, task)
+    val (_, height, width) = content.inputs[0].shape
+    val outputs = outputsOf(facts, content.outputs)
+    if (task !in listOf("segmentation", "boundary", "classification") ||
+        outputs.none { taskOf(it.kind) == task }
+    ) {
+        throw ModelError(
+            "It is made for $task and gives ${outputs.joinToString { it.kind.word }}" +
+                "; this app draws masks, boundaries and classes.",
+        )
+    }
+    outputs.forEach { checkShape(it, content, classes.size, input) }
+    return ModelFacts(
+        facts.getString("name"), facts.getString("precision"), classes, height, width,
+        if (input.has("pad_color")) color(input.getJSONArray("pad_color")) else 0,
+        input.optDouble("crop_fraction").takeUnless { it.isNaN() }, outputs,
+        scoreOf(facts.optJSONObject("metrics")),
+    )
+}
+
+private fun taskOf(kind: Kind) = when (kind) {
+    Kind.MASK, Kind.LOGITS -> "segmentation"
+    Kind.BOUNDARY -> "boundary"
+    Kind.PROBABILITIES -> "classification"
+}
+
+private fun classesOf(facts: JSONObject, task: String): List<ClassFacts> {
+    val entries = facts.getJSONArray("classes")
+    val wanted = if (task == "boundary") 0..256 else 1..256
+    val most = if (task == "classification") Int.MAX_VALUE else wanted.last
+    if (entries.length() < wanted.first || entries.length() > most) {
+        throw ModelError(
+            "Its facts are incomplete: classes with name and colour are needed." +
+                " $EXPORT again.",
+        )
+    }
+    return List(entries.length()) {
+        val entry = entries.getJSONObject(it)
+        val color = entry.optJSONArray("color")
+        if (color == null && task == "segmentation") throw JSONException("no color")
+        ClassFacts(entry.getString("name"), color?.let(::color) ?: 0)
+    }
+}
+
+private fun color(levels: org.json.JSONArray): Int {
+    val (red, green, blue) = List(3) { levels.getInt(it) }
+    if (levels.length() != 3 || listOf(red, green, blue).any { it !in 0..255 }) {
+        throw JSONException("a colour is $levels")
+    }
+    return OPAQUE or (red shl 16) or (green shl 8) or blue
+}
+
+private fun outputsOf(facts: JSONObject, tensors: List<Tensor>): List<Output> {
+    val entries = facts.getJSONArray("outputs")
+    return List(entries.length()) { index ->
+        val entry = entries.getJSONObject(index)
+        val kind = Kind.values().find { it.word == entry.getString("kind") }
+        kind?.let {
+            Output(
+                index, it, tensors.getOrNull(index)?.type ?: "nothing",
+                entry.optDouble("scale", 1.0), entry.optInt("zero_point"),
+            )
+        }
+    }.filterNotNull()
+}
+
+private fun checkShape(output: Output, content: Content, classes: Int, input: JSONObject) {
+    val (_, height, width) = content.inputs[0].shape
+    val expected = when (output.kind) {
+        Kind.MASK, Kind.BOUNDARY -> listOf(1, height, width)
+        Kind.LOGITS -> listOf(1, height, width, classes)
+        Kind.PROBABILITIES -> listOf(1, classes)
+    }
+    val found = content.outputs.getOrNull(output.index)
+    val types = if (output.kind == Kind.MASK) listOf("uint8") else listOf("uint8", "float32")
+    val sizes = input.getInt("height") to input.getInt("width")
+    if (found?.shape != expected || sizes != height to width || output.type !in types) {
+        throw ModelError(
+            "Its facts and its network differ: an output of (${expected.joinToString()})" +
+                " was expected, it is ${output.type}" +
+                " (${found?.shape.orEmpty().joinToString()}), for pictures of" +
+                " ${sizes.first} x ${sizes.second}. $EXPORT again.",
+        )
+    }
+}
+
+private fun scoreOf(metrics: JSONObject?): String? {
+    for ((key, label) in listOf("miou" to "mIoU", "ods" to "ODS", "top1" to "top-1")) {
+        val value = metrics?.optDouble(key) ?: continue
+        if (!value.isNaN()) return "$label ${"%.3f".format(java.util.Locale.ROOT, value)}"
+    }
+    return null
+}

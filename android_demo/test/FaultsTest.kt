@@ -1,0 +1,70 @@
+package org.dlakeras.demo
+
+import java.nio.ByteBuffer
+import org.junit.Assert.assertEquals
+import org.junit.Assert.assertTrue
+import org.junit.Test
+
+/** Files that the app cannot run: a sentence for each, and no other error. */
+class FaultsTest {
+    private fun refusal(bytes: ByteBuffer): String? = try {
+        Segmenter(checkModel(bytes), bytes, 1, ::TfLiteEngine).close()
+        null
+    } catch (error: ModelError) {
+        error.message
+    }
+
+    @Test
+    fun `each faulty file is refused with the web page's reason`() {
+        val reasons = Fixtures.json("faults/faults.json")
+        assertEquals(13, reasons.length())
+        for (name in reasons.keys()) {
+            val bytes = Fixtures.direct(Fixtures.bytes("faults/$name.tflite"))
+            val text = refusal(bytes).orEmpty()
+            val expected = Regex(reasons.getString(name))
+            assertTrue("$name: $text", expected.containsMatchIn(text))
+            assertTrue("$name: $text", text.endsWith("."))
+        }
+    }
+
+    @Test
+    fun `a good file is not refused`() {
+        for (name in Fixtures.models) assertEquals(null, refusal(Fixtures.model(name)))
+    }
+
+    @Test
+    fun `a file cut anywhere is refused before the interpreter sees it`() {
+        val whole = Fixtures.bytes("models/int8-64x96.tflite")
+        for (length in lengths(whole.size)) {
+            try {
+                checkModel(ByteBuffer.wrap(whole, 0, length).slice())
+            } catch (expected: ModelError) {
+                continue
+            }
+            throw AssertionError("$length of ${whole.size} bytes were taken")
+        }
+    }
+
+    /** Every length of both ends, where tables and facts lie; then a sieve. */
+    private fun lengths(end: Int) =
+        (0 until 1000) + (1000 until end - 1000 step 997) + (end - 1000 until end)
+
+    @Test
+    fun `damaged bytes give a sentence or a model, never another error`() {
+        val whole = Fixtures.bytes("models/int8-64x96.tflite")
+        val random = java.util.Random(0)
+        repeat(300) {
+            val bytes = whole.copyOf()
+            repeat(20) {
+                val at = random.nextInt(20_000)
+                val place = if (random.nextBoolean()) at else bytes.size - 1 - at
+                bytes[place] = random.nextInt(256).toByte()
+            }
+            try {
+                checkModel(ByteBuffer.wrap(bytes))
+            } catch (expected: ModelError) {
+                assertTrue(expected.message!!.isNotEmpty())
+            }
+        }
+    }
+}
