@@ -1,5 +1,7 @@
 // The camera: opened into a video element, and what to tell where it cannot be.
 
+import {cropTo} from "./fit_picture.js";
+
 const REASONS = {
   NotAllowedError: "The camera was refused. Allow it in the browser's settings"
     + " for this page, then start it again.",
@@ -30,6 +32,17 @@ export async function startCamera(video) {
     throw new Error(REASONS[error.name]
       ?? `The camera could not be started: ${error.message || error.name}.`);
   }
+}
+
+/**
+ * @param {HTMLVideoElement} video that a camera runs in
+ * @param {{height: number, width: number}} facts of the network
+ * @return {Promise<ImageBitmap>} the part of its frame that the network takes
+ */
+export function grabFrame(video, facts) {
+  const {videoWidth, videoHeight} = video;
+  const {left, top, width, height} = cropTo(videoWidth, videoHeight, facts);
+  return createImageBitmap(video, left, top, width, height);
 }
 
 /** Stops it and puts its light out. */

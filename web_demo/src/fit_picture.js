@@ -46,6 +46,32 @@ export function unfitMask(mask, height, width, facts) {
   return result;
 }
 
+/**
+ * The largest middle part of a live frame with the network's proportions: a
+ * frame is cropped, never squashed. The phone's app has the same rule.
+ *
+ * @param {number} width of the frame
+ * @param {number} height of the frame
+ * @param {{height: number, width: number}} facts
+ * @return {{left: number, top: number, width: number, height: number}} pixels
+ */
+export function cropTo(width, height, facts) {
+  const crop = {width, height};
+  if (width * facts.height > height * facts.width) {
+    crop.width = rounded(height * facts.width, facts.height);
+  } else {
+    crop.height = rounded(width * facts.height, facts.width);
+  }
+  const left = Math.floor((width - crop.width) / 2);
+  const top = Math.floor((height - crop.height) / 2);
+  return {left, top, ...crop};
+}
+
+/** A quotient to the nearest whole number, halves up. */
+function rounded(dividend, divisor) {
+  return Math.floor((2 * dividend + divisor) / (2 * divisor));
+}
+
 function fits(height, width, facts) {
   return height <= facts.height && width <= facts.width;
 }

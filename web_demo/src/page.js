@@ -1,6 +1,6 @@
 // Ties the page together: a model, something to look at, and the result.
 
-import {startCamera, stopCamera} from "./camera.js";
+import {grabFrame, startCamera, stopCamera} from "./camera.js";
 import {Legend, summary} from "./legend.js";
 import {Meter} from "./meter.js";
 import {
@@ -126,7 +126,7 @@ async function toggleCamera() {
 async function showFrame() {
   const mine = runner;
   try {
-    const result = await mine.segment(await createImageBitmap(video));
+    const result = await mine.segment(await grabFrame(video, mine.facts));
     if (live && mine === runner) draw(result);
     else result.picture.close();
   } catch (error) {
