@@ -171,11 +171,14 @@ class Pairs:
         found: An image and its label each, in the order of the images.
         images: Images without a label.
         labels: Labels without an image.
+        rest: Pictures in other folders, and files beside the images that are
+            no pictures by their names.
     """
 
     found: tuple[tuple[Picture, Picture], ...]
     images: tuple[Picture, ...]
     labels: tuple[Picture, ...]
+    rest: tuple[Picture, ...]
 
 
 def pair_by_name(
@@ -196,7 +199,7 @@ def pair_by_name(
     Raises:
         ValueError: If an image has several labels.
     """
-    images, labels = _sort_out(files, pattern)
+    images, labels, rest = _sort_out(files, pattern)
     _check_once(images, "images")
     _check_once(labels, "labels")
     matched = {}
@@ -213,43 +216,63 @@ def pair_by_name(
         tuple((image, matched[image]) for image in images if image in matched),
         tuple(image for image in images if image not in matched),
         tuple(label for label in labels if label not in taken),
+        tuple(rest),
     )
 
 
 def _sort_out(files, pattern):
-    """Return the images and the labels among the files."""
-    pictures = [
-        describe(path) for path in files if path.suffix.lower() in SUFFIXES
-    ]
-    labels = [p for p in pictures if p.kind == "labels"]
+    """Return the images, the labels, and files that are neither."""
+    pictures, rest = [], []
+    for path in files:
+        found = describe(path)
+        if path.suffix.lower() in SUFFIXES:
+            pictures.append(found)
+        elif found.kind == "images":  # by its place, but of another suffix
+            rest.append(found)
+    is_label = lambda picture: picture.kind == "labels"
     if pattern:
-        found = re.compile(pattern)
-        labels = [p for p in pictures if found.fullmatch(str(p.path))]
+        matches = re.compile(pattern).fullmatch
+        is_label = lambda picture: matches(str(picture.path))
+    labels = [picture for picture in pictures if is_label(picture)]
     others = [
-        p for p in pictures if p.kind in ("images", None) and p not in labels
+        picture
+        for picture in pictures
+        if picture.kind in ("images", None) and not is_label(picture)
     ]
-    beside = _beside_images(others)
-    labels += beside
-    others = [p for p in others if p not in {*beside}]
+    if not labels:
+        labels = _beside_images(others)
+        beside = {*labels}
+        others = [picture for picture in others if picture not in beside]
     images = [p for p in others if p.kind == "images"] or others
+    chosen = {*images}
+    rest += [picture for picture in others if picture not in chosen]
     plain = {p.path.parent for p in labels if not _VIEWS.search(p.stem)}
     labels = [
         p
         for p in labels
         if p.path.parent not in plain or not _VIEWS.search(p.stem)
     ]
-    return images, labels
+    return images, labels, rest
 
 
 def _beside_images(pictures):
-    """Return the labels that lie beside their images: x_mask.png by x.jpg."""
+    """Return the labels that lie beside their images.
+
+    They are called x_mask.png by x.jpg, or, if all are, x.png by x.jpg.
+    """
     stems = {(p.path.parent, _IMAGE_ENDS.sub("", p.stem)) for p in pictures}
-    return [
+    labels = [
         p
         for p in pictures
         if _LABEL_ENDS.search(p.stem)
         and (p.path.parent, _LABEL_ENDS.sub("", p.stem)) in stems
     ]
+    if labels:
+        return labels
+    png = [p for p in pictures if p.path.suffix.lower() == ".png"]
+    other = [p for p in pictures if p.path.suffix.lower() != ".png"]
+    places = [{(p.path.parent, p.stem) for p in side} for side in (png, other)]
+    return png if places[0] == places[1] else []
 
 
 def bare_stem(picture: Picture) -> str:

@@ -5,12 +5,15 @@ order. Names and colors of the classes come from the tools' own files.
 `segmentation.open_split` is above, `folder_pairs` and `annotations` below.
 """
 
+import contextlib
+import os
 import pathlib
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from dataclasses import replace
+from functools import lru_cache
 from functools import partial
 from pathlib import PurePosixPath
 
@@ -110,6 +113,22 @@ def find_layout(path) -> FolderDataset:
         ValueError: If files are faulty.
     """
     folder = _open_folder(pathlib.Path(path))
+    # Splits are opened one by one; the folder is read once, if it stays.
+    return _read_folder(folder, _stamp(folder))
+
+
+def _stamp(folder):
+    """Return what changes when the folder or one of its files does."""
+    sizes_and_times = []
+    for file in folder.files:
+        with contextlib.suppress(OSError):  # a link to nothing, for instance
+            stat = os.stat(folder.path / file)
+            sizes_and_times.append((stat.st_size, stat.st_mtime_ns))
+    return hash((folder.path.resolve(), *sizes_and_times))
+
+
+@lru_cache(maxsize=2)
+def _read_folder(folder, stamp) -> FolderDataset:
     marked = [(row, folder.matching(row.mark)) for row in LAYOUTS]
     for index, (row, files) in enumerate(marked):
         found = row.read(folder, files) if files else None
@@ -178,6 +197,11 @@ def _finished(folder, info, splits, said) -> FolderDataset:
 def _split_by_name(folder, pairs):
     """Return the pairs by split, as lists or folders say, and remarks."""
     lists, said = find_lists(folder.files), []
+    if pairs.rest:
+        said.append(
+            f"{len(pairs.rest)} files that are neither images nor labels by "
+            f"their names are left out: {some_of(pairs.rest)}."
+        )
     if lists and not any(image.split for image, _ in pairs.found):
         splits = {
             "train" if split == "default" else split: pick_listed(

@@ -99,6 +99,7 @@ def test_what_was_chosen_is_said(tmp_path):
         ("images/train/{}.jpg", "masks/{}.png"),
         ("data/photos/{}.jpg", "data/ground_truth/{}.png"),
         ("images/{}_mask.jpg", "masks/{}_mask.png"),
+        ("{}.jpg", "{}.png"),
     ],
 )
 def test_an_image_finds_its_label(tmp_path, picture, label):
@@ -112,6 +113,21 @@ def test_an_image_finds_its_label(tmp_path, picture, label):
     (tmp_path / "classes.txt").write_text("road\n")
     splits = find_layout(tmp_path).splits
     assert {*splits["train"], *splits["val"]} == {*pairs}
+
+
+def test_what_is_left_out_is_named(tmp_path):
+    EXPORTS["images_masks"](tmp_path)
+    image(tmp_path / "more/a.jpg")
+    (tmp_path / "images/b.xcf").touch()
+    image(tmp_path / "images/a_mask.jpg")  # an image, and no label
+    image(tmp_path / "masks/a_mask.png")
+    image(tmp_path / "masks/street_00_color.png", 9)  # another view
+    said = find_layout(tmp_path).said
+    assert any(
+        "2 files that are neither" in s and "images/b.xcf, more/a.jpg" in s
+        for s in said
+    )
+    assert "2 of 9 images" in said[-1]
 
 
 def test_the_same_name_in_two_places_is_two_images(tmp_path):
