@@ -48,6 +48,9 @@ from dla_keras.data.folder_pairs import list_files
 from dla_keras.data.folder_pairs import pair_by_name
 from dla_keras.data.folder_pairs import pick_listed
 from dla_keras.data.folder_pairs import some_of
+from dla_keras.data.info_file import NAME
+from dla_keras.data.info_file import folder_info
+from dla_keras.data.info_file import read_info
 from dla_keras.data.pictures import SUFFIXES
 from dla_keras.data.pictures import open_header
 from dla_keras.data.pictures import open_picture
@@ -240,16 +243,27 @@ def _read_masks(folder, marks, classes) -> FolderDataset | None:
         return None
     paths, said = _find_masks(folder, coding.labels)
     labels = [label for pairs in paths.values() for _, label in pairs]
+    if not coding.rows and _names_classes(folder):
+        info = folder_info(folder.path, None, labels)
+        return _finished(folder, info, paths, said)
     if not coding.rows:
         coding = _coding_of_masks(folder, labels)
     info, notes = _info(folder, _with_palette(coding, labels[0]))
+    info = folder_info(folder.path, info, labels)
     return _finished(folder, info, paths, [*coding.said, *notes, *said])
+
+
+def _names_classes(folder):
+    """Return whether the folder's own `info.json` names its classes."""
+    path = folder.path / NAME
+    return path.exists() and bool(read_info(path).class_names)
 
 
 def _read_known(folder, marks, name, labels=None) -> FolderDataset:
     """Return the published folder of a dataset that has a name."""
     paths, said = _find_masks(folder, labels)
-    return _finished(folder, DATASETS[name], paths, said)
+    info = folder_info(folder.path, DATASETS[name])
+    return _finished(folder, info, paths, said)
 
 
 def _find_masks(folder, pattern):
@@ -366,6 +380,7 @@ def _read_drawn(folder, marks, draw) -> FolderDataset | None:
     if drawing is None:
         return None
     info, notes = _info(folder, Coding(drawing.rows))
+    info = folder_info(folder.path, info)
     ids = np.full(256, IGNORE_LABEL, np.uint8)
     ids[[*info.values]] = [*info.values.values()]
     splits = {

@@ -256,6 +256,33 @@ def test_masks_that_no_file_explains_are_looked_through(tmp_path):
     assert info.label_colors == {(0, 0, 0): 0, (0, 0, 142): 1}
 
 
+def test_info_json_has_the_last_word(tmp_path):
+    def told(tool, **facts):
+        folder = tmp_path / f"{tool}-{len([*tmp_path.iterdir()])}"
+        folder.mkdir()
+        EXPORTS[tool](folder)
+        exports.write(facts, folder, "info.json")
+        return open_split(str(folder), "val")
+
+    names = ["sky", *exports.NAMES]
+    val = told("images_masks", names=names, palette={"car": "#010203"})
+    assert val.info.class_names == tuple(names)
+    assert val.info.palette[2] == (1, 2, 3)
+    assert "name" not in "".join(val.said[1:])
+    # Another order of the file's own names maps them.
+    val = told("yolo", names=["person", "background", "car", "road"])
+    truth = exports.values(6)
+    assert np.array_equal(val[0].label, np.array([1, 3, 2, 0])[truth])
+    val = told("yolo", names=[*exports.NAMES])  # what nobody drew is ignored
+    assert np.array_equal(val[0].label, np.array([255, 0, 1, 2])[truth])
+    val = told("supervisely", mean=[0.1, 0.2, 0.3])
+    assert val.info.mean == (0.1, 0.2, 0.3)
+    with pytest.raises(ValueError, match="one name for each of the 4 classes"):
+        told("cvat", names=["a", "b"])
+    with pytest.raises(ValueError, match="Did you mean palette"):
+        told("images_masks", names=names, pallete=[])
+
+
 def test_void_classes_are_ignored(tmp_path):
     EXPORTS["kaggle"](tmp_path)
     info = find_layout(tmp_path).info
