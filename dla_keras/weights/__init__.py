@@ -9,6 +9,7 @@ from dla_keras.weights.torch_conversion import torch_state
 from dla_keras.weights.torch_files import load_torch_weights
 from dla_keras.weights.torch_files import read_torch_file
 from dla_keras.weights.torch_files import save_torch_weights
+from dla_keras.weights.transfer import take_weights
 
 __all__ = [
     "PRESETS",
@@ -18,6 +19,7 @@ __all__ = [
     "load_torch_weights",
     "read_torch_file",
     "save_torch_weights",
+    "take_weights",
     "torch_slots",
     "torch_state",
 ]

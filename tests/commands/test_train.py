@@ -13,6 +13,9 @@ from PIL import Image
 from running import command
 from tiny_variant import TINY_VARIANT
 
+import dla_keras
+from dla_keras.data.datasets import DATASETS
+from dla_keras.tasks import TASKS
 from dla_keras.variants import VARIANTS
 
 TINY = "--variant dla_tiny --size 32x64 --batch-size 2 --steps 6".split()
@@ -187,3 +190,69 @@ def test_bad_input_is_one_line(tmp_path, capfd):
         error = capfd.readouterr().err.strip().splitlines()[-1]
         assert error.startswith("error: ") and message in error
     assert not (tmp_path / "run").exists()  # free for the mended command
+
+
+def arrays(path):
+    """Return the arrays of a model's file, and those of its backbone."""
+    model = keras.models.load_model(path, compile=False)
+    every = {v.path: v.numpy() for v in model.variables}
+    assert len(every) == len(model.variables)
+    return every, {v.path for v in model.backbone.variables}
+
+
+def test_a_frozen_backbone_keeps_every_array(tmp_path, capfd):
+    folder, weights = tmp_path / "pictures", tmp_path / "start.keras"
+    folder.mkdir()
+    write_folder(folder)
+    dla_keras.DLAClassifier("dla_tiny", 7).save(weights)
+    run = tmp_path / "run"
+    command_line = [
+        *("--dataset", str(folder), "--run-dir", str(run)),
+        *("--weights", str(weights), "--freeze-backbone"),
+        *"--recalibrate-bn 2 --checkpoint-steps 2 --deterministic".split(),
+        *TINY,
+    ]
+    train = command("train_seg")
+    assert train(command_line) == 0
+    assert "130 of 182 arrays taken (backbone 130" in capfd.readouterr().out
+    after, backbone = arrays(run / "model.keras")
+    source = dla_keras.load(weights).file.model.backbone
+    start = {v.path: v.numpy() for v in source.variables}
+    kept = {
+        name.rsplit("base/")[-1]: array
+        for name, array in after.items()
+        if name in backbone
+    }
+    assert len(kept) == 130
+    for name, array in start.items():
+        np.testing.assert_array_equal(kept[name.rsplit("backbone/")[-1]], array)
+    # It goes on as it would have.
+    for name in ("metrics.json", "model.keras"):
+        (run / name).unlink()
+    newest = max((run / "checkpoints").iterdir())
+    newest.unlink()
+    assert train(command_line) == 0
+    again, _ = arrays(run / "model.keras")
+    for name, array in after.items():
+        np.testing.assert_array_equal(again[name], array)
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "total"),  # arrays that train; 78 are the backbone's
+    [
+        ("train_seg", "segmentation", 110),
+        ("train_boundary", "boundary", 134),
+        ("train_cls", "classification", 80),
+    ],
+)
+def test_what_trains_is_counted(tmp_path, name, task, total):
+    weights = tmp_path / "start.keras"
+    dla_keras.DLABackbone("dla_tiny").save(weights)
+    row, info = TASKS[task], DATASETS["toy_streets"]
+    for frozen in ("", " --freeze-backbone"):
+        args = flags(name, f"--variant dla_tiny --weights {weights}{frozen}")
+        trained = row.make_model(args, info).trainable_variables
+        assert len(trained) == (total - 78 if frozen else total)
+    args = flags(name, "--variant dla_tiny --weights none --freeze-backbone")
+    with pytest.raises(ValueError, match="pass --weights imagenet"):
+        row.make_model(args, info)
