@@ -295,9 +295,9 @@ def compare_pictures(train, val, faults=()) -> Twins:
             none.
     """
     from dla_keras.choices import spread
-    from dla_keras.data.checks import Fault
     from dla_keras.data.duplicates import near_duplicates
     from dla_keras.data.duplicates import picture_hashes
+    from dla_keras.data.file_cache import Fault
 
     if not (train and val):
         note = "Pictures that are no files are not compared."

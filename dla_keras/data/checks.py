@@ -5,14 +5,10 @@ was never drawn, a list in another order. Each is a `Finding` here, which
 training stops at and `dla-keras check` shows beside the figures.
 """
 
-import hashlib
-import json
 import os
 import pathlib
 import re
-import time
 from collections import Counter
-from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,15 +22,15 @@ from dla_keras.choices import spread
 from dla_keras.data.datasets import ALLOWED
 from dla_keras.data.datasets import DATASETS
 from dla_keras.data.datasets import IGNORE_LABEL
+from dla_keras.data.file_cache import THREADS
+from dla_keras.data.file_cache import Fault
+from dla_keras.data.file_cache import file_stamp
+from dla_keras.data.file_cache import remembered
 from dla_keras.data.pictures import open_picture
 from dla_keras.data.pictures import picture_size
 from dla_keras.data.segmentation import compare_sizes
-from dla_keras.files import atomic_path
-from dla_keras.version import __version__
 
-THREADS = 8
 SAMPLE = 60  # labels of a split that is no files: drawn, or packed by TFDS
-WORTH_KEEPING = 1.0  # seconds: what is quicker is not written to the cache
 # Names of what nobody draws, and labelling tools list all the same.
 BACKGROUND = "background void unlabeled unlabelled unknown ignore other".split()
 
@@ -171,91 +167,6 @@ def label_coding(info) -> dict:
         for name, value in coding.items()
         if value
     }
-
-
-# --- The cache ---
-
-
-class Fault(str):
-    """The message of an error, in place of a result."""
-
-
-def cache_folder() -> pathlib.Path:
-    """Return the folder that remembers what files hold, never the data's."""
-    home = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-    return pathlib.Path(home) / "dla_keras" / "checks"
-
-
-def remembered(key, names: Sequence[str], stamps, work: Callable) -> list:
-    """Return `work(i)` for each of some files, or what the cache holds.
-
-    Args:
-        key: Facts that the work depends on beside the files, for JSON.
-        names: Name of each file.
-        stamps: Sizes and times of each; `None` where there is no file to tell
-            whether it changed.
-        work: Function of an index whose result JSON can hold.
-
-    Returns:
-        Results in order; a `Fault` where one was an error.
-    """
-    root = os.path.abspath(os.path.commonprefix(names))
-    text = json.dumps([__version__, root, key])
-    name = hashlib.sha256(text.encode()).hexdigest()[:32]
-    path = cache_folder() / f"{name}.json"
-    known = _read_cache(path)
-    start = time.monotonic()
-
-    def one(index):
-        row = known.get(names[index])
-        if row and stamps[index] and row[0] == stamps[index]:
-            return row[1]
-        try:
-            return work(index)
-        except FileNotFoundError as error:
-            return Fault(f"{error.filename or error} does not exist.")
-        except (ValueError, OSError) as error:
-            return Fault(error)
-
-    # In parts, since a job of its own costs more than what is remembered.
-    parts = [range(len(names))[i : i + 64] for i in range(0, len(names), 64)]
-    with ThreadPoolExecutor(THREADS) as threads:
-        done = threads.map(lambda part: [*map(one, part)], parts)
-        rows = [row for part in done for row in part]
-    if time.monotonic() - start > WORTH_KEEPING:
-        kept = zip(names, stamps, rows, strict=True)
-        kept = {n: [s, r] for n, s, r in kept if s and not isinstance(r, Fault)}
-        _write_cache(path, kept)
-    return rows
-
-
-def file_stamp(files) -> list | None:
-    """Return sizes and times of files; `None` if one of them is missing.
-
-    Args:
-        files: Paths, or drawn labels, which have a `path`.
-    """
-    try:
-        stats = [os.stat(getattr(file, "path", file)) for file in files]
-    except OSError:
-        return None
-    return [n for each in stats for n in (each.st_size, each.st_mtime_ns)]
-
-
-def _read_cache(path):
-    try:
-        rows = dict(json.loads(path.read_text()))
-        return {name: (stamp, row) for name, (stamp, row) in rows.items()}
-    except (OSError, ValueError, TypeError):  # none yet, or a damaged one
-        return {}
-
-
-def _write_cache(path, rows):
-    try:
-        with atomic_path(path) as temporary:
-            temporary.write_text(json.dumps(rows, separators=(",", ":")))
-    except OSError:
-        pass  # a home that cannot be written: looked at anew each time
 
 
 # --- What is found ---

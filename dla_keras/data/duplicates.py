@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from dla_keras.data.checks import Fault
-from dla_keras.data.checks import file_stamp
-from dla_keras.data.checks import remembered
+from dla_keras.data.file_cache import Fault
+from dla_keras.data.file_cache import file_stamp
+from dla_keras.data.file_cache import remembered
 from dla_keras.data.pictures import decode
 from dla_keras.data.pictures import open_header
 from dla_keras.data.pictures import read_rgb

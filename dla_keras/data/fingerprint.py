@@ -4,8 +4,8 @@ import hashlib
 import json
 import os
 
-from dla_keras.data.checks import file_stamp
 from dla_keras.data.checks import label_coding
+from dla_keras.data.file_cache import file_stamp
 
 
 def fingerprint(train, val) -> dict:

@@ -10,7 +10,6 @@ import os
 import pathlib
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from dataclasses import replace
 from functools import lru_cache
@@ -39,6 +38,9 @@ from dla_keras.data.datasets import DATASETS
 from dla_keras.data.datasets import IGNORE_LABEL
 from dla_keras.data.datasets import DatasetInfo
 from dla_keras.data.datasets import distinct_palette
+from dla_keras.data.file_cache import Fault
+from dla_keras.data.file_cache import file_stamp
+from dla_keras.data.file_cache import remembered
 from dla_keras.data.folder_pairs import bare_stem
 from dla_keras.data.folder_pairs import check_alone
 from dla_keras.data.folder_pairs import describe
@@ -328,8 +330,7 @@ def _with_palette(coding, label):
 
 def _coding_of_masks(folder, labels) -> Coding:
     """Return the classes of masks that no file names, from all of them."""
-    with ThreadPoolExecutor(8) as threads:
-        found = set().union(*threads.map(_contents, labels))
+    found = _contents_of(labels)
     colors = sorted(item for item in found if isinstance(item, tuple))
     if all(len({*color}) == 1 for color in colors):  # grey in three channels
         found = {i[0] if isinstance(i, tuple) else i for i in found}
@@ -338,7 +339,8 @@ def _coding_of_masks(folder, labels) -> Coding:
     if len(colors) > IGNORE_LABEL:
         raise ValueError(
             f"Expected masks of few colors in {folder.path}. Received: "
-            f"{len(colors)} colors; save masks as PNG, without smoothing."
+            f"{len(colors)} colors or more; save masks as PNG, without "
+            "smoothing."
         )
     if colors:
         rows = [
@@ -362,16 +364,36 @@ def _coding_of_masks(folder, labels) -> Coding:
     return Coding(rows, said=(said,))
 
 
-def _contents(label):
-    """Return the values of a mask, or its colors as tuples."""
-    pixels = np.array(open_picture(label))
-    if pixels.ndim == 2:
-        return {*np.unique(pixels).tolist()}
-    packed = pixels[..., :3].astype(np.int64) @ (65536, 256, 1)
+def _contents_of(labels):
+    """Return the values of all masks, and colors as tuples.
+
+    A broken mask has none: the checks of the labels name it.
+    """
+    rows = remembered(
+        "contents",
+        [*map(str, labels)],
+        [file_stamp((label,)) for label in labels],
+        lambda index: _contents(labels[index]),
+    )
     return {
-        (color >> 16, color >> 8 & 255, color & 255)
-        for color in np.unique(packed).tolist()
+        tuple(item) if isinstance(item, list) else item
+        for row in rows
+        if not isinstance(row, Fault)
+        for item in row
     }
+
+
+def _contents(label):
+    """Return the values of a mask, or its colors as lists."""
+    image = open_picture(label)
+    if image.mode in ("L", "P"):
+        return [value for value, n in enumerate(image.histogram()) if n]
+    if len(image.getbands()) == 1:
+        return np.unique(np.asarray(image)).tolist()
+    # Pillow counts in place; NumPy would make integers of the bytes first.
+    counted = image.convert("RGB").getcolors(image.width * image.height)
+    # More of them are no classes, whichever they are.
+    return sorted([*color] for _, color in counted)[: IGNORE_LABEL + 1]
 
 
 def _read_drawn(folder, marks, draw) -> FolderDataset | None:

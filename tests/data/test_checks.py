@@ -9,6 +9,7 @@ from list_folder import write_folder
 from PIL import Image
 
 from dla_keras.data import checks
+from dla_keras.data import file_cache
 from dla_keras.data.checks import check_classes
 from dla_keras.data.checks import check_splits
 from dla_keras.data.checks import find_strays
@@ -186,7 +187,7 @@ def test_labels_with_the_names_of_other_pictures(case, tmp_path):
 
 
 def test_the_cache_knows_a_file_by_time_and_size(tmp_path, monkeypatch, cache):
-    monkeypatch.setattr(checks, "WORTH_KEEPING", 0.0)
+    monkeypatch.setattr(file_cache, "WORTH_KEEPING", 0.0)
     split = make_split(tmp_path / "train", [[0, 1], [0, 2], [0, 7]])
     looked = []
     look = checks._look
@@ -219,7 +220,7 @@ def test_the_cache_knows_a_file_by_time_and_size(tmp_path, monkeypatch, cache):
 
 
 def test_a_home_that_cannot_be_written_is_no_error(tmp_path, monkeypatch):
-    monkeypatch.setattr(checks, "WORTH_KEEPING", 0.0)
+    monkeypatch.setattr(file_cache, "WORTH_KEEPING", 0.0)
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     split = make_split(tmp_path / "train", GOOD)
@@ -263,7 +264,7 @@ def test_near_duplicates_survive_size_light_and_compression(tmp_path):
     found = near_duplicates(*hashes)
     assert sorted(pair for _, *pair in found) == [[0, 2], [1, 3]]
     assert all(0 <= bits <= NEAR for bits, *_ in found)
-    faults = [row for row in hashes[1] if isinstance(row, checks.Fault)]
+    faults = [row for row in hashes[1] if isinstance(row, file_cache.Fault)]
     assert len(faults) == 1 and "v4.jpg" in faults[0]
     assert near_duplicates([], hashes[1]) == []
 
