@@ -33,6 +33,7 @@ _LOSSY_TIFF = {"jpeg": "JPEG", "tiff_jpeg": "JPEG", "webp": "WebP"}
 # Largest number that grey of few bits stores; Pillow spreads it over 0 to 255.
 _LARGEST = {"1": 1, "L;2": 3, "L;2R": 3, "L;4": 15, "L;4R": 15}
 
+MAX_DISTINCT = 1 << 16  # values or colors; a photograph has more
 MAX_NAMED = 8  # values or colors in a message
 
 
@@ -175,7 +176,7 @@ def _stored_numbers(image, largest, name):
         keys = keys.astype(np.uint8) * 255
     if keys.dtype.kind == "f":
         keys = _integers(keys, name)
-    distinct = _distinct(keys)
+    distinct = _distinct(keys, name)
     values = distinct
     if largest:
         full = 255 if keys.dtype == np.uint8 else 65535
@@ -209,7 +210,7 @@ def _stored_colors(image, raw_mode, name):
     data = image.convert("RGBA").tobytes()
     packed = np.frombuffer(data, "<u4").reshape(image.size[::-1])
     keys = packed & 0xFFFFFF
-    distinct = _distinct(packed if alpha else keys)
+    distinct = _distinct(packed if alpha else keys, name)
     colors = np.stack([distinct >> shift & 255 for shift in (0, 8, 16, 24)], 1)
     if alpha:
         opaque = (colors[:, 3] == 255).all()
@@ -226,11 +227,17 @@ def _stored_colors(image, raw_mode, name):
     return _Stored(keys, distinct, colors[:, 0] if grey else None, colors)
 
 
-def _distinct(keys):
+def _distinct(keys, name):
     """Return the values that occur, ascending: those that begin a run."""
     flat = keys.ravel()
     begins = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    return np.unique(np.append(flat[:1], flat[begins])).astype(np.int64)
+    found = np.unique(np.append(flat[:1], flat[begins])).astype(np.int64)
+    if len(found) > MAX_DISTINCT:
+        raise ValueError(
+            "Expected a label, of one value or color for each class. "
+            f"Received: {name} with {len(found)} of them, as a photograph has."
+        )
+    return found
 
 
 def _class_ids(stored, info, name):
@@ -317,13 +324,19 @@ def _foreign(stored, ways, info, name):
     if ways[0].name == "number":
         nor = f" Nor are its colors: {colors}." if not stored.grey else ""
         unknown = np.flatnonzero(ways[0].ids == UNKNOWN)
+        one = not info.label_values and info.num_classes in stored.values
         ignored = sorted({*info.ignored_ids, IGNORE_LABEL} - {*info.values})
         return (
             f"{info.name} has class ids {_spoken([*info.values])}"
             + (f", and {_spoken(ignored)} where ignored" if ignored else "")
             + f". Received: ids [{_some(stored.values[unknown].tolist())}] in "
             f"{name}.{nor} Say with label_values which class a value stands "
-            "for."
+            "for"
+            + (
+                ', for instance {"1": 0, ...} if ids count from 1.'
+                if one
+                else "."
+            )
         )
     blurred = ""
     if len(unknown) > IGNORE_LABEL:

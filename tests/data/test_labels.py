@@ -98,6 +98,13 @@ def test_grey_in_equal_channels_holds_ids(channels):
     assert read(stored(opaque)) == IDS.tolist()
 
 
+def test_ids_that_count_from_one_are_told_the_cure():
+    with pytest.raises(ValueError, match='{"1": 0, ...} if ids count from 1'):
+        read(stored(IDS[:1] + 1))
+    with pytest.raises(ValueError, match="a value stands for.$"):
+        read(stored(IDS[:1] + 7))
+
+
 def test_two_meanings_of_a_pixel_are_refused():
     clear = np.dstack([IDS, IDS, IDS, np.full_like(IDS, 9)])
     with pytest.raises(ValueError, match="a label with transparent pixels"):
@@ -158,6 +165,11 @@ def test_several_colors_are_one_class_and_foreign_ones_are_named():
     random = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     with pytest.raises(ValueError, match="4096 colors, as a picture does"):
         read(stored(random), facts)
+    many = np.arange(1 << 17, dtype=np.int32).reshape(256, 512)
+    colors = np.stack([many & 255, many >> 8 & 255, many >> 16], -1)
+    for deep in (stored(many, "TIFF"), stored(colors.astype(np.uint8))):
+        with pytest.raises(ValueError, match="a label with 131072 of them"):
+            read(deep, facts)
 
 
 def test_grey_colors_are_colors_in_one_channel_too():
