@@ -158,6 +158,7 @@ NUMBERS = {
     "keep": Number(int, 1, 10**6, "checkpoints"),
     # crops and losses
     "side": Number(int, 1, 2**15, "side of a picture, in pixels"),
+    "max_side": Number(int, 0, 2**15, "longest side, in pixels; 0: any"),
     "scale": Number(float, 0.01, 100, "zoom"),
     "rotation": Number(float, 0, 180, "degrees"),
     "jitter": Number(float, 0, 1, "change of colors"),

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from dla_keras.commands.flags import add_by_number
 from dla_keras.commands.flags import add_inference_flags
 from dla_keras.commands.flags import chosen_tasks
+from dla_keras.commands.flags import read_fit
 from dla_keras.commands.flags import read_views
 from dla_keras.commands.flags import refuse_others
 from dla_keras.commands.shared import find_dataset
@@ -120,9 +121,10 @@ def candidates(args):
         split = open_split(opened.tasks[0])
         return in_model_order(split, opened.classes, args.classes_by_number)
 
-    views = read_views(args)
+    views, fit = read_views(args), read_fit(args)
     # All of them, before the first is scored: a misfit shows now.
     files = [open_model(path, args.threads) for path in args.model]
+    files = [opened.at(fit or opened.fit) for opened in files]
     firsts = list(map(in_order, files))
     for path, opened, first in zip(args.model, files, firsts, strict=True):
         path, tasks = pathlib.Path(path), chosen_tasks(opened, args.task)
@@ -133,6 +135,7 @@ def candidates(args):
             split = first
             if task != opened.tasks[0]:
                 split = row.open_split(dataset, args.split, data_dir, first)
+            split = row.working_split(split, opened.fit, scored=True)
             find = row.file_finder(opened, views)
             row.find_in(find, split[0].image)  # compiles: no part of latency
             output = pathlib.Path(args.output_dir or f"{path}.evaluation")

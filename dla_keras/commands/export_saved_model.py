@@ -18,6 +18,7 @@ from dla_keras.choices import parse_size
 from dla_keras.commands.flags import check_folder
 from dla_keras.commands.flags import crop_size
 from dla_keras.commands.flags import export_parser
+from dla_keras.commands.flags import model_fit
 from dla_keras.commands.flags import print_table
 from dla_keras.commands.flags import read_pictures
 from dla_keras.commands.shared import number_of
@@ -60,16 +61,18 @@ def export(args) -> None:
     size = parse_size(args.size) if args.size else None
     with quiet_stderr():
         model = load_model(args.model)
-        held_out = read_pictures(model, args, "val", args.verification_pictures)
+        fit = model_fit(args, model)
+        size = size or fit.size  # any picture would be stretched to it
+        held_out = read_pictures(
+            model, args, "val", args.verification_pictures, fit.resize
+        )
         if "classification" in model.tasks:
             crop = size or parse_size(crop_size(args.model))
             held_out = [central_crop(picture, crop) for picture in held_out]
         with new_folder(args.output, marker="saved_model.pb") as folder:
-            write_saved_model(model, folder, size)
-            expected = {
-                kind: map(output, held_out)
-                for kind, output in model_outputs(model, size).items()
-            }
+            write_saved_model(model, folder, size, fit)
+            own = model_outputs(model, size, fit=fit)
+            expected = {kind: map(own[kind], held_out) for kind in own}
             outputs = opened_outputs(open_model(folder))
             found = compare(expected, outputs, held_out)
             for each in found.values():

@@ -27,6 +27,7 @@ from dla_keras.commands.flags import check_file
 from dla_keras.commands.flags import check_folder
 from dla_keras.commands.flags import crop_size
 from dla_keras.commands.flags import export_parser
+from dla_keras.commands.flags import model_fit
 from dla_keras.commands.flags import picture_size
 from dla_keras.commands.flags import print_table
 from dla_keras.commands.flags import read_pictures
@@ -37,6 +38,7 @@ from dla_keras.commands.shared import size_text
 from dla_keras.files import atomic_path
 from dla_keras.lite.options import HEADS
 from dla_keras.lite.options import PRECISIONS
+from dla_keras.lite.options import READERS
 from dla_keras.lite.options import TARGETS
 from dla_keras.quiet import quiet_stderr
 from dla_keras.tables import text_table
@@ -66,16 +68,24 @@ def parse_flags(argv):
     add(
         "--head",
         choices=HEADS,
-        default="mask",
         help="output for segmentation: the class of each pixel, the scores of "
-        "all classes, or those before the last upsampling",
+        "all classes, or those before the last upsampling; default: mask, "
+        "which MediaPipe cannot read",
+    )
+    add(
+        "--for",
+        choices=READERS,
+        default=READERS[0],
+        dest="reader",
+        help="who runs the file; mediapipe: logits, of pictures that are "
+        "stretched to the file's size, as MediaPipe Tasks stretches them",
     )
     add(
         "--size",
         type=size_text,
         metavar="HxW",
         help="size of the input, multiples of 32; default: just large enough "
-        "for the val pictures",
+        "for the val pictures at the working size",
     )
     add(
         "--calibration-pictures",
@@ -159,27 +169,40 @@ def _add_int8(add):
 
 def read_exporter(args) -> "tuple[Exporter, tuple]":
     """Return what files are made from, and the dataset."""
+    from dla_keras.data.fitting import Fit
     from dla_keras.inference.model_files import load_model
+    from dla_keras.inference.predictor import fit_picture
     from dla_keras.lite.convert.pipeline import Exporter
+    from dla_keras.lite.convert.pipeline import require_memory
 
     source = find_dataset(args.model, args.dataset, args.data_dir)
     with quiet_stderr():
         model = load_model(args.model)
-        held_out = read_pictures(model, args, "val", args.verification_pictures)
-        if "classification" in model.tasks and args.size is None:
+        head = choose_head(args, model)
+        fit = model_fit(args, model)
+        held_out = read_pictures(
+            model, args, "val", args.verification_pictures, fit.resize
+        )
+        dense = "classification" not in model.tasks
+        if not dense and args.size is None:
             args.size = crop_size(args.model)
-        size = picture_size(args.size, held_out)
+        size = picture_size(args.size, held_out, fit)
+        require_memory(model, size)
+        if args.reader == "mediapipe":
+            fit = Fit("stretch")
         rows = PRECISIONS.values()
         if args.precision != ALL:
             rows = [PRECISIONS[args.precision]]
         calibration = []
         if any(row.calibrated for row in rows):
             count = args.calibration_pictures
-            calibration = read_pictures(model, args, "train", count)
+            # A classifier's pictures are cropped later.
+            fitted = lambda p: fit_picture(p, *size, fit) if dense else p
+            calibration = read_pictures(model, args, "train", count, fitted)
     exporter = Exporter(
         model,
         size,
-        head=args.head,
+        head=head,
         calibration=calibration,
         held_out=held_out,
         path=args.model,
@@ -187,8 +210,32 @@ def read_exporter(args) -> "tuple[Exporter, tuple]":
         min_agreement=args.min_agreement,
         tuned_for=args.tuned_for,
         keep_float=tuple(args.keep_float),
+        rule=fit,
     )
     return exporter, source
+
+
+def choose_head(args, model) -> str:
+    """Return the head that was asked for, or that the reader can use.
+
+    Raises:
+        ValueError: If MediaPipe shall read what it cannot.
+    """
+    if args.reader != "mediapipe":
+        return args.head or HEADS[0]
+    if args.head not in (None, "logits"):
+        raise ValueError(
+            "MediaPipe takes a mask's width for its classes, and enlarges "
+            "coarse logits another way: --for mediapipe needs --head logits. "
+            f"Received: --head {args.head}."
+        )
+    if "boundary" in model.tasks:
+        raise ValueError(
+            "MediaPipe Tasks has nothing that reads boundaries, alone or "
+            "beside classes: leave --for mediapipe out, or train a segmenter "
+            "without --boundary-weight."
+        )
+    return "logits"
 
 
 def export(args) -> None:

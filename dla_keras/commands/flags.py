@@ -5,6 +5,7 @@ Training has its own in `train.py`.
 
 import argparse
 import pathlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from dla_keras.choices import parse_size
@@ -43,7 +44,23 @@ def _range(name, help_text):
 
 
 _SIZE = {"type": size_text, "help": "size of the crops, height x width"}
+WORKING_SIZE = {
+    "--max-side": {
+        "type": number_of("max_side"),
+        "metavar": "PIXELS",
+        "help": "working size: pictures whose longer side is longer are shrunk "
+        "to it, and masks come back at the pictures' own size; 0: none; "
+        "default: the model's, and for training 1024 (or twice the crop) "
+        "where pictures of a folder are longer than 2048",
+    },
+    "--resize": {
+        "type": size_text,
+        "metavar": "HxW",
+        "help": "another working size: every picture is stretched to it",
+    },
+}
 _DENSE = {
+    **WORKING_SIZE,
     "--upsampling": {
         "default": "bilinear",
         "help": "how features are enlarged: bilinear or learned",
@@ -59,6 +76,7 @@ _DENSE = {
 
 FLAGS = {
     "segmentation": TaskFlags(
+        inference=WORKING_SIZE,
         training={
             "--head-stride": {
                 "type": int,
@@ -111,6 +129,7 @@ FLAGS = {
             },
         },
         inference={
+            **WORKING_SIZE,
             "--nms": {
                 "action": argparse.BooleanOptionalAction,
                 "help": "thin boundaries to ridges; default: a model's yes, "
@@ -327,6 +346,56 @@ def refuse_others(given: set[str], tasks) -> None:
                 )
 
 
+def read_fit(args):
+    """Return the rule of the working size that flags name; `None` for none.
+
+    Raises:
+        ValueError: If there are two, or it is no size.
+    """
+    from dla_keras.data.fitting import fit_of
+    from dla_keras.models.backbone import MAX_STRIDE
+
+    if args.resize and args.max_side:
+        raise ValueError(
+            "--max-side and --resize are two working sizes: leave one out."
+        )
+    if args.resize:
+        size = parse_size(args.resize)
+        if min(size) < 1 or any(side % MAX_STRIDE for side in size):
+            raise ValueError(
+                "--resize is HEIGHTxWIDTH in multiples of "
+                f"{MAX_STRIDE}. Received: {args.resize}."
+            )
+        return fit_of(size)
+    if args.max_side and args.max_side < MAX_STRIDE:
+        raise ValueError(
+            f"--max-side is at least {MAX_STRIDE} pixels, or 0 for the "
+            f"pictures' own size. Received: {args.max_side}."
+        )
+    return None if args.max_side is None else fit_of(args.max_side or None)
+
+
+def model_fit(args, model):
+    """Return the rule of pictures' working size: the flags', or the model's.
+
+    Args:
+        args: Parsed flags of an export.
+        model: Model of any task.
+
+    Raises:
+        ValueError: If a flag is wrong, or the model is a classifier.
+    """
+    from dla_keras.data.fitting import fit_of
+
+    fit = read_fit(args)
+    if fit and "classification" in model.tasks:
+        raise ValueError(
+            "--max-side and --resize are for what finds something in each "
+            "pixel; a classifier sees a crop, whose size is --size."
+        )
+    return fit or fit_of(model.working_size)
+
+
 def read_views(args):
     """Return what a model sees of a picture, as the flags ask.
 
@@ -399,6 +468,11 @@ def export_parser(command: str, doc: str) -> argparse.ArgumentParser:
         "--data-dir", help="folder of the data; default: the run's"
     )
     add_by_number(parser.add_argument)
+    group = parser.add_argument_group(
+        "working size, where it shall be another one than the model's"
+    )
+    for name, settings in WORKING_SIZE.items():
+        group.add_argument(name, **settings)
     parser.add_argument(
         "--verification-pictures",
         type=number_of("verification_pictures"),
@@ -408,20 +482,27 @@ def export_parser(command: str, doc: str) -> argparse.ArgumentParser:
     return parser
 
 
-def picture_size(text: str | None, pictures) -> tuple[int, int]:
-    """Return `--size`, or what holds all pictures in multiples of 32."""
-    from dla_keras.inference.predictor import common_size
-    from dla_keras.inference.predictor import padded_size
+def picture_size(text: str | None, pictures, fit) -> tuple[int, int]:
+    """Return `--size`, or what holds all pictures in multiples of 32.
+
+    Args:
+        text: Value of `--size`, or `None`.
+        pictures: Images of a split.
+        fit: Rule of their working size.
+    """
+    from dla_keras.inference.predictor import size_for
     from dla_keras.lite.convert.graph import check_size
 
     if text is None:
-        return padded_size(*common_size(pictures))
+        return size_for(pictures, fit)
     size = parse_size(text)
     check_size(size)
     return size
 
 
-def read_pictures(model, args, split: str, count: int) -> list:
+def read_pictures(
+    model, args, split: str, count: int, change: Callable = lambda p: p
+) -> list:
     """Return pictures spread evenly over a split, the same every time.
 
     Args:
@@ -429,6 +510,8 @@ def read_pictures(model, args, split: str, count: int) -> list:
         args: Parsed flags of `export_parser`.
         split: `"train"` to calibrate, `"val"` to verify.
         count: Number of pictures, at most.
+        change: Function that each picture goes through when it is read: not
+            all large ones are in memory at once. Defaults to none.
 
     Raises:
         ValueError: If the dataset has other classes than the model.
@@ -447,7 +530,8 @@ def read_pictures(model, args, split: str, count: int) -> list:
         args.classes_by_number,
         say,
     )
-    return [example.image for example in spread(examples, count)]
+    indices = spread(range(len(examples)), count)
+    return [change(examples[index].image) for index in indices]
 
 
 def crop_size(model_path) -> str:

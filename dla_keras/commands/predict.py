@@ -35,6 +35,7 @@ from functools import partial
 
 from dla_keras.commands.flags import add_inference_flags
 from dla_keras.commands.flags import chosen_tasks
+from dla_keras.commands.flags import read_fit
 from dla_keras.commands.flags import read_views
 from dla_keras.commands.flags import refuse_others
 from dla_keras.commands.shared import given_flags
@@ -154,6 +155,7 @@ def predict_all(args) -> None:
     if left_out:
         print(left_out)
     opened = open_model(args.model, args.threads)
+    opened = opened.at(read_fit(args) or opened.fit)
     classes = find_classes(args.model, opened)
     by_task = open_findings(args, opened, classes)
     findings = tuple(by_task.values())

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from dla_keras.choices import parse_size
 from dla_keras.commands.flags import export_parser
 from dla_keras.commands.flags import picture_size
+from dla_keras.commands.flags import read_fit
 from dla_keras.commands.shared import find_dataset
 from dla_keras.commands.shared import number_of
 from dla_keras.commands.shared import run_command
@@ -121,7 +122,7 @@ def parse_flags(argv):
         type=size_text,
         metavar="HxW",
         help="size of int8.tflite, multiples of 32; default: just large enough "
-        "for the val pictures",
+        "for the val pictures at the working size",
     )
     add(
         "--calibration-pictures",
@@ -153,7 +154,20 @@ def run_settings(args) -> dict:
     if args.batch_size:
         run["batch_size"] = args.batch_size
     run["size"] = args.crop or run.get("size")
+    if read_fit(args):
+        run |= {"max_side": args.max_side, "resize": args.resize}
     return run
+
+
+def load_for(args):
+    """Return the model to compress, at the working size that flags name."""
+    from dla_keras.inference.model_files import load_segmenter
+    from dla_keras.tasks.segmentation import working_size
+
+    model = load_segmenter(args.model)
+    if read_fit(args):
+        model.working_size = working_size(args)
+    return model
 
 
 def surroundings(args, run, train, model, calibration) -> "Surroundings":
@@ -233,7 +247,8 @@ def quantize(args) -> None:
     from tqdm import tqdm
 
     from dla_keras.choices import spread
-    from dla_keras.inference.model_files import load_segmenter
+    from dla_keras.data.fitting import at_working_size
+    from dla_keras.data.fitting import fit_of
     from dla_keras.inference.predictor import fit_picture
     from dla_keras.lite.compress.fine_tuning import FineTuning
     from dla_keras.lite.compress.fine_tuning import apply_method
@@ -242,15 +257,20 @@ def quantize(args) -> None:
     from dla_keras.lite.compress.folder import fill_folder
     from dla_keras.lite.compress.folder import measure_baselines
     from dla_keras.lite.compress.folder import write_table
+    from dla_keras.lite.convert.pipeline import require_memory
 
     run = run_settings(args)
     source = run["dataset"], run["data_dir"]
-    model = load_segmenter(args.model)
+    model = load_for(args)
     train, val = open_splits(args, model, source)
-    held_out = [e.image for e in spread(val, args.verification_pictures)]
-    size = picture_size(args.size, held_out)
+    fit = fit_of(model.working_size)
+    train = at_working_size(train, fit)
+    seen = at_working_size(val, fit)
+    held_out = [e.image for e in spread(seen, args.verification_pictures)]
+    size = picture_size(args.size, held_out, fit)
+    require_memory(model, size)
     calibration = [
-        fit_picture(example.image, *size)
+        fit_picture(example.image, *size, fit)
         for example in spread(train, args.calibration_pictures)
     ]
     run["size"] = run["size"] or "x".join(map(str, size))
@@ -266,6 +286,7 @@ def quantize(args) -> None:
         size,
         held_out,
         args.threads,
+        fit,
         args.min_agreement,
         lambda indices, label: tqdm(indices, f"score {label}", leave=False),
     )
@@ -276,7 +297,7 @@ def quantize(args) -> None:
     finished = {}  # what several methods begin with
     for method in args.method:
         with new_folder(output / method, METRICS) as folder:
-            model = load_segmenter(args.model)
+            model = load_for(args)
             ranges = apply_method(model, method, plan, around, finished)
             config = method_config(args, run, method, plan, around)
             fill_folder(folder, model, method, ranges, judge, config, before)

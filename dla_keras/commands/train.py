@@ -3,6 +3,7 @@
 import argparse
 import shlex
 import sys
+from typing import TYPE_CHECKING
 
 from dla_keras.choices import check_range
 from dla_keras.choices import did_you_mean
@@ -10,6 +11,7 @@ from dla_keras.choices import parse_size
 from dla_keras.commands.flags import FLAGS
 from dla_keras.commands.flags import add_by_number
 from dla_keras.commands.flags import add_task_flags
+from dla_keras.commands.flags import read_fit
 from dla_keras.commands.shared import given_flags
 from dla_keras.commands.shared import make_parser
 from dla_keras.commands.shared import number_of
@@ -20,6 +22,9 @@ from dla_keras.tasks.recipes import COMPUTE
 from dla_keras.tasks.recipes import OPTIMIZERS
 from dla_keras.tasks.recipes import RECIPES
 from dla_keras.tasks.recipes import SCHEDULES
+
+if TYPE_CHECKING:
+    from dla_keras.data.fitting import Fit
 
 STRATEGIES = ("one_device", "mirrored", "multi_worker")  # `engine/strategies`
 
@@ -362,6 +367,11 @@ def train(task: str, args) -> None:
     ]
     say_choices(splits[0])
     stop_at_errors(row.check(*splits, args.allow), args)
+    fit = working_fit(task, args, splits)
+    splits = [
+        row.working_split(split, fit, scored)
+        for split, scored in zip(splits, (False, True), strict=True)
+    ]
     run_dir, scores = run(row, args, strategy, *splits)
     if scores:
         finish(row, run_dir, scores, *splits)
@@ -383,6 +393,40 @@ def stop_at_errors(findings, args) -> None:
             words += ["--data-dir", args.data_dir]
         more = f" {len(errors) - 1} more:" if errors[1:] else " All about it:"
         raise ValueError(f"{errors[0]}{more} {shlex.join(words)}")
+
+
+def working_fit(task: str, args, splits) -> "Fit":
+    """Return the rule of the working size: the flags', or one for large photos.
+
+    Data sets that have a recipe are trained at their pictures' own size. What
+    is chosen here is told, and noted in `args` as if it were a flag.
+
+    Args:
+        task: Name of the task.
+        args: Parsed flags of training.
+        splits: Training and validation split.
+    """
+    from dla_keras.data.datasets import DATASETS
+    from dla_keras.data.fitting import PAD
+    from dla_keras.data.fitting import default_max_side
+    from dla_keras.data.fitting import fit_of
+    from dla_keras.data.fitting import longest_side
+
+    if "max_side" not in vars(args):  # crops of whole pictures
+        return PAD
+    fit = read_fit(args)
+    known = {row["dataset"] for row in RECIPES[task][0].values()}
+    if fit is not None or args.dataset in known | set(DATASETS):
+        return fit or PAD
+    longest = longest_side(splits) or 0
+    args.max_side = default_max_side(longest, parse_size(args.size))
+    if args.max_side:
+        print(
+            f"Pictures of up to {longest} pixels a side are shrunk to "
+            f"--max-side {args.max_side}, and masks come back at their own "
+            "size; --max-side 0 trains without."
+        )
+    return fit_of(args.max_side)
 
 
 def finish(row, run_dir, scores: dict, train, val) -> None:

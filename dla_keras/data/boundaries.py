@@ -20,6 +20,7 @@ from dla_keras.data.datasets import DATASETS
 from dla_keras.data.datasets import IGNORE_LABEL
 from dla_keras.data.datasets import DatasetInfo
 from dla_keras.data.datasets import FolderLayout
+from dla_keras.data.fitting import resize_picture
 from dla_keras.data.pictures import open_picture
 from dla_keras.data.pictures import read_rgb
 from dla_keras.data.segmentation import layout_pairs
@@ -249,6 +250,48 @@ class BoundaryExample:
     name: str
 
 
+def resize_boundaries(
+    example: BoundaryExample, height: int, width: int
+) -> BoundaryExample:
+    """Return an example at a size at which no line is lost.
+
+    A pixel lies on a boundary if one of those that it covers does; otherwise it
+    is ignored if one of them is.
+
+    Args:
+        example: Example with an image.
+        height: Height of the result.
+        width: Width of the result.
+    """
+    if example.image.shape[:2] == (height, width):
+        return example
+    # In the order of what wins: none, ignored, the shares of annotators.
+    label = example.label
+    rank = np.where(label == IGNORE_LABEL, 1, label + np.uint8(label > 0))
+    rank = _covered(rank.astype(np.uint8), height, width)
+    return dataclasses.replace(
+        example,
+        image=resize_picture(example.image, height, width),
+        label=np.where(rank == 1, np.uint8(IGNORE_LABEL), rank - (rank > 1)),
+        annotations=tuple(
+            _covered(each, height, width) for each in example.annotations
+        ),
+    )
+
+
+def _covered(values, *size):
+    """Return the largest of the values that each pixel of a size covers."""
+    for axis, (old, new) in enumerate(zip(values.shape, size, strict=True)):
+        if new < old:
+            # Pixel i covers those whose middle it holds.
+            first = -(-(2 * np.arange(new) * old - new) // (2 * new))
+            values = np.maximum.reduceat(values, np.maximum(first, 0), axis)
+        else:
+            nearest = (2 * np.arange(new) + 1) * old // (2 * new)
+            values = np.take(values, nearest, axis)
+    return values
+
+
 class BoundarySplit(Sequence):
     """A split whose images and annotations are files, read by index.
 
@@ -269,14 +312,14 @@ class BoundarySplit(Sequence):
                 f"exist, the first: {missing[0]}."
             )
         self.info = _info(name)
-        self._pairs = pairs
+        self.pairs = pairs
         self._rule = rule
 
     def __len__(self):
-        return len(self._pairs)
+        return len(self.pairs)
 
     def __getitem__(self, index):
-        image_path, path = self._pairs[index]
+        image_path, path = self.pairs[index]
         image, shares = read_rgb(image_path), read_annotations(path)
         if shares[0].shape != image.shape[:2]:
             raise ValueError(
@@ -298,6 +341,7 @@ class EdgesOfLabels(Sequence):
 
     def __init__(self, split):
         self.info = _info(split.info.name)
+        self.pairs = getattr(split, "pairs", ())
         self._split = split
 
     def __len__(self):

@@ -14,6 +14,10 @@ import numpy as np
 
 from dla_keras.choices import check_number
 from dla_keras.choices import parse_size
+from dla_keras.data.fitting import PAD
+from dla_keras.data.fitting import Fit
+from dla_keras.data.fitting import fit_of
+from dla_keras.data.fitting import read_fit
 from dla_keras.inference.predictor import Predictor
 from dla_keras.inference.predictor import boundary_predictor
 from dla_keras.inference.predictor import log_probabilities
@@ -38,6 +42,7 @@ class ModelFile:
         name: Path of the file, for messages.
         tasks: Names of the tasks that it is for, in the order of its outputs.
         size: Height and width that it takes; `None` for any.
+        fit: Rule of what a picture's own size becomes. Defaults to `PAD`.
         masks: Predictor of masks, where it is for segmentation.
         probabilities: Predictor of class probabilities; `None` where the file
             holds nothing but masks.
@@ -57,6 +62,7 @@ class ModelFile:
     name: str
     tasks: tuple[str, ...]
     size: tuple[int, int] | None = None
+    fit: Fit = PAD
     masks: Predictor | None = None
     probabilities: Predictor | None = None
     boundaries: Predictor | None = None
@@ -83,6 +89,25 @@ class ModelFile:
     def crop_fraction(self) -> float:
         """Return the share of an image's shorter side in that crop."""
         return self.settings.get("crop_fraction", CROP_FRACTION)
+
+    def at(self, fit: Fit) -> "ModelFile":
+        """Return the same model for pictures that are fitted by another rule.
+
+        Raises:
+            ValueError: If the file takes one size only, and has its own rule.
+        """
+        if fit == self.fit:
+            return self
+        if self.size or "classification" in self.tasks:
+            raise ValueError(
+                f"--max-side and --resize are for models that take any size: "
+                f"{self.name} brings pictures to its own. Leave them out, or "
+                "export another file."
+            )
+        kinds = ("masks", "probabilities", "boundaries")
+        found = {kind: getattr(self, kind) for kind in kinds}
+        fitted = {n: p and replace(p, fit=fit) for n, p in found.items()}
+        return replace(self, fit=fit, **fitted)
 
 
 def open_model(path, threads: int = 2) -> ModelFile:
@@ -138,7 +163,8 @@ def describe_model(model, name: str) -> ModelFile:
     """
     check_tasks(model, name)
     size = _fixed(model.image_shape[:2])
-    at_size = lambda make: replace(make(model), size=size)
+    fit = fit_of(model.working_size)
+    at_size = lambda make: replace(make(model, fit), size=size)
     found = {}
     if "segmentation" in model.tasks:
         found["masks"] = at_size(model_predictor)
@@ -151,6 +177,7 @@ def describe_model(model, name: str) -> ModelFile:
         name,
         model.tasks,
         size,
+        fit,
         num_classes=model.num_classes,
         class_names=model.class_names,
         palette=model.palette,
@@ -251,15 +278,15 @@ def _open_tflite(path, threads):
 
 def describe_lite(model) -> ModelFile:
     """Return a `LiteModel` as an opened file."""
-    size = tuple(model.input_shape[1:3])
+    size, fit = tuple(model.input_shape[1:3]), model.fit
     found = {}
     if "segmentation" in model.tasks:
-        found["masks"] = Predictor(model, size)
+        found["masks"] = Predictor(model, size, fit)
     if "segmentation" in model.tasks and not model.gives_mask:
         run = lambda image: softmax(model.run(image))
-        found["probabilities"] = Predictor(run, size)
+        found["probabilities"] = Predictor(run, size, fit)
     if "boundary" in model.tasks:
-        found["boundaries"] = Predictor(model.boundaries, size)
+        found["boundaries"] = Predictor(model.boundaries, size, fit)
     if "classification" in model.tasks:
         found["logits"] = lambda images: log_probabilities(
             np.stack([model.run(image) for image in images])
@@ -268,6 +295,7 @@ def describe_lite(model) -> ModelFile:
         model.name,
         model.tasks,
         size,
+        fit,
         num_classes=model.num_classes,
         class_names=model.class_names,
         palette=model.palette,
@@ -292,6 +320,9 @@ def _open_saved_model(path):
     _check_signature(path, inputs, outputs)
     ((name, spec),) = inputs.items()
     size = _fixed(spec.shape[1:3].as_list())
+    facts = path / SAVED_FACTS
+    said = read_beside(facts, facts.name)
+    fit = read_fit(said.get("input", {}))
 
     def run(image, output):
         picture = tf.cast(image[None], spec.dtype)
@@ -302,13 +333,13 @@ def _open_saved_model(path):
     found = {}
     if "mask" in outputs:
         mask = lambda image: run(image, "mask").astype(np.uint8)
-        found["masks"] = Predictor(mask, size)
+        found["masks"] = Predictor(mask, size, fit)
     if "logits" in outputs:
         logits = lambda image: softmax(run(image, "logits"))
-        found["probabilities"] = Predictor(logits, size)
+        found["probabilities"] = Predictor(logits, size, fit)
     if "boundary" in outputs:
         edges = lambda image: run(image, "boundary")[..., None]
-        found["boundaries"] = Predictor(edges, size)
+        found["boundaries"] = Predictor(edges, size, fit)
     if "probabilities" in outputs:
         found["logits"] = lambda images: log_probabilities(
             np.stack([run(image, "probabilities") for image in images])
@@ -317,21 +348,24 @@ def _open_saved_model(path):
     scores = {"logits", "probabilities"} & outputs.keys()
     count = outputs[scores.pop()].shape[-1] if scores else None
     return ModelFile(
-        str(path), tasks, size, **found, **_saved_classes(path, count)
+        str(path),
+        tasks,
+        size,
+        fit,
+        num_classes=count,
+        **found,
+        **_saved_classes(said),
     )
 
 
 # Beside a SavedModel's graph, where the format keeps what is others'.
-CLASSES_FILE = "assets.extra/dla_keras_classes.json"
+SAVED_FACTS = "assets.extra/dla_keras.json"
 
 
-def _saved_classes(path, count):
+def _saved_classes(said):
     """Return what a SavedModel says of its classes."""
-    file = path / CLASSES_FILE
-    said = read_beside(file, file.name)
     names, palette = said.get("names"), said.get("palette")
     return {
-        "num_classes": count,
         "class_names": names and tuple(names),
         "palette": palette and tuple(map(tuple, palette)),
     }

@@ -9,6 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from dla_keras.data.fitting import PAD
+from dla_keras.data.fitting import Fit
+from dla_keras.data.fitting import resize_label
+from dla_keras.data.fitting import resize_picture
 from dla_keras.models.backbone import MAX_STRIDE
 from dla_keras.normalization import IMAGENET_MEAN
 
@@ -29,10 +33,21 @@ def padded_size(height: int, width: int) -> tuple[int, int]:
     )
 
 
-def common_size(pictures) -> tuple[int, int]:
-    """Return the smallest height and width that hold every picture."""
-    heights, widths = zip(*(p.shape[:2] for p in pictures), strict=True)
-    return max(heights), max(widths)
+def size_for(pictures, fit: Fit = PAD) -> tuple[int, int]:
+    """Return the smallest size of multiples of 32 that holds every picture.
+
+    Args:
+        pictures: Images, `(height, width, 3)` each.
+        fit: Rule by which they are brought to the size. Defaults to `PAD`.
+
+    Example:
+
+    >>> size_for([np.zeros((360, 480, 3))])
+    (384, 480)
+    """
+    sizes = [fit.content(*picture.shape[:2]) for picture in pictures]
+    heights, widths = zip(*sizes, strict=True)
+    return padded_size(max(heights), max(widths))
 
 
 def pad_picture(image, height: int, width: int, fill=PAD_COLOR) -> np.ndarray:
@@ -63,59 +78,64 @@ def pad_picture(image, height: int, width: int, fill=PAD_COLOR) -> np.ndarray:
     return padded
 
 
-def fit_picture(image, height: int, width: int, fill=PAD_COLOR) -> np.ndarray:
-    """Pad an image that fits a size, or shrink one that does not.
+def fit_picture(
+    image, height: int, width: int, fit: Fit = PAD, fill=PAD_COLOR
+) -> np.ndarray:
+    """Return an image at a network's size: resized by a rule, then padded.
 
     Args:
         image: uint8 `(h, w, 3)`.
         height: Height of the result.
         width: Width of the result.
+        fit: Rule of what the image's own size becomes. Defaults to `PAD`:
+            shrunk if it is larger than the result.
         fill: RGB color of the border. Defaults to ImageNet's mean.
     """
-    if image.shape[0] <= height and image.shape[1] <= width:
-        return pad_picture(image, height, width, fill)
-    resized = Image.fromarray(image).resize((width, height), Image.BILINEAR)
-    return np.asarray(resized)
+    content = fit.content(*image.shape[:2], (height, width))
+    return pad_picture(resize_picture(image, *content), height, width, fill)
 
 
 @dataclass(frozen=True)
 class Predictor:
     """Masks or probabilities of images of any size.
 
-    An image that fits is padded at the bottom and the right, and its mask cut
-    back. One that is too large for a model of fixed size is shrunk, and its
-    mask enlarged.
+    An image is resized as the rule says, and padded at the bottom and the
+    right; its mask is cut back and brought to the image's own size.
 
     Args:
         run: Function from uint8 `(height, width, 3)` to a mask, uint8
             `(height, width)`, or probabilities, float32
             `(height, width, classes)`.
-        size: Only size that `run` takes; `None` for any multiple of 32.
+        size: Only size that `run` takes. Defaults to `None`: any multiple of
+            32.
+        fit: Rule of what the image's own size becomes. Defaults to `PAD`.
     """
 
     run: Callable[[np.ndarray], np.ndarray]
     size: tuple[int, int] | None = None
+    fit: Fit = PAD
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        height, width = image.shape[:2]
-        full_height, full_width = self.size or padded_size(height, width)
-        scores = self.run(fit_picture(image, full_height, full_width))
-        return restore_scores(scores, height, width)
+        size = image.shape[:2]
+        rows, columns = self.fit.content(*size, self.size)
+        full = self.size or padded_size(rows, columns)
+        fitted = pad_picture(resize_picture(image, rows, columns), *full)
+        return resize_scores(self.run(fitted)[:rows, :columns], *size)
 
 
-def restore_scores(scores, height: int, width: int) -> np.ndarray:
+def restore_scores(
+    scores, height: int, width: int, fit: Fit = PAD
+) -> np.ndarray:
     """Return the scores of a fitted image at the image's own size.
-
-    They are cut back if `fit_picture` padded, and enlarged if it shrank.
 
     Args:
         scores: Mask or probabilities, of the size that was fitted to.
         height: Height of the image.
         width: Width of the image.
+        fit: Rule that the image was fitted by. Defaults to `PAD`.
     """
-    if height <= scores.shape[0] and width <= scores.shape[1]:
-        return scores[:height, :width]
-    return resize_scores(scores, height, width)
+    rows, columns = fit.content(height, width, scores.shape[:2])
+    return resize_scores(scores[:rows, :columns], height, width)
 
 
 def resize_scores(scores, height: int, width: int) -> np.ndarray:
@@ -129,8 +149,7 @@ def resize_scores(scores, height: int, width: int) -> np.ndarray:
     if scores.shape[:2] == (height, width):
         return scores
     if scores.ndim == 2:
-        mask = Image.fromarray(scores)
-        return np.asarray(mask.resize((width, height), Image.NEAREST))
+        return resize_label(scores, height, width)
     resized = np.empty((height, width, scores.shape[2]), np.float32)
     for index in range(scores.shape[2]):
         plane = Image.fromarray(np.ascontiguousarray(scores[..., index]))
@@ -155,8 +174,18 @@ def _any_picture():
     return tf.TensorSpec((1, None, None, 3), tf.uint8)
 
 
-def model_predictor(model) -> Predictor:
-    """Return a predictor of masks for a segmentation model in memory."""
+def _of_batches(scores, fit):
+    """Return a predictor around a function of batches."""
+    return Predictor(lambda image: scores(image[None])[0].numpy(), fit=fit)
+
+
+def model_predictor(model, fit: Fit = PAD) -> Predictor:
+    """Return a predictor of masks for a segmentation model in memory.
+
+    Args:
+        model: A `DLASegmenter`, or a function of batches like it.
+        fit: Rule of its working size. Defaults to `PAD`.
+    """
     import tensorflow as tf
 
     @tf.function(input_signature=[_any_picture()])
@@ -164,26 +193,32 @@ def model_predictor(model) -> Predictor:
         logits = class_logits(model(images, training=False))
         return tf.cast(tf.argmax(logits, -1), tf.uint8)
 
-    return Predictor(lambda image: mask(image[None])[0].numpy())
+    return _of_batches(mask, fit)
 
 
-def model_probabilities(model) -> Predictor:
-    """Return a predictor of probabilities for a model in memory."""
+def model_probabilities(model, fit: Fit = PAD) -> Predictor:
+    """Return a predictor of probabilities for a model in memory.
+
+    Args:
+        model: A `DLASegmenter`, or a function of batches like it.
+        fit: Rule of its working size. Defaults to `PAD`.
+    """
     import tensorflow as tf
 
     @tf.function(input_signature=[_any_picture()])
     def probabilities(images):
         return tf.nn.softmax(class_logits(model(images, training=False)))
 
-    return Predictor(lambda image: probabilities(image[None])[0].numpy())
+    return _of_batches(probabilities, fit)
 
 
-def boundary_predictor(model) -> Predictor:
+def boundary_predictor(model, fit: Fit = PAD) -> Predictor:
     """Return a predictor of boundary probabilities for a model in memory.
 
     Args:
         model: A `DLABoundaryDetector`, or a `DLASegmenter` with a boundary
             head.
+        fit: Rule of its working size. Defaults to `PAD`.
 
     Returns:
         uint8 `(h, w, 3)` -> float32 `(h, w, 1)`.
@@ -197,7 +232,7 @@ def boundary_predictor(model) -> Predictor:
             outputs = outputs["boundary"]
         return tf.sigmoid(outputs)
 
-    return Predictor(lambda image: probabilities(image[None])[0].numpy())
+    return _of_batches(probabilities, fit)
 
 
 def model_logits(model):

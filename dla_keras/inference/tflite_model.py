@@ -7,6 +7,7 @@ import zipfile
 
 import numpy as np
 
+from dla_keras.data.fitting import read_fit
 from dla_keras.inference.predictor import resize_scores
 from dla_keras.inference.tflite_facts import read_facts
 from dla_keras.quiet import quiet_stderr
@@ -33,6 +34,7 @@ class LiteModel:
         tasks: Names of the tasks that its outputs are for, for instance
             `("segmentation", "boundary")`.
         facts: All that the file says of itself (`tflite_facts.py`).
+        fit: Rule by which pictures are brought to the file's size.
         class_names: Names of the classes; `None` if the file says none.
         palette: RGB color of each class; `None` if the file says none.
 
@@ -59,6 +61,7 @@ class LiteModel:
             self._interpreter = _interpreter(source, threads, self.name)
         # Another exporter's file says nothing.
         self.facts = read_facts(bytes(source)) or {}
+        self.fit = read_fit(self.facts.get("input", {}))
         classes = self.facts.get("classes") or ()
         # Weights end before: a file without its end would run all the same.
         if classes and not zipfile.is_zipfile(io.BytesIO(source)):

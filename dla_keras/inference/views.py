@@ -9,11 +9,15 @@ is dropped on both sides, and the half between fades from one tile to the next.
 from collections.abc import Callable
 from collections.abc import Iterator
 from dataclasses import dataclass
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
-from PIL import Image
 
+from dla_keras.data.fitting import PAD
+from dla_keras.data.fitting import Fit
+from dla_keras.data.fitting import resize_picture
+from dla_keras.inference.predictor import Predictor
 from dla_keras.inference.predictor import resize_scores
 from dla_keras.models.backbone import MAX_STRIDE
 
@@ -126,12 +130,41 @@ def averaged(
     return predict
 
 
+def seen_at(
+    fit: Fit, find: Callable[[np.ndarray], np.ndarray]
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a function that sees a picture at its working size.
+
+    The result has the picture's own size.
+
+    Args:
+        fit: Rule of the working size.
+        find: Function: uint8 `(h, w, 3)` -> mask or probabilities of its size.
+    """
+
+    def predict(image):
+        return resize_scores(find(fit.resize(image)), *image.shape[:2])
+
+    return predict if fit != PAD else find
+
+
+def viewed(predict: Predictor, views: Views) -> Predictor:
+    """Return a predictor that fits views, whose working size is outside them.
+
+    Where it takes any size, they have the size that they ought to have; tiles
+    of a fixed size are cut, not fitted.
+
+    Args:
+        predict: Predictor of a model file.
+        views: Views of an image.
+    """
+    own = predict.size is None or views.tile
+    return replace(predict, fit=PAD) if own else predict
+
+
 def _scaled(image, scale):
-    if scale == 1:
-        return image
     height, width = (max(1, round(scale * n)) for n in image.shape[:2])
-    picture = Image.fromarray(np.ascontiguousarray(image))
-    return np.asarray(picture.resize((width, height), Image.BILINEAR))
+    return resize_picture(image, height, width)
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ class Precision:
 
 HEADS = ("mask", "logits", "coarse_logits")
 TARGETS = ("arm", "x86")  # processors that a file may be tuned for
+READERS = ("any", "mediapipe")  # who brings pictures to a file and reads it
 
 # A network trained for few minutes only is unsure of many pixels, and rounding
 # decides those: DLA-34-Up after 450 steps of toy_streets agreed at 0.93 in

@@ -7,6 +7,8 @@ from keras.saving import register_keras_serializable
 from dla_keras.models.network import DType
 from dla_keras.models.network import ImageShape
 from dla_keras.models.network import Network
+from dla_keras.models.network import WorkingSize
+from dla_keras.models.segmenter import checked_working_size
 from dla_keras.models.segmenter import dense_features
 from dla_keras.models.segmenter import pixel_head
 from dla_keras.normalization import IMAGENET_MEAN
@@ -37,6 +39,10 @@ class DLABoundaryDetector(Network):
         mean: RGB mean of pixels scaled to 0..1. Defaults to ImageNet's.
         std: RGB standard deviation of pixels scaled to 0..1. Defaults to
             ImageNet's.
+        working_size: Longest side that pictures are shrunk to before the
+            network, in pixels, or height and width that they are stretched
+            to. Only facts for those who prepare pictures, as `dla_keras.load`
+            does. Defaults to `None`: their own size.
         input_shape: `(height, width, 3)`, sides multiples of 32 or `None`.
             Defaults to `(None, None, 3)`.
         name: Name of the model. Defaults to one made from the class's.
@@ -70,6 +76,7 @@ class DLABoundaryDetector(Network):
         remat: bool = False,
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
+        working_size: WorkingSize = None,
         input_shape: ImageShape = (None, None, 3),
         name: str | None = None,
         trainable: bool = True,
@@ -107,8 +114,13 @@ class DLABoundaryDetector(Network):
         self.remat = remat
         self.mean = tuple(mean)
         self.std = tuple(std)
+        self.working_size = checked_working_size(working_size)
         self.image_shape = tuple(input_shape)
         self._features_config = features.config
 
     def get_config(self):
-        return {**super().get_config(), **self._features_config}
+        return {
+            **super().get_config(),
+            **self._features_config,
+            "working_size": self.working_size,
+        }

@@ -10,6 +10,8 @@ from dla_keras.layers.composite import trainable_parts
 
 ImageShape = Sequence[int | None]  # height, width, channels
 DType = str | keras.DTypePolicy | None
+# Longest side of a picture, its height and width, or its own size.
+WorkingSize = int | Sequence[int] | None
 
 
 def check_values(model: keras.Model) -> None:
@@ -46,6 +48,8 @@ class Network(keras.Model):
         class_names: Names of the classes, or `None`.
         palette: RGB colors of the classes, or `None`.
         image_shape: `(height, width, 3)`, with `None` for a side of any size.
+        working_size: Longest side that pictures are shrunk to, height and
+            width that they are stretched to, or `None`.
     """
 
     tasks: tuple[str, ...] = ()
@@ -53,6 +57,7 @@ class Network(keras.Model):
     class_names: tuple[str, ...] | None = None
     palette: tuple[tuple[int, int, int], ...] | None = None
     image_shape: tuple[int | None, ...] = (None, None, 3)
+    working_size: int | tuple[int, int] | None = None
 
     def __init__(self, inputs, outputs, name, trainable):
         super().__init__(inputs=inputs, outputs=outputs, name=name)

@@ -17,10 +17,12 @@ from dla_keras.choices import choose
 from dla_keras.layers.convolution import pixel_normalization
 from dla_keras.layers.iterative import DLAUp
 from dla_keras.layers.upsampling import UPSAMPLINGS
+from dla_keras.models.backbone import MAX_STRIDE
 from dla_keras.models.backbone import DLABackbone
 from dla_keras.models.network import DType
 from dla_keras.models.network import ImageShape
 from dla_keras.models.network import Network
+from dla_keras.models.network import WorkingSize
 from dla_keras.normalization import IMAGENET_MEAN
 from dla_keras.normalization import IMAGENET_STD
 
@@ -97,6 +99,25 @@ def dense_features(
     return DenseFeatures(image, values, normalize, backbone, dla_up, config)
 
 
+def checked_working_size(size: WorkingSize) -> int | tuple[int, int] | None:
+    """Return a working size, if pictures can have it.
+
+    Raises:
+        ValueError: If it is neither a side of at least 32 pixels, nor a height
+            and a width, multiples of 32.
+    """
+    if size is None or (isinstance(size, int) and size >= MAX_STRIDE):
+        return size
+    sides = tuple(size) if isinstance(size, Sequence) else ()
+    whole = all(isinstance(s, int) and s > 0 for s in sides)
+    if len(sides) == 2 and whole and not any(s % MAX_STRIDE for s in sides):
+        return sides
+    raise ValueError(
+        f"`working_size` is the longest side, at least {MAX_STRIDE} pixels, or "
+        f"height and width, multiples of {MAX_STRIDE}. Received: {size!r}."
+    )
+
+
 def pixel_head(filters, head_stride, upsampling, dtype=None, prefix=""):
     """Return the layers that score every pixel: 1x1 convolution, upsampling.
 
@@ -153,6 +174,10 @@ class DLASegmenter(Network):
             `None`.
         palette: RGB colors (0 to 255) that reports and exported files show.
             Defaults to `None`.
+        working_size: Longest side that pictures are shrunk to before the
+            network, in pixels, or height and width that they are stretched
+            to. Only facts for those who prepare pictures, as `dla_keras.load`
+            does. Defaults to `None`: their own size.
         input_shape: `(height, width, 3)`, sides multiples of 32 or `None`.
             Defaults to `(None, None, 3)`.
         name: Name of the model. Defaults to one made from the class's.
@@ -192,6 +217,7 @@ class DLASegmenter(Network):
         std: Sequence[float] = IMAGENET_STD,
         class_names: Sequence[str] | None = None,
         palette: Sequence[Sequence[int]] | None = None,
+        working_size: WorkingSize = None,
         input_shape: ImageShape = (None, None, 3),
         name: str | None = None,
         trainable: bool = True,
@@ -252,6 +278,7 @@ class DLASegmenter(Network):
         self.std = tuple(std)
         self.class_names = class_names and tuple(class_names)
         self.palette = palette and tuple(map(tuple, palette))
+        self.working_size = checked_working_size(working_size)
         self.image_shape = tuple(input_shape)
         self._features_config = features.config
 
@@ -301,4 +328,5 @@ class DLASegmenter(Network):
             "boundary_head": self.boundary_head,
             "class_names": self.class_names,
             "palette": self.palette,
+            "working_size": self.working_size,
         }

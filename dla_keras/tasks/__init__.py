@@ -17,6 +17,7 @@ ROW = {
     # training
     "open_split": "dataset, split, data_dir, beside -> sequence of examples",
     "check": "train, val, allow -> findings about their labels",
+    "working_split": "split, rule, scored -> split that trains or is scored",
     "augmentation": "args -> function: image, label, seed -> both, augmented",
     "mixing": "args, info -> function that mixes a batch, or None",
     "make_model": "args, info -> Keras model",
@@ -39,7 +40,7 @@ ROW = {
     "facts": "classes -> what `predictions.json` says of them",
     "draw_over": "found, classes, image -> image with it; or None",
     # exported files
-    "fit": "image, size, crop_fraction -> image that a file takes",
+    "fit": "image, size, crop_fraction, rule -> image that a file takes",
     "file_output": "head -> name of the file's output",
     "file_outputs": "model, outputs -> name -> tensor",
     "compared": "opened -> name -> function: image -> what must agree",

@@ -3,6 +3,7 @@
 import pathlib
 import time
 from collections.abc import Callable
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -14,12 +15,18 @@ from dla_keras.data.boundaries import EdgesOfLabels
 from dla_keras.data.boundaries import GroundTruth
 from dla_keras.data.boundaries import open_boundary_split
 from dla_keras.data.boundaries import read_soft_map
+from dla_keras.data.boundaries import resize_boundaries
+from dla_keras.data.fitting import Fit
+from dla_keras.data.fitting import at_working_size
+from dla_keras.data.fitting import fit_of
 from dla_keras.inference.prediction_files import PictureResults
 from dla_keras.inference.prediction_files import draw_boundaries
 from dla_keras.inference.prediction_files import write_soft_map
 from dla_keras.inference.predictor import boundary_predictor
 from dla_keras.inference.views import Views
 from dla_keras.inference.views import averaged
+from dla_keras.inference.views import seen_at
+from dla_keras.inference.views import viewed
 from dla_keras.models.boundary_detector import DLABoundaryDetector
 from dla_keras.report.charts import precision_recall_figure
 from dla_keras.report.galleries import boundary_galleries
@@ -30,6 +37,7 @@ from dla_keras.tasks.segmentation import augmentation  # noqa: F401
 from dla_keras.tasks.segmentation import fit  # noqa: F401
 from dla_keras.tasks.segmentation import mixing  # noqa: F401
 from dla_keras.tasks.segmentation import start_from
+from dla_keras.tasks.segmentation import working_size
 
 TITLE = "Boundary detection"
 # Scores that history.csv and the report show; the first decides what is best.
@@ -67,6 +75,21 @@ def check(train, val, allow=()) -> list:
     return []
 
 
+def working_split(split, rule: Fit, scored: bool = False) -> Sequence:
+    """Return a split as it trains or is scored at a working size.
+
+    Boundaries are scored there, too: the benchmark allows for a share of the
+    diagonal, and at twelve megapixels would compare each boundary pixel with
+    thousands.
+
+    Args:
+        split: Sequence of `BoundaryExample` with `info`.
+        rule: Rule of the working size.
+        scored: Whether it is to be scored on. Defaults to `False`.
+    """
+    return at_working_size(split, rule, resize_boundaries)
+
+
 def make_model(args, info):
     """Return the network, with its weights to start from.
 
@@ -81,6 +104,7 @@ def make_model(args, info):
         node=args.node,
         mean=info.mean,
         std=info.std,
+        working_size=working_size(args),
         dtype=COMPUTE[args.compute],
     )
     return start_from(args, model)
@@ -98,7 +122,8 @@ def loss_sums(args, train) -> Callable:
 
 def model_finder(model, args=None) -> Callable:
     """Return a function from example to map around a model in memory."""
-    return soft_boundaries(boundary_predictor(model))
+    rule = fit_of(model.working_size)
+    return soft_boundaries(boundary_predictor(model, rule))
 
 
 def file_finder(opened, views: Views) -> Callable:
@@ -115,7 +140,9 @@ def file_finder(opened, views: Views) -> Callable:
         raise ValueError("--tile and --overlap are for segmentation only.")
     predict = opened.boundaries
     views.check_scales(opened.name, predict.size)
-    return soft_boundaries(predict, views.scales, views.flip, views.nms)
+    predict = viewed(predict, views)
+    predict = averaged(predict, views.scales, views.flip)
+    return soft_boundaries(seen_at(opened.fit, predict), nms=views.nms)
 
 
 def soft_boundaries(

@@ -13,6 +13,7 @@ from dla_keras.data.augmentation import RandomResizedCrop
 from dla_keras.data.augmentation import central_crop
 from dla_keras.data.checks import check_classes
 from dla_keras.data.classification import open_classification_split
+from dla_keras.data.fitting import Fit
 from dla_keras.inference.model_files import CROP_FRACTION
 from dla_keras.inference.prediction_files import TableResults
 from dla_keras.inference.predictor import model_logits
@@ -47,6 +48,11 @@ def open_split(dataset, split, data_dir=None, beside=None):
 def check(train, val, allow=()) -> list:
     """Return what is wrong with the classes; see `data.checks`."""
     return check_classes(train, val, allow)
+
+
+def working_split(split, rule: Fit, scored: bool = False):
+    """Return the split itself: pictures are cropped, whatever their size."""
+    return split
 
 
 def augmentation(args) -> Callable:
@@ -286,7 +292,9 @@ draw_over = None  # there is no place in the picture to show
 # --- Exported files ---
 
 
-def fit(image, size: tuple[int, int], crop_fraction: float) -> np.ndarray:
+def fit(
+    image, size: tuple[int, int], crop_fraction: float, rule: Fit
+) -> np.ndarray:
     """Return the crop that a file sees of an image."""
     return central_crop(image, size, crop_fraction)
 

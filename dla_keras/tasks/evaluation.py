@@ -70,15 +70,16 @@ def evaluate(
         model = LoadedModel(describe_model(model, "a model in memory"))
     name = task or model.tasks[0]
     choose("task", name, dict.fromkeys(model.tasks))
-    row = TASKS[name]
+    row, file = TASKS[name], model.file
     source = os.fspath(dataset), split, data_dir
     first = TASKS[model.tasks[0]]
     opened = in_model_order(
         first.open_split(*source),
-        model.file.classes,
+        file.classes,
         classes_by_number,
         warnings.warn,
     )
     if row is not first:
         opened = row.open_split(*source, beside=opened)
-    return row.evaluate(row.file_finder(model.file, Views()), opened)
+    scored = row.working_split(opened, file.fit, scored=True)
+    return row.evaluate(row.file_finder(file, Views()), scored)

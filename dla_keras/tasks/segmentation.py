@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -12,6 +13,9 @@ from dla_keras.choices import parse_size
 from dla_keras.data.augmentation import Augmentation
 from dla_keras.data.checks import check_splits
 from dla_keras.data.datasets import IGNORE_LABEL
+from dla_keras.data.fitting import Fit
+from dla_keras.data.fitting import at_working_size
+from dla_keras.data.fitting import fit_of
 from dla_keras.data.segmentation import open_split as _open_split
 from dla_keras.inference.prediction_files import PictureResults
 from dla_keras.inference.prediction_files import blend_mask
@@ -22,7 +26,9 @@ from dla_keras.inference.predictor import model_predictor
 from dla_keras.inference.predictor import most_likely
 from dla_keras.inference.views import Views
 from dla_keras.inference.views import averaged
+from dla_keras.inference.views import seen_at
 from dla_keras.inference.views import tiled
+from dla_keras.inference.views import viewed
 from dla_keras.models.segmenter import DLASegmenter
 from dla_keras.report.galleries import prediction_grid
 from dla_keras.report.galleries import segmentation_galleries
@@ -61,6 +67,19 @@ def check(train, val, allow=()) -> list:
     return check_splits(train, val, allow)
 
 
+def working_split(split, rule: Fit, scored: bool = False) -> Sequence:
+    """Return a split as it trains or is scored at a working size.
+
+    Masks come back at the pictures' own size, and are scored there.
+
+    Args:
+        split: Sequence of `Example` with `info`.
+        rule: Rule of the working size.
+        scored: Whether it is to be scored on. Defaults to `False`.
+    """
+    return split if scored else at_working_size(split, rule)
+
+
 def augmentation(args) -> Callable:
     """Return the random crops that training sees."""
     return Augmentation(
@@ -95,9 +114,15 @@ def make_model(args, info):
         std=info.std,
         class_names=info.class_names,
         palette=info.palette,
+        working_size=working_size(args),
         dtype=COMPUTE[args.compute],
     )
     return start_from(args, model)
+
+
+def working_size(args) -> int | tuple[int, int] | None:
+    """Return the working size that the flags of training ask for."""
+    return parse_size(args.resize) if args.resize else args.max_side or None
 
 
 def start_from(args, model):
@@ -181,7 +206,7 @@ def _class_counts(label, num_classes):
 
 def model_finder(model, args=None) -> Callable:
     """Return a function from picture to mask around a model in memory."""
-    return model_predictor(model)
+    return model_predictor(model, fit_of(model.working_size))
 
 
 def file_finder(opened, views: Views) -> Callable:
@@ -197,12 +222,14 @@ def file_finder(opened, views: Views) -> Callable:
     if not (views.several or views.tile):
         return opened.masks
     _check_file(opened, views)
-    predict = opened.probabilities
+    predict = viewed(opened.probabilities, views)
     if views.several:
         predict = averaged(predict, views.scales, views.flip)
     if views.tile:
-        return tiled(predict, views.tile, views.overlap)
-    return most_likely(predict)
+        find = tiled(predict, views.tile, views.overlap)
+    else:
+        find = most_likely(predict)
+    return seen_at(opened.fit, find)
 
 
 def _check_file(opened, views):
@@ -408,7 +435,7 @@ def row_baseline(train, rows: int = 100) -> Callable[[np.ndarray], np.ndarray]:
 
 def drawing(model, val) -> Callable:
     """Return a function that draws what the model finds now."""
-    predict = model_predictor(model)
+    predict = model_finder(model)
     return lambda: prediction_grid(predict, val, count=4, width=256)
 
 
@@ -468,9 +495,11 @@ def draw_over(mask, classes, below):
 # --- Exported files ---
 
 
-def fit(image, size: tuple[int, int], crop_fraction: float) -> np.ndarray:
-    """Return an image at a file's size: padded, or shrunk if it is larger."""
-    return fit_picture(image, *size)
+def fit(
+    image, size: tuple[int, int], crop_fraction: float, rule: Fit
+) -> np.ndarray:
+    """Return an image at a file's size, by the file's rule."""
+    return fit_picture(image, *size, rule)
 
 
 def file_output(head: str) -> str:

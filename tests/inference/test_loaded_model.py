@@ -15,6 +15,7 @@ from dla_keras.commands.flags import read_views
 from dla_keras.data.augmentation import central_crop
 from dla_keras.data.boundaries import CERTAIN
 from dla_keras.data.boundaries import label_edges
+from dla_keras.data.fitting import PAD
 from dla_keras.inference.loaded_model import rgb_image
 from dla_keras.inference.model_files import open_model
 from dla_keras.lite.convert.graph import write_saved_model
@@ -97,6 +98,7 @@ def test_files_come_before_runs_and_runs_before_what_is_usual(
         tasks = ("classification",)
         class_names = palette = num_classes = None
         input_shape = (1, 32, 64, 3)
+        fit = PAD
 
         def __init__(self, path, threads):
             self.name = str(path)

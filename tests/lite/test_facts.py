@@ -101,6 +101,7 @@ def test_facts_come_back(described, run_folder):
         "channels": "RGB",
         "range": [0, 255],
         "pad_color": [124, 116, 104],
+        "fit": "pad",
     }
     # The machine's own paths and a page of counts stay behind.
     assert facts["training"] == {"dataset": "boxes", "steps": 7}

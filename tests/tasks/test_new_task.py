@@ -40,7 +40,7 @@ class Meter(keras.Model):
 
     tasks = ("brightness",)
     image_shape = (*SIZE, 3)
-    class_names = palette = num_classes = None
+    class_names = palette = num_classes = working_size = None
 
     def __init__(self, **kwargs):
         self.backbone = keras.layers.GlobalAveragePooling2D(name="backbone")
@@ -72,6 +72,10 @@ def open_split(dataset, split, data_dir=None, beside=None):
         LabelledPicture(np.full((*SIZE, 3), grey, np.uint8), int(grey), f"{i}")
         for i, grey in enumerate(greys)
     )
+
+
+def working_split(split, rule, scored=False):
+    return split
 
 
 def augmentation(args):
@@ -137,7 +141,7 @@ METER = SimpleNamespace(
     find_in=lambda find, image: find(image),
     draw_over=None,
     open_recorded=None,
-    fit=lambda image, size, crop_fraction: image,
+    fit=lambda image, size, crop_fraction, rule: image,
     file_output=lambda head: "brightness",
     file_outputs=lambda model, outputs: {"brightness": outputs[:, 0]},
     compared=lambda opened: {},

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dla_keras.data.fitting import PAD
+from dla_keras.data.fitting import Fit
 from dla_keras.files import atomic_path
 from dla_keras.files import read_json
 from dla_keras.files import write_json
@@ -45,6 +47,8 @@ class Judge:
         size: Height and width of `.tflite` files.
         held_out: Pictures to compare a file with its network on.
         threads: Threads for `.tflite` files.
+        fit: Rule by which pictures are brought to that size. Defaults to
+            `PAD`.
         min_agreement: Least agreement. Defaults to `None`: int8's own.
         progress: Wrapper of the split's indices; takes them and a label.
             Defaults to none.
@@ -54,6 +58,7 @@ class Judge:
     size: tuple[int, int]
     held_out: Sequence[np.ndarray]
     threads: int
+    fit: Fit = PAD
     min_agreement: float | None = None
     progress: Callable = lambda indices, label: indices
 
@@ -68,7 +73,7 @@ class Judge:
     def score_file(self, data: bytes, label: str) -> dict:
         """Score a `.tflite` file on the whole split."""
         lite_model = LiteModel(data, self.threads)
-        return self.score(Predictor(lite_model, self.size), label)
+        return self.score(Predictor(lite_model, self.size, self.fit), label)
 
     def exporter(self, model, **options) -> Exporter:
         """Return what makes files that this judge verifies.
@@ -83,6 +88,7 @@ class Judge:
             held_out=self.held_out,
             threads=self.threads,
             min_agreement=self.min_agreement,
+            rule=self.fit,
             **options,
         )
 
@@ -103,7 +109,7 @@ def measure_baselines(model, path, calibration, judge: Judge) -> dict:
     data = exporter.convert("int8").pack()
     return {
         "float32": {
-            **judge.score(model_predictor(model), "float32"),
+            **judge.score(model_predictor(model, judge.fit), "float32"),
             **_figures(pathlib.Path(path).read_bytes(), model_kernels(model)),
         },
         "int8, not fine-tuned": {
@@ -135,7 +141,7 @@ def fill_folder(
     model.save(path)
     write_json(folder / "config.json", config)
     if ranges is None:
-        results = judge.score(model_predictor(model), method)
+        results = judge.score(model_predictor(model, judge.fit), method)
         results |= _figures(path.read_bytes(), model_kernels(model))
     else:
         write_json(folder / "ranges.json", ranges)

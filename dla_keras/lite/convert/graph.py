@@ -14,8 +14,10 @@ from keras import layers
 from tensorflow.python.framework import convert_to_constants
 
 from dla_keras.choices import choose
+from dla_keras.data.fitting import Fit
+from dla_keras.data.fitting import fit_of
 from dla_keras.files import write_json
-from dla_keras.inference.model_files import CLASSES_FILE
+from dla_keras.inference.model_files import SAVED_FACTS
 from dla_keras.inference.model_files import check_tasks
 from dla_keras.layers.convolution import ConvBN
 from dla_keras.layers.upsampling import LearnedUpsampling
@@ -235,7 +237,7 @@ SIGNATURES = {"serving_default": tf.uint8, "serving_float": tf.float32}
 
 
 def write_saved_model(
-    model, folder, size: tuple[int, int] | None = None
+    model, folder, size: tuple[int, int] | None = None, fit: Fit | None = None
 ) -> None:
     """Write a SavedModel with normalization and mask inside.
 
@@ -247,6 +249,8 @@ def write_saved_model(
         folder: Folder to write to.
         size: Height and width, multiples of 32. Defaults to `None`: what the
             model itself takes.
+        fit: Rule by which pictures are brought to that size; the folder says
+            it. Defaults to `None`: that of the model's working size.
 
     Raises:
         ValueError: If the model is of another kind or the size is wrong.
@@ -273,6 +277,7 @@ def write_saved_model(
     module = tf.Module()
     module.weights = [variable.value for variable in model.variables]
     tf.saved_model.save(module, str(folder), signatures)
-    if model.class_names or model.palette:
-        said = {"names": model.class_names, "palette": model.palette}
-        write_json(pathlib.Path(folder, CLASSES_FILE), said)
+    said = {"names": model.class_names, "palette": model.palette}
+    if "classification" not in model.tasks:
+        said["input"] = (fit or fit_of(model.working_size)).facts
+    write_json(pathlib.Path(folder, SAVED_FACTS), said)

@@ -17,10 +17,12 @@ import tensorflow as tf
 
 from dla_keras.choices import check_number
 from dla_keras.choices import choose
+from dla_keras.data.fitting import Fit
+from dla_keras.data.fitting import fit_of
+from dla_keras.data.pipeline import free_memory
 from dla_keras.files import atomic_path
 from dla_keras.inference.model_files import CROP_FRACTION
-from dla_keras.inference.predictor import common_size
-from dla_keras.inference.predictor import padded_size
+from dla_keras.inference.predictor import size_for
 from dla_keras.inference.tflite_model import LiteModel
 from dla_keras.lite.convert.graph import check_head
 from dla_keras.lite.convert.graph import check_model
@@ -45,6 +47,10 @@ from dla_keras.lite.options import PRECISIONS
 from dla_keras.provenance import read_beside
 from dla_keras.quiet import quiet_stderr
 from dla_keras.tasks import TASKS
+
+# Memory of an export: TensorFlow and pictures, copies of a weight, bytes of a
+# pixel, and of a class's score in it.
+BASE_BYTES, WEIGHT_COPIES, PIXEL_BYTES, CLASS_BYTES = 1.0e9, 6, 600, 40
 
 # Processor -> edits for it; the files run everywhere, with the same outputs.
 EDITS = {"arm": (add_zeros,), "x86": (add_zeros, pack_stem)}
@@ -113,6 +119,8 @@ class Exporter:
         about: Settings that the file says it was made with. Defaults to
             `None`: the processor, and what was kept in float.
         created: ISO date that the file says. Defaults to `None`: the model's.
+        rule: Rule by which pictures of any size are brought to the file's; the
+            file says it. Defaults to `None`: that of the model's working size.
 
     Raises:
         ValueError: If an argument is wrong.
@@ -131,9 +139,13 @@ class Exporter:
     network: Callable | None = None
     about: dict | None = None
     created: str | None = None
+    rule: Fit | None = None
 
     def __post_init__(self):
         check_model(self.model)
+        if self.rule is None:
+            rule = fit_of(self.model.working_size)
+            object.__setattr__(self, "rule", rule)
         check_size(self.size)
         check_head(self.model, self.head)
         choose("tuned_for", self.tuned_for, EDITS)
@@ -224,6 +236,7 @@ class Exporter:
             about,
             # Unknown is not the default: who reads the file may know the run.
             read_beside(self.path).get("crop_fraction"),
+            self.rule,
         )
         describe(file, facts)
 
@@ -242,7 +255,7 @@ class Exporter:
     def fit(self, picture: np.ndarray) -> np.ndarray:
         """Bring a picture to the file's size, as the task has it."""
         row = TASKS[self.model.tasks[0]]
-        return row.fit(picture, self.size, self.crop_fraction)
+        return row.fit(picture, self.size, self.crop_fraction, self.rule)
 
     @functools.cached_property
     def _held_out(self):
@@ -253,7 +266,7 @@ class Exporter:
 
     @functools.cached_property
     def _expected(self):
-        outputs = model_outputs(self.model, self.size, self.network)
+        outputs = model_outputs(self.model, self.size, self.network, self.rule)
         return {
             kind: list(map(output, self._held_out))
             for kind, output in outputs.items()
@@ -315,7 +328,7 @@ def export_tflite(
             weights, 16-bit activations). Defaults to `"float32"`.
         size: Height and width of the file's picture, multiples of 32.
             Defaults to `None`: the model's own, or what holds all pictures
-            that are passed.
+            that are passed, at the model's working size.
         calibration: Training pictures, uint8 `(h, w, 3)`, about 100, for
             `"int8"` and `"int16x8"`. Defaults to `()`.
         held_out: Pictures to compare the file with the model on. Defaults to
@@ -371,6 +384,43 @@ def export_tflite(
     return made
 
 
+def export_memory(model, size: tuple[int, int]) -> int:
+    """Return the bytes that making files of a size takes at most, about.
+
+    Measured: see `docs/edge.md`.
+
+    Args:
+        model: Model of any task.
+        size: Height and width of the files.
+    """
+    pixels = size[0] * size[1]
+    scores = model.num_classes if "segmentation" in model.tasks else 1
+    return int(
+        BASE_BYTES
+        + WEIGHT_COPIES * 4 * model.count_params()
+        + pixels * (PIXEL_BYTES + CLASS_BYTES * scores)
+    )
+
+
+def require_memory(model, size: tuple[int, int]) -> None:
+    """Print what making files takes; raise `ValueError` if it is not there.
+
+    Args:
+        model: Model of any task.
+        size: Height and width of the files.
+    """
+    needed, free = export_memory(model, size), free_memory()
+    name = "x".join(map(str, size))
+    said = f"{needed / 1e9:.1f} GB of memory, about"
+    if needed > free:
+        raise ValueError(
+            f"Files of {name} take {said}, and {free / 1e9:.1f} GB are free. "
+            "Pass a smaller --size, or --max-side (for instance 1024), which "
+            "shrinks pictures before the network."
+        )
+    print(f"Files of {name} take {said}.")
+
+
 def _size_of(model, pictures):
     height, width = model.image_shape[:2]
     if height and width:
@@ -380,4 +430,4 @@ def _size_of(model, pictures):
             "This model takes pictures of any size, and a file takes one: "
             "pass `size`, height and width. Received: None."
         )
-    return padded_size(*common_size(pictures))
+    return size_for(pictures, fit_of(model.working_size))

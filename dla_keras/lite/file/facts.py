@@ -17,6 +17,8 @@ import zipfile
 from flatbuffers import Builder
 
 from dla_keras.data.datasets import distinct_palette
+from dla_keras.data.fitting import PAD
+from dla_keras.data.fitting import Fit
 from dla_keras.inference.predictor import PAD_COLOR
 from dla_keras.inference.tflite_facts import BUFFER
 from dla_keras.inference.tflite_facts import FORMAT
@@ -49,6 +51,7 @@ def collect_facts(
     created: str | None = None,
     export: dict | None = None,
     crop_fraction: float | None = None,
+    fit: Fit = PAD,
 ) -> dict:
     """Gather the facts of a file that was just converted.
 
@@ -66,6 +69,8 @@ def collect_facts(
             Defaults to `None`.
         crop_fraction: Share of a picture's shorter side that a classifier
             sees, see `central_crop`. Defaults to `None`: not known.
+        fit: Rule by which pictures of any size are brought to the file's.
+            Defaults to `PAD`.
 
     Returns:
         What JSON can hold.
@@ -82,12 +87,11 @@ def collect_facts(
         "width": width,
         "channels": "RGB",
         "range": [0, 255],
-        "pad_color": list(PAD_COLOR),
     }
-    if task == "classification":
-        del pixels["pad_color"]  # a crop covers the file's whole picture
-        if crop_fraction is not None:
-            pixels["crop_fraction"] = crop_fraction
+    if task != "classification":
+        pixels |= {"pad_color": list(PAD_COLOR), **fit.facts}
+    elif crop_fraction is not None:  # a crop covers the whole picture
+        pixels["crop_fraction"] = crop_fraction
     return {
         "format": FORMAT,
         "task": task,

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dla_keras.data.fitting import PAD
+from dla_keras.data.fitting import Fit
 from dla_keras.inference.model_files import describe_lite
 from dla_keras.inference.predictor import Predictor
 from dla_keras.inference.predictor import boundary_predictor
@@ -85,13 +87,18 @@ def _same(expected, found):
     return np.abs(expected - found) <= SAME_PROBABILITY
 
 
-def predictor_at(model, size: tuple[int, int] | None) -> Predictor:
+def predictor_at(
+    model, size: tuple[int, int] | None, fit: Fit = PAD
+) -> Predictor:
     """Return a model's predictor of masks at one size, or at each picture's."""
-    return dataclasses.replace(model_predictor(model), size=size)
+    return dataclasses.replace(model_predictor(model, fit), size=size)
 
 
 def model_outputs(
-    model, size: tuple[int, int] | None, network: Callable | None = None
+    model,
+    size: tuple[int, int] | None,
+    network: Callable | None = None,
+    fit: Fit = PAD,
 ) -> dict[str, Callable]:
     """Return functions from a picture to what a model says of it.
 
@@ -101,6 +108,8 @@ def model_outputs(
             own. A classifier takes pictures as they are.
         network: Function that computes the outputs in the model's place.
             Defaults to `None`.
+        fit: Rule by which pictures are brought to that size. Defaults to
+            `PAD`.
 
     Returns:
         `"classes"` and `"boundaries"`, where it gives them -> a function from
@@ -112,9 +121,9 @@ def model_outputs(
         logits = model_logits(model)
         found["classes"] = lambda image: top_class(logits(image[None])[0])
     if "segmentation" in model.tasks:
-        found["classes"] = predictor_at(network, size)
+        found["classes"] = predictor_at(network, size, fit)
     if "boundary" in model.tasks:
-        predict = boundary_predictor(network)
+        predict = boundary_predictor(network, fit)
         found["boundaries"] = dataclasses.replace(predict, size=size)
     return found
 

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from dla_keras.choices import spread
+from dla_keras.data.fitting import PAD
+from dla_keras.data.fitting import Fit
 from dla_keras.files import atomic_path
 from dla_keras.files import write_json
 from dla_keras.inference.model_files import open_model
@@ -112,6 +114,7 @@ class KerasMasks:
         size: Height and width that pictures are brought to.
         split: Sequence of `Example` with `info`.
         count: Number of its pictures, evenly spread. Defaults to `None`: all.
+        fit: Rule by which pictures are brought to the size. Defaults to `PAD`.
 
     Attributes:
         indices: Indices of these pictures.
@@ -122,11 +125,14 @@ class KerasMasks:
         ValueError: If the count is below 1.
     """
 
-    def __init__(self, model, size, split, count: int | None = None):
+    def __init__(
+        self, model, size, split, count: int | None = None, fit: Fit = PAD
+    ):
         self.split = split
+        self.fit = fit
         self.indices = spread(range(len(split)), count)
         self._counts, self._masks = {}, {}
-        predict = predictor_at(model, size)
+        predict = predictor_at(model, size, fit)
         predict(split[self.indices[0]].image)  # compiles
         scores = evaluate(predict, split, indices=self.indices, seen=self._keep)
         self.milliseconds = scores["milliseconds"]
@@ -214,7 +220,8 @@ def scored(
     """
     fastest = min(row.costs, key=lambda cost: cost.median_ms)
     lite_model = LiteModel(row.path, fastest.threads)
-    predict = Predictor(lite_model, tuple(lite_model.input_shape[1:3]))
+    size = tuple(lite_model.input_shape[1:3])
+    predict = Predictor(lite_model, size, lite_model.fit)
     in_time = int(1000 * seconds / fastest.median_ms)
     same, shown = {}, {}
 
@@ -382,7 +389,13 @@ def read_masks(
         return None
     with quiet_stderr():
         split = _val_split(exporter, source, by_number)
-        return KerasMasks(exporter.model, exporter.size, split, eval_pictures)
+        return KerasMasks(
+            exporter.model,
+            exporter.size,
+            split,
+            eval_pictures,
+            exporter.rule,
+        )
 
 
 def _val_split(exporter, source, by_number):

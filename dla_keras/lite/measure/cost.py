@@ -144,7 +144,7 @@ def time_steps(
 def _time_once(lite_model, picture, palette):
     """Return the milliseconds of each of `STEPS`."""
     marks = [time.perf_counter()]
-    fitted = fit_picture(picture, *lite_model.input_shape[1:3])
+    fitted = fit_picture(picture, *lite_model.input_shape[1:3], lite_model.fit)
     marks.append(time.perf_counter())
     outputs = lite_model.infer(fitted)
     marks.append(time.perf_counter())
@@ -160,10 +160,11 @@ def _show(lite_model, outputs, size, palette):
         lite_model.read_scores(outputs).argmax()
     if "segmentation" in lite_model.tasks:
         mask = lite_model.read_mask(outputs)
-        colorize(restore_scores(mask, *size), palette)
+        colorize(restore_scores(mask, *size, lite_model.fit), palette)
     if "boundary" in lite_model.tasks:
         found = lite_model.read_boundaries(outputs)
-        dark_on_white(restore_scores(found, *size)[..., 0])
+        found = restore_scores(found, *size, lite_model.fit)
+        dark_on_white(found[..., 0])
 
 
 def runtime_version() -> str:

@@ -181,7 +181,8 @@ def loss_of(lite_model: LiteModel, masks: KerasMasks) -> float:
         lite_model: File to score.
         masks: Masks of the Keras model.
     """
-    predict = Predictor(lite_model, tuple(lite_model.input_shape[1:3]))
+    size = tuple(lite_model.input_shape[1:3])
+    predict = Predictor(lite_model, size, masks.fit)
     found = evaluate(predict, masks.split, indices=masks.indices)
     return 100 * (masks.scores["miou"] - found["miou"])
 
