@@ -99,9 +99,9 @@ class DatasetInfo:
         how_to_get: Sentence for users who have no copy yet.
 
     Raises:
-        ValueError: If there are more than 255 classes or not one color for
-            each, or a value or a color of a label is no class, or is ignored
-            too.
+        ValueError: If there are more than 255 classes, two of one name, or not
+            one color for each, or a value or a color of a label is no class,
+            or is ignored too.
     """
 
     name: str
@@ -122,6 +122,11 @@ class DatasetInfo:
             raise ValueError(
                 f"Labels hold a byte: expected at most {IGNORE_LABEL} classes. "
                 f"Received: {self.num_classes} in {self.name!r}."
+            )
+        if len({*self.class_names}) < self.num_classes:
+            raise ValueError(
+                f"Dataset {self.name!r} needs names that differ. Received: "
+                f"{', '.join(map(str, self.class_names))}."
             )
         if len(self.palette) != self.num_classes:
             raise ValueError(

@@ -200,6 +200,8 @@ def test_ids_outside_the_label_definition_are_named(name, foreign):
 
 def test_facts_that_do_not_fit_are_refused():
     grays = ((0, 0, 0), (1, 1, 1))
+    with pytest.raises(ValueError, match="names that differ. Received: a, a"):
+        DatasetInfo("x", ("a", "a"), grays)
     with pytest.raises(ValueError, match="entry of palette per class"):
         DatasetInfo("x", ("a", "b"), grays[:1])
     for coding in (

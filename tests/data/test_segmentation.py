@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from list_folder import write_folder
+from odd_pictures import exif
 from paths import SHARED
 from PIL import Image
 
@@ -108,6 +109,38 @@ def test_faulty_files_are_named(tmp_path, fault):
     message = fault(tmp_path)
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         list(open_split(folder, "train"))
+
+
+def test_a_picture_and_its_label_are_turned_alike(tmp_path):
+    folder = write_folder(tmp_path)
+    shown = open_split(folder, "train")[1]
+    for kind, array in (("images", shown.image), ("labels", shown.label)):
+        turned = Image.fromarray(np.ascontiguousarray(np.rot90(array)))
+        turned.save(tmp_path / f"{kind}_1.png", exif=exif(6))
+    again = open_split(folder, "train")[1]
+    np.testing.assert_array_equal(again.image, shown.image)
+    np.testing.assert_array_equal(again.label, shown.label)
+    # As a tool exports it that knows no EXIF.
+    turned.save(tmp_path / "labels_1.png")
+    message = r"labels_1.png with \(64, 48\) for .*images_1.png with \(48, 64\)"
+    with pytest.raises(ValueError, match=f"{message}.*If an EXIF tag turns"):
+        open_split(folder, "train")
+
+
+def test_a_tag_behind_the_pixels_turns_a_picture_too(tmp_path):
+    """A header does not show it: sizes are compared once more."""
+    folder = write_folder(tmp_path)
+    whole = open_split(folder, "train")[0]
+    path = tmp_path / "images_0.png"
+    stored = np.ascontiguousarray(np.rot90(whole.image))
+    Image.fromarray(stored).save(path, exif=exif(6))
+    data = path.read_bytes()
+    start = data.index(b"eXIf") - 4
+    end = start + 12 + int.from_bytes(data[start : start + 4], "big")
+    tag, end_mark = data[start:end], data.index(b"IEND") - 4
+    path.write_bytes(data[:start] + data[end:end_mark] + tag + data[end_mark:])
+    split = open_split(folder, "train")
+    np.testing.assert_array_equal(split[0].image, whole.image)
 
 
 def test_unknown_dataset_names_the_known(tmp_path):

@@ -5,6 +5,7 @@ import json
 import keras
 import numpy as np
 import pytest
+from odd_pictures import exif
 from PIL import Image
 
 import dla_keras
@@ -16,6 +17,7 @@ from dla_keras.data.augmentation import central_crop
 from dla_keras.data.boundaries import CERTAIN
 from dla_keras.data.boundaries import label_edges
 from dla_keras.data.fitting import PAD
+from dla_keras.data.pictures import read_rgb
 from dla_keras.inference.loaded_model import rgb_image
 from dla_keras.inference.model_files import open_model
 from dla_keras.lite.convert.graph import write_saved_model
@@ -199,6 +201,17 @@ def test_images_of_all_kinds_become_rgb():
         found = rgb_image(given)
         assert found.dtype == np.uint8
         np.testing.assert_array_equal(found, expected)
+
+
+def test_files_are_the_pixels_that_training_and_predict_see(tmp_path):
+    clear = np.dstack([IMAGE, np.full(IMAGE.shape[:2], 99, np.uint8)])
+    clear[:, :5, 3] = 0
+    for array in (IMAGE, clear, IMAGE[..., 0].astype("uint16") * 99):
+        Image.fromarray(array).save(tmp_path / "a.png", exif=exif(6))
+        with Image.open(tmp_path / "a.png") as image:
+            found = rgb_image(image)
+        np.testing.assert_array_equal(found, read_rgb(tmp_path / "a.png"))
+        assert found.shape[:2] == array.shape[1::-1]
 
 
 @pytest.mark.parametrize(
