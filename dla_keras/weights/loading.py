@@ -110,6 +110,7 @@ def load_torch_state(
     ):
         model = model.backbone
     slots = torch_slots(model)
+    state = with_convolutions(state)
     used = {n: a for n, a in state.items() if not _left_out(n, state, slots)}
     faults = _faults(slots, used)
     if faults:
@@ -124,6 +125,28 @@ def load_torch_state(
         arrays = slot.to_keras(np.asarray(array))
         for variable, value in zip(slot.variables, arrays, strict=True):
             variable.assign(value)
+
+
+def with_convolutions(
+    state: Mapping[str, np.ndarray],
+) -> dict[str, np.ndarray]:
+    """Return arrays by name, with linear heads as the 1x1 convolutions here.
+
+    Args:
+        state: Arrays by PyTorch name.
+
+    Example:
+
+    >>> with_convolutions({"fc.weight": np.zeros((5, 8))})["fc.weight"].shape
+    (5, 8, 1, 1)
+    """
+    linear = ("fc.weight", "fc.0.weight")
+    return {
+        name: array[:, :, None, None]
+        if name in linear and array.ndim == 2
+        else array
+        for name, array in state.items()
+    }
 
 
 def _left_out(name, state, slots):
@@ -173,9 +196,12 @@ def array_fault(name: str, array: np.ndarray) -> str | None:
         name: PyTorch name of the array.
         array: The array.
     """
+    array = np.asarray(array)
+    if array.dtype.kind in "iubc":
+        return f"numbers of {name}: expected floats, received {array.dtype}"
     if not np.isfinite(array).all():
         return f"not finite: {name}"
-    if name.endswith("running_var") and (np.asarray(array) < 0).any():
+    if name.endswith("running_var") and (array < 0).any():
         return f"negative variance: {name}"
     return None
 
@@ -191,11 +217,16 @@ def _likely_cause(model, state, faults):
             f"The file looks like {variant} and the model is {model.variant}: "
             f"build {variant!r}, or pass a file of {model.variant}."
         )
+    if all(fault.startswith("numbers of") for fault in faults.values()):
+        return (
+            "Whole numbers, truth values and complex ones are no weights: "
+            "pass the file before it was quantized, in float32 or float16."
+        )
     segmenter = isinstance(model, DENSE_MODELS)
     bias = state.get("fc.0.bias" if segmenter else "fc.bias")
     resizable = {"segmentation", "classification"} & {*model.tasks}
-    if resizable and faults.keys() <= _CLASSES and bias is not None:
-        ours, theirs = model.num_classes, len(bias)
+    ours, theirs = model.num_classes, 0 if bias is None else len(bias)
+    if resizable and faults.keys() <= _CLASSES and theirs not in (0, ours):
         head = f", then take `model.with_head(num_classes={ours})`; or load "
         return (
             f"The file has {theirs} classes and the model {ours}: build it "

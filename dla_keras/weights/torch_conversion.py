@@ -6,6 +6,7 @@ the differences are written down: the names of a ConvBN's two parts, and how
 each kind of layer transposes its arrays.
 """
 
+import re
 from collections.abc import Callable
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -209,8 +210,8 @@ def torch_state(model: keras.Model) -> dict[str, np.ndarray]:
     """Return a model's weights under their PyTorch names, in PyTorch's layout.
 
     timm loads a classifier's state strictly. The authors' code loads that of a
-    segmenter with learned upsampling; only batch norms' counters are missing,
-    which PyTorch does not need.
+    segmenter with learned upsampling, with its `unused_arrays`; batch norms'
+    counters are missing, which PyTorch does not need.
 
     Args:
         model: Model of this package.
@@ -230,3 +231,36 @@ def torch_state(model: keras.Model) -> dict[str, np.ndarray]:
         array = slot.from_keras(arrays)
         state[name] = np.ascontiguousarray(array, np.float32)
     return state
+
+
+def unused_arrays(state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return what the authors' code has beside a state, and never uses.
+
+    It is the projection of trees that hold trees, and the classifier that a
+    segmenter's backbone ends in.
+
+    Args:
+        state: Arrays of a model by PyTorch name, from `torch_state`.
+
+    Returns:
+        Float32 arrays by PyTorch name: those of layers that do nothing.
+
+    Example:
+
+    >>> state = torch_state(dla_keras.DLA34())
+    >>> sorted(unused_arrays(state))[0]
+    'level3.project.0.weight'
+    """
+    found = {}
+    for name, array in state.items():
+        # An inner tree projects from and to the same channels.
+        while inner := re.fullmatch(r"(.*)\.tree1(\.project\..*)", name):
+            name = "".join(inner.groups())
+            one = name.endswith(("project.1.weight", "running_var"))
+            found[name] = np.full_like(array, one)
+    last = [n for n in state if re.match(r"base\.level5.*root\.conv\.", n)]
+    if last:
+        channels = state[last[0]].shape[0]
+        found["base.fc.weight"] = np.zeros((1000, channels, 1, 1), np.float32)
+        found["base.fc.bias"] = np.zeros(1000, np.float32)
+    return found

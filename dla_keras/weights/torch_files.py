@@ -4,6 +4,7 @@
 running any code that it may hold.
 """
 
+import json
 import os
 import pathlib
 import pickle
@@ -14,19 +15,31 @@ import numpy as np
 
 from dla_keras.files import atomic_path
 from dla_keras.weights.loading import load_torch_state
+from dla_keras.weights.torch_conversion import DENSE_MODELS
 from dla_keras.weights.torch_conversion import torch_state
+from dla_keras.weights.torch_conversion import unused_arrays
 
 # Keys of the weights in a training checkpoint, in the order they are tried:
 # averaged weights first, as in timm.
-_WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")
+_WRAPPERS = (
+    "state_dict_ema", "model_ema", "params_ema", "state_dict",
+    "model_state_dict", "model_state", "model", "network", "net", "params",
+)  # fmt: skip
+# Kinds of numbers in .safetensors that are arrays without a scale beside them.
+_PLAIN = {
+    "F64", "F32", "F16", "BF16", "I64", "U64", "I32", "U32", "I16", "U16",
+    "I8", "U8", "BOOL", "C64",
+}  # fmt: skip
 
 
 def read_torch_file(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """Return the state dict in a weight file of PyTorch.
 
-    Of a training checkpoint it is the first of `state_dict_ema`, `model_ema`,
-    `state_dict` and `model`. The prefix `module.`, which PyTorch's data
-    parallelism puts before every name, is removed.
+    Of a training checkpoint it is what stands under `state_dict_ema`,
+    `model_ema`, `state_dict`, `model_state_dict`, `model`, `net` or the like.
+    What is put before the network's names is removed: `module.` of PyTorch's
+    data parallelism, `_orig_mod.` of `torch.compile`, Lightning's `model.`,
+    MMSegmentation's `backbone.`, or any other word.
 
     Args:
         path: Path of a `.safetensors` file, or of a pickled `.pth`, `.pt`,
@@ -58,11 +71,51 @@ def read_torch_file(path: str | os.PathLike) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")
     content = _READERS[path.suffix](path)
-    for key in _WRAPPERS:
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-            break
-    return _arrays(content, path)
+    while inner := _unwrapped(content):
+        content = inner
+    return network_names(_arrays(content, path), path)
+
+
+def _unwrapped(content):
+    if not isinstance(content, dict):
+        return None
+    inner = (content.get(key) for key in _WRAPPERS)
+    return next((each for each in inner if isinstance(each, dict)), None)
+
+
+def network_names(
+    state: dict[str, np.ndarray], path: str | os.PathLike
+) -> dict[str, np.ndarray]:
+    """Return arrays by the names that a network gives them by itself.
+
+    Args:
+        state: Arrays by name, behind a prefix of what the network was in.
+        path: Path of the file, for the message.
+
+    Raises:
+        ValueError: If there are several networks.
+
+    Example:
+
+    >>> list(network_names({"model._orig_mod.base_layer.0.weight": 0}, "x.pt"))
+    ['base_layer.0.weight']
+    """
+    state = {
+        re.sub(r"(^|\.)_orig_mod\.", r"\1", name): array
+        for name, array in state.items()
+    }
+    first = re.compile(r"(.*\.|)base_layer\.0\.weight")  # every DLA has it
+    places = [match[1] for match in map(first.fullmatch, state) if match]
+    if len(places) > 1:
+        raise ValueError(
+            f"Expected one network. Received: {path} with {len(places)}, "
+            f"under {', '.join(sorted(places))}. Save one of them."
+        )
+    # A segmenter's own name of its backbone is no prefix.
+    prefix = re.sub(r"(^|\.)base\.$", r"\1", places[0]) if places else ""
+    if not places and all(name.startswith("module.") for name in state):
+        prefix = "module."
+    return {name.removeprefix(prefix): array for name, array in state.items()}
 
 
 def load_torch_weights(model: keras.Model, path: str | os.PathLike) -> None:
@@ -93,14 +146,23 @@ def load_torch_weights(model: keras.Model, path: str | os.PathLike) -> None:
         raise ValueError(f"{path}: {error}") from error
 
 
-def save_torch_weights(model: keras.Model, path: str | os.PathLike) -> None:
+def save_torch_weights(
+    model: keras.Model,
+    path: str | os.PathLike,
+    unused_parts: bool | None = None,
+) -> None:
     """Write a model's weights as `.safetensors` with PyTorch's names.
 
-    timm's model of the same name loads a classifier's file strictly.
+    timm's model of the same name loads a classifier's file strictly, and the
+    authors' code that of a segmenter with learned upsampling; with
+    `unused_parts=True` it loads a classifier's, too.
 
     Args:
         model: Model of this package.
         path: Path of the file, which ends in `.safetensors`.
+        unused_parts: Whether the parts are written that only the authors'
+            code has, and never uses. Defaults to `None`: for segmenters and
+            boundary detectors, which timm does not know.
 
     Raises:
         ImportError: If `safetensors` is not installed.
@@ -120,6 +182,10 @@ def save_torch_weights(model: keras.Model, path: str | os.PathLike) -> None:
         )
     safetensors = _import_safetensors()
     state = torch_state(model)
+    if unused_parts is None:
+        unused_parts = isinstance(model, DENSE_MODELS)
+    if unused_parts:
+        state |= unused_arrays(state)
     with atomic_path(path) as temporary:
         # PyTorch's readers need this note.
         safetensors.numpy.save_file(state, temporary, {"format": "pt"})
@@ -138,10 +204,39 @@ def _import_safetensors():
 
 def _read_safetensors(path):
     safetensors = _import_safetensors()
+    _check_header(path)
     try:
         return safetensors.numpy.load_file(path)
     except safetensors.SafetensorError as error:
         raise ValueError(_damaged(path, error)) from error
+
+
+def _check_header(path):
+    """Raise `ValueError` for what the library takes or fails on silently."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = file.read(min(length, path.stat().st_size))
+    try:
+        entries = json.loads(header, object_pairs_hook=list)
+        kinds = {name: dict(entry).get("dtype") for name, entry in entries}
+    except (ValueError, TypeError, RecursionError):
+        return  # the library says what is wrong
+    kinds.pop("__metadata__", None)
+    names = [name for name, _ in entries]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(
+            f"{path} names an array twice: {twice[0]}. Which one counts is not "
+            "said; write the file again."
+        )
+    strange = {n: kind for n, kind in kinds.items() if kind not in _PLAIN}
+    if strange:
+        name, kind = next(iter(strange.items()))
+        raise ValueError(
+            f"Expected arrays in float32, float16 or bfloat16. Received: {path}"
+            f" with {len(strange)} of another kind, {name} of {kind}. Pass the "
+            "file before it was quantized."
+        )
 
 
 def _read_pickled(path):
@@ -200,16 +295,26 @@ def _arrays(content, path):
             f"{', '.join(_WRAPPERS)}. Received: {path} with "
             f"{strangers[:5] or type(content).__name__}."
         )
-    module = all(name.startswith("module.") for name in content)
-    return {
-        name.removeprefix("module.") if module else name: _array(value)
-        for name, value in content.items()
-    }
+    return {n: _array(n, value, path) for n, value in content.items()}
 
 
-def _array(value):
-    if not isinstance(value, np.ndarray):  # NumPy has no bfloat16 of its own
-        value = value.detach()
-        value = (value.float() if value.is_floating_point() else value).numpy()
-    is_integer = np.issubdtype(value.dtype, np.integer)
-    return value if is_integer else value.astype(np.float32)
+def _array(name, value, path):
+    if not isinstance(value, (np.ndarray, np.generic)):
+        value = _from_tensor(name, value, path)
+    # What is no float is refused where it would be used: see `array_fault`.
+    return value if value.dtype.kind in "iubc" else value.astype(np.float32)
+
+
+def _from_tensor(name, tensor, path):
+    tensor, kind = tensor.detach(), str(tensor.dtype)
+    try:
+        if "float8" in kind or "float4" in kind:
+            raise TypeError(kind)
+        # NumPy has no bfloat16 of its own.
+        return (tensor.float() if "float" in kind else tensor).numpy()
+    except (RuntimeError, TypeError, NotImplementedError) as error:
+        raise ValueError(
+            f"Expected plain arrays of floats. Received: {path} with {name} of "
+            f"{kind}, {tensor.layout}, on {tensor.device}. Save the weights "
+            "dense, in float32 or float16, before they are quantized."
+        ) from error

@@ -18,6 +18,7 @@ from dla_keras.models.classes import class_keys
 from dla_keras.weights.loading import array_fault
 from dla_keras.weights.loading import is_unused
 from dla_keras.weights.loading import likely_variant
+from dla_keras.weights.loading import with_convolutions
 from dla_keras.weights.pretrained import read_weights
 from dla_keras.weights.torch_conversion import Slot
 from dla_keras.weights.torch_conversion import torch_slots
@@ -112,6 +113,7 @@ def take_weights(
     """
     source = read_weights(weights, model)
     slots, theirs = _common(torch_slots(model)), _common(source.state)
+    theirs = with_convolutions(theirs)
     taken = Transfer(slots)
     _check_backbones(model, source.name, slots, theirs)
     for group in dict.fromkeys(map(_group, slots)):

@@ -68,6 +68,109 @@ def test_a_variant_is_recognized(source):
     assert likely_variant({"conv1.weight": np.zeros((64, 3, 7, 7))}) is None
 
 
+@pytest.mark.parametrize(
+    ("official", "make"),
+    [
+        ("dla46_c", lambda: dla_keras.DLA46C()),
+        (
+            "dla34up_c19_d2",
+            lambda: dla_keras.DLASegmenter(
+                "dla34", 19, head_stride=2, upsampling="learned"
+            ),
+        ),
+    ],
+)
+def test_the_authors_code_finds_every_name(tmp_path, official, make):
+    model, path = make(), tmp_path / "x.safetensors"
+    flag = {"unused_parts": True} if official == "dla46_c" else {}
+    weights.save_torch_weights(model, path, **flag)
+    state = safetensors.load_file(path)
+    shapes = {name: list(array.shape) for name, array in state.items()}
+    assert shapes == reference.SHAPES[f"official/{official}"]
+    unused = state.keys() - weights.torch_state(model).keys()
+    assert all(np.isfinite(state[name]).all() for name in unused)
+    assert len(unused) == {"dla46_c": 5, "dla34up_c19_d2": 12}[official]
+    weights.load_torch_weights(model, path)  # which leaves them out
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    ["module.", "_orig_mod.", "model.", "backbone.", "net.module._orig_mod."],
+)
+def test_what_stands_before_the_names_is_removed(tmp_path, prefix):
+    path = tmp_path / "x.safetensors"
+    for suffix in ("", "base."):
+        state = {
+            f"{suffix}base_layer.0.weight": np.ones(2, np.float32),
+            f"{suffix}level2.root.conv.weight": np.zeros(3, np.float32),
+        }
+        wrapped = {f"{prefix}{n}": array for n, array in state.items()}
+        safetensors.save_file(wrapped, path)
+        states.assert_equal(weights.read_torch_file(path), state)
+    # One part was compiled; a stranger keeps its name.
+    parts = {n.replace("base.", "base._orig_mod."): a for n, a in state.items()}
+    stranger = {"criterion.weight": np.ones(3, np.float32)}
+    safetensors.save_file({**parts, **stranger}, path)
+    states.assert_equal(weights.read_torch_file(path), {**state, **stranger})
+    two = {f"{name}.{n}": a for n, a in state.items() for name in ("a", "b")}
+    safetensors.save_file(two, path)
+    with pytest.raises(ValueError, match="with 2, under a.base., b.base."):
+        weights.read_torch_file(path)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "bool", "complex64", "int8"])
+def test_numbers_that_are_no_weights_are_refused(tmp_path, dtype):
+    state, path = states.official_state("dla46_c"), tmp_path / "x.safetensors"
+    name = "level2.tree1.conv1.weight"
+    state[name] = state[name].astype(dtype)
+    safetensors.save_file(state, path)
+    with states.refused(
+        states.small(), f"numbers of {name}: expected floats, received {dtype}"
+    ):
+        weights.load_torch_weights(states.small(), path)
+
+
+def test_headers_that_the_library_takes_are_looked_at(tmp_path):
+    path, data = tmp_path / "x.safetensors", bytes(8)
+
+    def write(header):
+        header = header.encode()
+        path.write_bytes(len(header).to_bytes(8, "little") + header + data)
+
+    entry = '"a": {"dtype": "F32", "shape": [1], "data_offsets": [%d, %d]}'
+    write("{" + entry % (0, 4) + ", " + entry % (4, 8) + "}")
+    with pytest.raises(
+        ValueError, match=f"{path.name} names an array twice: a"
+    ):
+        weights.read_torch_file(path)
+    write('{"a": {"dtype": "F8_E4M3", "shape": [8], "data_offsets": [0, 8]}}')
+    with pytest.raises(ValueError, match="1 of another kind, a of F8_E4M3"):
+        weights.read_torch_file(path)
+    for header in ("[" * 9999, "{", "[1, 2]", '{"a": 3}'):
+        write(header)
+        with pytest.raises(ValueError, match="no whole .safetensors file"):
+            weights.read_torch_file(path)
+
+
+def test_linear_heads_are_read_and_counts_do_not_contradict():
+    state = states.official_state("dla46_c")
+    expected = state["fc.weight"]
+    state["fc.weight"] = expected[:, :, 0, 0]
+    model = dla_keras.DLA46C()
+    weights.load_torch_state(model, state)
+    np.testing.assert_array_equal(
+        weights.torch_state(model)["fc.weight"], expected
+    )
+    state["fc.weight"] = expected[..., 0]
+    with pytest.raises(ValueError, match="shape of fc.weight") as caught:
+        weights.load_torch_state(model, state)
+    assert "classes and the model" not in str(caught.value)
+    state = states.official_state("dla46_c")
+    state["level2.tree1.bn1.running_var"] *= -1
+    with states.refused(model, "negative variance: level2.tree1.bn1"):
+        weights.load_torch_state(model, state)
+
+
 def test_timm_loads_what_is_written(tmp_path):
     timm = pytest.importorskip("timm")
     torch = pytest.importorskip("torch")
@@ -147,6 +250,7 @@ def test_other_precisions_are_read_as_float32(tmp_path, dtype):
         lambda state: {"model": state, "optimizer": {}},
         lambda state: {"state_dict": {}, "state_dict_ema": state},
         lambda state: {"model": {f"module.{n}": a for n, a in state.items()}},
+        lambda state: {"net": {"model_state_dict": state}, "epoch": 3},
     ],
 )
 def test_pickled_files(tmp_path, wrap):
