@@ -14,9 +14,11 @@ VERSION = FACTS["__version__"]
 REPOSITORY = "https://github.com/dla-keras/dla_keras"
 
 EXTRAS = dict(FACTS["EXTRAS"])
-# CUDA's libraries are 3 GB that most machines have no use for.
+# CUDA's libraries are 3 GB that most machines have no use for, and a service
+# is somebody's choice.
+ASKED_FOR = {"gpu", "mlflow", "wandb"}
 EXTRAS["all"] = sorted(
-    {name for key in EXTRAS.keys() - {"gpu"} for name in EXTRAS[key]}
+    {name for key in EXTRAS.keys() - ASKED_FOR for name in EXTRAS[key]}
 )
 
 

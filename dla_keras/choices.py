@@ -1,6 +1,7 @@
 """Reading what a person chose: a row of a table, a size, a number in range."""
 
 import difflib
+import re
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -54,6 +55,47 @@ def parse_size(text: str) -> tuple[int, int]:
             f"Received: {text!r}."
         )
     return check_number("side", int(height)), check_number("side", int(width))
+
+
+EPOCHS, STEPS, MINUTES = "epochs", "steps", "min"
+
+
+def parse_interval(value: int | str) -> tuple[float, str]:
+    """Return a number and its unit: epochs, steps or minutes.
+
+    Args:
+        value: Number of epochs, or a number with a unit, as a text.
+
+    Raises:
+        ValueError: If it is neither, or out of range.
+
+    Example:
+
+    >>> parse_interval(5), parse_interval("500steps"), parse_interval("1.5min")
+    ((5, 'epochs'), (500, 'steps'), (1.5, 'min'))
+    """
+    found = re.fullmatch(r"([0-9.]+) *([a-z]*)", str(value).strip().lower())
+    unit = found and _UNITS.get(found[2])
+    if unit is None:
+        raise ValueError(
+            "Expected a number of epochs, steps or minutes, for instance 5, "
+            f"500steps or 10min. Received: {value}."
+        )
+    row = NUMBERS["minutes" if unit == MINUTES else "validate_every"]
+    try:
+        number = row.type(found[1])
+    except ValueError:
+        number = None
+    if number not in row:
+        raise ValueError(f"Expected {row.expected}. Received: {value}.")
+    return number, unit
+
+
+_UNITS = {
+    **dict.fromkeys(("", "e", "epoch", EPOCHS), EPOCHS),
+    **dict.fromkeys(("step", STEPS), STEPS),
+    **dict.fromkeys(("m", MINUTES, "minute", "minutes"), MINUTES),
+}
 
 
 def did_you_mean(word: str, words: Iterable[str]) -> str:
@@ -152,7 +194,10 @@ NUMBERS = {
     "seed": Number(int, 0, 2**31 - 1, "beginning of all random numbers"),
     "accumulate": Number(int, 1, 10**4, "parts of a batch"),
     "steps_per_execution": Number(int, 1, 10**6, "steps"),
-    "validate_every": Number(int, 0, _MANY, "epochs between validations"),
+    "validate_every": Number(int, 0, _MANY, "epochs or steps"),
+    "minutes": Number(float, 0, 10**6, "minutes", "("),
+    "val_pictures": Number(int, 1, _MANY, "pictures of a validation"),
+    "patience": Number(int, 1, 10**6, "validations"),
     "checkpoint_steps": Number(int, 0, _MANY, "steps between checkpoints"),
     "checkpoint_minutes": Number(float, 0, 10**6, "minutes between them"),
     "keep": Number(int, 1, 10**6, "checkpoints"),

@@ -31,6 +31,9 @@ EXTRAS = {
     ],
     # One node with NVIDIA cards, in addition to `train`: CUDA by pip.
     "gpu": ["tensorflow[and-cuda]>=2.20"],
+    # Services that a run logs to, in addition to `train`.
+    "wandb": ["wandb"],
+    "mlflow": ["mlflow"],
     "weights": ["safetensors", "huggingface_hub", "h5py"],
     # Pictures of iPhones.
     "heif": ["pillow-heif"],

@@ -232,6 +232,25 @@ def results_table(task: str, split, results: dict[str, dict]) -> str:
     return text_table((title, *cells), rows)
 
 
+def class_table(scores: dict) -> str | None:
+    """Return the table of a model's scores by class, if it has classes.
+
+    Args:
+        scores: Scores of a model.
+    """
+    from dla_keras.tasks.scores import BY_CLASS
+
+    columns = {key: name for key, name in BY_CLASS.items() if key in scores}
+    if not columns:
+        return None
+    text = lambda value: "-" if value is None else f"{value:.3f}"
+    rows = [
+        (name, *(text(scores[key].get(name)) for key in columns))
+        for name in scores["class_names"]
+    ]
+    return text_table(("class", *columns.values()), rows)
+
+
 def evaluate_all(args) -> None:
     """Score every model at each of its tasks, and print a table of each."""
     results, splits = {}, {}
@@ -244,6 +263,9 @@ def evaluate_all(args) -> None:
         splits[candidate.task] = candidate.split
         print(f"Written to {candidate.output}: metrics.json, report.html")
     tables = [results_table(t, splits[t], r) for t, r in results.items()]
+    if len(args.model) == 1:
+        scored = [scores for r in results.values() for scores in r.values()]
+        tables += filter(None, map(class_table, scored))
     text = "\n\n".join(tables)
     print(text)
     if args.table:

@@ -7,9 +7,11 @@ import re
 import sys
 from collections.abc import Callable
 
+from dla_keras.choices import EPOCHS
 from dla_keras.choices import NUMBERS
 from dla_keras.choices import check_number
 from dla_keras.choices import did_you_mean
+from dla_keras.choices import parse_interval
 from dla_keras.choices import parse_size
 from dla_keras.provenance import read_beside
 from dla_keras.version import missing_extra
@@ -108,6 +110,15 @@ def number_of(name: str) -> Callable[[str], float]:
             ) from None
 
     return read
+
+
+def interval(text: str) -> int | str:
+    """Return the time between validations, for argparse, as it is recorded."""
+    try:
+        number, unit = parse_interval(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return number if unit == EPOCHS else f"{number:g}{unit}"
 
 
 def size_text(text: str) -> str:

@@ -13,6 +13,7 @@ from dla_keras.commands.flags import add_by_number
 from dla_keras.commands.flags import add_task_flags
 from dla_keras.commands.flags import read_fit
 from dla_keras.commands.shared import given_flags
+from dla_keras.commands.shared import interval
 from dla_keras.commands.shared import make_parser
 from dla_keras.commands.shared import number_of
 from dla_keras.commands.shared import say_choices
@@ -26,6 +27,7 @@ from dla_keras.tasks.recipes import SCHEDULES
 if TYPE_CHECKING:
     from dla_keras.data.fitting import Fit
 
+LOGGERS = ("wandb", "mlflow")  # `engine/loggers`
 STRATEGIES = ("one_device", "mirrored", "multi_worker")  # `engine/strategies`
 
 
@@ -197,9 +199,30 @@ def _add_speed(add):
 def _add_run(add):
     add(
         "--validate-every",
-        type=number_of("validate_every"),
-        default=1,
-        help="epochs between validations; 0: only at the end",
+        type=interval,
+        metavar="N[steps|min]",
+        help="time between validations: 5 (epochs), 500steps or 10min; 0: "
+        "only at the end; default: each epoch, or as few as make 30 a run",
+    )
+    add(
+        "--val-pictures",
+        type=number_of("val_pictures"),
+        help="pictures, evenly spread, that validations on the way look at; "
+        "the scores at the end are of all; default: all",
+    )
+    add(
+        "--patience",
+        type=number_of("patience"),
+        help="validations without a better score after which training ends; "
+        "default: none",
+    )
+    add(
+        "--logger",
+        nargs="+",
+        choices=LOGGERS,
+        default=(),
+        help="log to these services, too: W&B, MLflow; their own variables "
+        "apply, for instance WANDB_PROJECT and MLFLOW_TRACKING_URI",
     )
     add(
         "--run-dir",

@@ -1,10 +1,15 @@
 """Puts a run together from a task's row and flags, and runs it."""
 
+import math
 from functools import partial
 
 import keras
 import tensorflow as tf
 
+from dla_keras.choices import EPOCHS
+from dla_keras.choices import MINUTES
+from dla_keras.choices import STEPS
+from dla_keras.choices import parse_interval
 from dla_keras.data.fingerprint import fingerprint
 from dla_keras.data.folder_pairs import write_drawn
 from dla_keras.data.pipeline import batch_names
@@ -12,6 +17,7 @@ from dla_keras.data.pipeline import remember
 from dla_keras.data.pipeline import training_batches
 from dla_keras.engine.averages import Snapshot
 from dla_keras.engine.averages import WeightAverage
+from dla_keras.engine.loggers import Loggers
 from dla_keras.engine.loop import Plan
 from dla_keras.engine.loop import Run
 from dla_keras.engine.loop import Task
@@ -20,11 +26,18 @@ from dla_keras.engine.optimizers import make_optimizer
 from dla_keras.engine.run_folder import choose_run_dir
 from dla_keras.engine.run_folder import claim
 from dla_keras.engine.run_folder import find_start
+from dla_keras.engine.run_folder import recorded
 from dla_keras.engine.steps import make_train_steps
 from dla_keras.engine.strategies import distribute
 from dla_keras.engine.strategies import is_chief
+from dla_keras.engine.strategies import is_shared
 from dla_keras.engine.strategies import join_replicas
+from dla_keras.engine.strategies import make_exchange
 from dla_keras.engine.strategies import make_strategy
+from dla_keras.engine.strategies import make_sum
+from dla_keras.engine.strategies import own_devices
+from dla_keras.engine.strategies import place
+from dla_keras.engine.validation import Validation
 from dla_keras.tasks import options
 
 
@@ -73,7 +86,14 @@ def assemble(row, args, strategy, plan, train, val) -> Task:
     # Pictures from beyond the run's end: always the same.
     beyond = (plan.steps, plan.steps + args.recalibrate_bn)
     renewing = batches(*beyond) if args.recalibrate_bn else None
-    snapshot = Snapshot(model, average, renewing)
+    snapshot = Snapshot(
+        model,
+        average,
+        renewing,
+        own_devices(strategy),
+        make_sum(strategy) if is_shared(strategy) else None,
+        is_chief(strategy),
+    )
     feed = lambda start: partial(batches, start, plan.steps)
     return Task(
         strategy=strategy,
@@ -81,9 +101,10 @@ def assemble(row, args, strategy, plan, train, val) -> Task:
         optimizer=optimizer,
         train_steps=train_steps,
         batches=lambda start: distribute(strategy, feed(start)),
-        validate=_make_validation(row, args, snapshot.model, val),
+        validate=_make_validation(row, args, strategy, snapshot, val),
         columns=tuple(row.COLUMNS),
         snapshot=snapshot,
+        settings={**vars(args), "steps": plan.steps},
         rate=lambda step: float(rate(step)),
         names=lambda step: batch_names(train, args.batch_size, step, args.seed),
         average=average,
@@ -91,8 +112,29 @@ def assemble(row, args, strategy, plan, train, val) -> Task:
     )
 
 
+MOST_VALIDATIONS = 30  # of a run, where nobody says how many
+
+
+def default_interval(steps: int, epoch_steps: int) -> int:
+    """Return the epochs between validations where nobody says how many.
+
+    Args:
+        steps: Steps of the run.
+        epoch_steps: Steps of an epoch.
+
+    Example:
+
+    >>> default_interval(1800, 10), default_interval(100, 50)
+    (6, 1)
+    """
+    return max(1, math.ceil(steps / (MOST_VALIDATIONS * epoch_steps)))
+
+
 def make_plan(args, pictures: int) -> Plan:
     """Return the plan of a run over this number of training images.
+
+    Where `args` leaves it to the run when to validate, the choice is noted in
+    it, as if it were a flag.
 
     Raises:
         ValueError: If the run has no step.
@@ -106,22 +148,45 @@ def make_plan(args, pictures: int) -> Plan:
             "There must be a step to take. Received: "
             f"--steps {args.steps}, --epochs {args.epochs}."
         )
+    if args.validate_every is None:
+        args.validate_every = default_interval(steps, epoch_steps)
+    number, unit = parse_interval(args.validate_every)
+    units = {EPOCHS: epoch_steps, STEPS: 1, MINUTES: 0}
+    if unit == MINUTES and args.patience:
+        raise ValueError(
+            "--patience counts validations, and those by the clock come when "
+            "a machine has time: the run would end elsewhere each time. Pass "
+            "--validate-every in epochs or steps. Received: "
+            f"--validate-every {args.validate_every}."
+        )
     return Plan(
         steps=steps,
         epoch_steps=epoch_steps,
-        validate_every=args.validate_every,
+        validation_steps=int(number * units[unit]),
+        validation_minutes=number if unit == MINUTES else 0.0,
+        patience=args.patience or 0,
         checkpoint_steps=args.checkpoint_steps,
         checkpoint_minutes=args.checkpoint_minutes,
         keep=args.keep,
         steps_per_execution=args.steps_per_execution,
+        batch_size=args.batch_size,
     )
 
 
-def _make_validation(row, args, model, val):
-    """Return what scores the model on the way, watched for signals."""
-    find = row.model_finder(model, args)
-    flags = options(args, row.EVALUATE_FLAGS)
-    return lambda watch: row.evaluate(find, val, watch, **flags)
+def _make_validation(row, args, strategy, snapshot, val):
+    finders = {
+        device: row.model_finder(model, args)
+        for device, model in snapshot.models.items()
+    }
+    return Validation(
+        row,
+        finders,
+        val,
+        args.val_pictures,
+        options(args, row.MEASURE_FLAGS),
+        make_exchange(strategy),
+        place(strategy),
+    )
 
 
 def _make_network(args, strategy, rate, make_model):
@@ -179,11 +244,15 @@ def run(row, args, strategy, train, val):
         The run's folder, and the scores at the end, which are `None` where
         another process is the chief.
     """
+    run_dir = choose_run_dir(args)
+    if args.validate_every is None and not args.overwrite:
+        # A run that an earlier version began keeps its course.
+        args.validate_every = recorded(run_dir).get("validate_every")
     plan = make_plan(args, len(train))
     data = fingerprint(train, val)
     settings = {**vars(args), "steps": plan.steps, "data": data}
-    run_dir = choose_run_dir(args)
     chief = is_chief(strategy)
+    logger = Loggers(args.logger) if chief else None
     # The chief may be the first here, and its new folder no earlier run.
     resume = args.resume if chief or args.resume != "never" else "auto"
     start = find_start(run_dir, settings, resume, args.overwrite)
@@ -204,4 +273,4 @@ def run(row, args, strategy, train, val):
             f"{strategy.num_replicas_in_sync} replica(s); "
             + (f"going on from {start.path}" if start else "a fresh start")
         )
-    return run_dir, whole.run(batches)
+    return run_dir, whole.run(batches, logger)

@@ -1,6 +1,9 @@
 """The weights that are evaluated and exported: averages and snapshots."""
 
+import contextlib
+
 import keras
+import numpy as np
 import tensorflow as tf
 
 from dla_keras.engine.strategies import batch_norms
@@ -59,13 +62,34 @@ class Snapshot:
             the model's own weights.
         batches: Iterable of `(images, labels)` to renew the batch norms'
             statistics with. Defaults to `None`: the running statistics.
+        devices: Devices, with a copy on each; `None` is TensorFlow's choice.
+            Defaults to one of these.
+        total: Function from `make_sum`, by which all processes take the
+            renewed statistics of the first. Defaults to `None`: each its own.
+        first: Whether this is the first process. Defaults to `True`.
+
+    Attributes:
+        model: The copy on the first device.
+        models: Device -> the copy on it.
     """
 
-    def __init__(self, model, average=None, batches=None):
-        self.source = model
-        self.model = type(model).from_config(
-            {**model.get_config(), "dtype": "float32"}
-        )
+    def __init__(
+        self,
+        model,
+        average=None,
+        batches=None,
+        devices=(None,),
+        total=None,
+        first=True,
+    ):
+        config = {**model.get_config(), "dtype": "float32"}
+        self.models = {}
+        for device in devices:
+            with tf.device(device) if device else contextlib.nullcontext():
+                self.models[device] = type(model).from_config(dict(config))
+        self.model = self.models[devices[0]]
+        self.total = total
+        self.first = first
         self.renew = None
         if batches is not None:
             self.renew = BatchNormRenewal(self.model, batches)
@@ -85,7 +109,29 @@ class Snapshot:
         for copy, v in self.pairs:
             copy.assign(v.numpy())
         if self.renew is not None:
+            self._renew()
+        values = [v.numpy() for v in self.model.variables]
+        for model in list(self.models.values())[1:]:
+            for v, value in zip(model.variables, values, strict=True):
+                v.assign(value)
+
+    def _renew(self):
+        """Renew the statistics in the first process, for all of them."""
+        if self.first:
             self.renew()
+        if self.total is None:
+            return
+        statistics = [
+            v
+            for layer in batch_norms(self.model)
+            for v in (layer.moving_mean, layer.moving_variance)
+        ]
+        flat = np.concatenate([v.numpy() for v in statistics])
+        flat = self.total(flat if self.first else np.zeros_like(flat))
+        stops = np.cumsum([v.shape[0] for v in statistics])
+        parts = np.split(flat, stops[:-1])
+        for v, part in zip(statistics, parts, strict=True):
+            v.assign(part)
 
 
 class BatchNormRenewal:

@@ -15,13 +15,14 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from tqdm import tqdm
 
 from dla_keras.engine.checkpoints import Checkpoints
-from dla_keras.engine.run_folder import History
+from dla_keras.engine.loggers import Loggers
+from dla_keras.engine.loggers import make_bar
 from dla_keras.engine.strategies import is_chief
 from dla_keras.engine.strategies import is_shared
 from dla_keras.engine.strategies import make_agreement
+from dla_keras.engine.validation import Stopped
 from dla_keras.files import atomic_path
 
 
@@ -32,34 +33,37 @@ class Plan:
     Args:
         steps: Steps of the whole run.
         epoch_steps: Steps of an epoch.
-        validate_every: Epochs between validations; `0` for the end only.
-            Defaults to `1`.
+        validation_steps: Steps between validations; `0` for none by step.
+            Defaults to `0`: the end only.
+        validation_minutes: Minutes between validations; `0` for none by the
+            clock. Defaults to `0.0`.
+        patience: Validations without a better score after which a run ends;
+            `0` for none. Defaults to `0`.
         checkpoint_steps: Steps between checkpoints; `0` for none by step.
             Defaults to `0`.
         checkpoint_minutes: Minutes between checkpoints. Defaults to `10.0`.
         keep: Number of the last checkpoints to keep. Defaults to `3`.
         steps_per_execution: Steps taken without coming back to Python. Defaults
             to `1`.
+        batch_size: Pictures of a step. Defaults to `1`.
 
     Example:
 
-    >>> plan = Plan(steps=100, epoch_steps=30, steps_per_execution=20)
+    >>> plan = Plan(100, 30, validation_steps=30, steps_per_execution=20)
     >>> plan.next_stop(20), plan.next_stop(30), plan.next_stop(90)
     (30, 50, 100)
     """
 
     steps: int
     epoch_steps: int
-    validate_every: int = 1
+    validation_steps: int = 0
+    validation_minutes: float = 0.0
+    patience: int = 0
     checkpoint_steps: int = 0
     checkpoint_minutes: float = 10.0
     keep: int = 3
     steps_per_execution: int = 1
-
-    @property
-    def validation_steps(self) -> int:
-        """Return the steps between validations; `0` for the end only."""
-        return self.validate_every * self.epoch_steps
+    batch_size: int = 1
 
     def validates(self, step: int) -> bool:
         """Return whether a validation is due after `step` steps."""
@@ -90,6 +94,7 @@ class Progress:
         rows: Rows of `history.csv`.
         best: Best score so far.
         best_step: Step of the best score.
+        waited: Validations since then.
     """
 
     step: int = 0
@@ -99,6 +104,7 @@ class Progress:
     rows: list = dataclasses.field(default_factory=list)
     best: float | None = None
     best_step: int = 0
+    waited: int = 0
 
 
 @dataclasses.dataclass
@@ -112,11 +118,11 @@ class Task:
         train_steps: Function from `make_train_steps`.
         batches: Function of a step that returns an iterable of the global
             batches from there on.
-        validate: Function that returns scores by name. Its argument wraps the
-            validation images, so that a signal can end it.
+        validate: `Validation` of the snapshot.
         columns: Scores that `history.csv` shows; the first decides which
             weights are best.
         snapshot: `Snapshot` of the model, which `validate` scores.
+        settings: Settings of the run, by flag, for those who log it.
         rate: Function of a step that returns its learning rate.
         names: Function of a step that returns the names of the files in its
             batch.
@@ -133,6 +139,7 @@ class Task:
     validate: Callable
     columns: tuple[str, ...]
     snapshot: object
+    settings: dict
     rate: Callable
     names: Callable
     average: object = None
@@ -155,10 +162,6 @@ class Task:
 
 
 EXIT_CODE = 128  # plus the signal's number, as a shell reports it
-
-
-class Stopped(Exception):
-    """Raised inside a long validation that a signal interrupts."""
 
 
 class StopSignals:
@@ -206,6 +209,26 @@ class StopSignals:
             yield item
 
 
+class Pace:
+    """The speed of training since it was last looked at.
+
+    Args:
+        step: Step from which on it counts.
+        batch_size: Pictures of a step.
+    """
+
+    def __init__(self, step: int, batch_size: int):
+        self.step = step
+        self.batch_size = batch_size
+        self.began = time.perf_counter()
+
+    def pictures_per_second(self, step: int) -> float | None:
+        """Return the mean speed up to a step; `None` where none was taken."""
+        pictures = (step - self.step) * self.batch_size
+        seconds = time.perf_counter() - self.began
+        return pictures / seconds if pictures else None
+
+
 LOSS_EVERY = 10  # steps between looks at the loss, each a wait for the device
 
 
@@ -228,6 +251,8 @@ class Run:
         self.shared = is_shared(task.strategy)
         self.agree = make_agreement(task.strategy)
         self.pending = []  # losses not looked at yet
+        self.pace = None
+        self.overdue = False
 
     def restore(self, checkpoint) -> None:
         """Set variables and progress to those of a checkpoint.
@@ -248,11 +273,13 @@ class Run:
             variable.assign(checkpoint.arrays[name])
         self.progress = Progress(**checkpoint.facts)
 
-    def run(self, batches) -> dict | None:
+    def run(self, batches, logger=None) -> dict | None:
         """Train to the end.
 
         Args:
             batches: Global batches, beginning at the step of the run.
+            logger: `Logger` of the run's figures. Defaults to `None`: tables
+                and TensorBoard's events.
 
         Returns:
             Scores of the validation at the end; `None` if another process is
@@ -263,21 +290,28 @@ class Run:
             SystemExit: If there was a signal; everything is saved.
         """
         self._check_agreement()
+        step = self.progress.step
         with (
             StopSignals() as self.signals,
-            self._make_bar() as self.bar,
+            make_bar(self.plan.steps, step, not self.chief) as self.bar,
             contextlib.ExitStack() as files,
         ):
             if self.chief:
-                self._open_files()
-                files.callback(self.history.close)
+                self._open_files(logger or Loggers())
+                files.push(self._finish_logging)
             self.saved = self.clock = time.perf_counter()
             batches = iter(batches)
             while True:
                 scores = self._validate()
-                if self.progress.step == self.plan.steps:
+                if self._at_end():
                     return scores
                 self._advance(batches)
+
+    def _at_end(self):
+        """Return whether the run ends here; all processes find the same."""
+        patience, progress = self.plan.patience, self.progress
+        tired = patience and progress.waited >= patience
+        return bool(progress.step == self.plan.steps or tired)
 
     def _check_agreement(self):
         """Raise `ValueError` if machines would go on from different steps."""
@@ -290,21 +324,16 @@ class Run:
                 f"Received: {self.run_dir}."
             )
 
-    def _open_files(self):
+    def _open_files(self, logger):
         step = self.progress.step
         self.checkpoints.folder.mkdir(parents=True, exist_ok=True)
         self.checkpoints.set_aside(step)
-        self.history = History(self.run_dir, step, self.progress.rows)
+        self.logger = logger
+        logger.start(self.run_dir, self.task.settings, step, self.progress.rows)
 
-    def _make_bar(self):
-        return tqdm(
-            total=self.plan.steps,
-            initial=self.progress.step,
-            unit="step",
-            desc="train",
-            mininterval=1,
-            disable=not self.chief,
-        )
+    def _finish_logging(self, kind, *_):
+        status = "failed" if kind else "finished"
+        self.logger.finish("stopped" if kind is SystemExit else status)
 
     def _advance(self, batches):
         """Take steps up to the next event, then do what is due."""
@@ -325,7 +354,20 @@ class Run:
             self._look()
             minutes = (time.perf_counter() - self.saved) / 60
             late = minutes >= plan.checkpoint_minutes
-            self._settle(late or plan.saves(stop) or stop == plan.steps)
+            self._settle(
+                late or plan.saves(stop) or stop == plan.steps,
+                self._is_long_ago(),
+            )
+
+    def _is_long_ago(self):
+        """Return whether the clock says that a validation is due."""
+        progress, minutes = self.progress, self.plan.validation_minutes
+        last = progress.rows[-1]["seconds"] if progress.rows else 0.0
+        return bool(minutes and self._seconds() - last >= 60 * minutes)
+
+    def _seconds(self):
+        """Return the seconds that all of the run has taken."""
+        return self.progress.seconds + time.perf_counter() - self.clock
 
     def _look(self):
         """Wait for the losses so far; one that is not finite ends the run."""
@@ -338,9 +380,18 @@ class Run:
                 raise ValueError(self._diverged(step, f"The loss is {loss} at"))
             progress.loss_sum += loss
             progress.loss_steps += 1
-        self.bar.set_postfix(refresh=False, loss=f"{np.mean(losses):.3f}")
+        if self.pace is None:  # what was compiled before is no pace
+            self.pace = Pace(progress.step, self.plan.batch_size)
+        speed = self.pace.pictures_per_second(progress.step)
+        told = {"loss": f"{np.mean(losses):.3f}"}
+        if speed:
+            told["pictures/s"] = f"{speed:.1f}"
+        self.bar.set_postfix(refresh=False, **told)
         if self.chief:
-            self.history.add_losses(first, losses, task.rate)
+            rates = [
+                task.rate(first - 1 + index) for index in range(len(losses))
+            ]
+            self.logger.log_steps(first, losses, rates)
 
     def _diverged(self, step, what):
         saved = self.checkpoints.paths()
@@ -352,10 +403,18 @@ class Run:
             f"checkpoint is {saved[-1] if saved else 'none'}."
         )
 
-    def _settle(self, save):
-        """Save, or save and stop, if any process has a reason to."""
+    def _settle(self, save, validate=False):
+        """Save, or save and stop, if any process has a reason to.
+
+        Args:
+            save: Whether a checkpoint is due; the chief's word counts.
+            validate: Whether a validation is due by the clock, likewise.
+        """
         wishes = [self.signals.number == s for s in StopSignals.SIGNALS]
-        save, *stops = self.agree(save and self.chief, *wishes)
+        save, validate, *stops = self.agree(
+            save and self.chief, validate and self.chief, *wishes
+        )
+        self.overdue = bool(validate)
         if save or any(stops):
             self._save()
         if any(stops):
@@ -379,7 +438,7 @@ class Run:
                 raise ValueError(
                     self._diverged(step, f"{name} is not finite after")
                 )
-        self.history.sync()
+        self.logger.sync()
         facts = dataclasses.asdict(self.progress)
         self.checkpoints.save(step, arrays, facts, best)
 
@@ -395,56 +454,84 @@ class Run:
         raise SystemExit(EXIT_CODE + number)
 
     def _validate(self):
-        """Validate if it is due and was not done before a restart."""
-        progress, plan = self.progress, self.plan
-        at_end = progress.step == plan.steps
-        done = progress.rows and progress.rows[-1]["step"] == progress.step
-        if not plan.validates(progress.step) or (done and not at_end):
+        """Validate if it is due, and once more at the end of the run."""
+        step = self.progress.step
+        due = self.overdue or self.plan.validates(step)
+        if not (due and not self._is_scored()) and not self._at_end():
             return None
         scores = None
-        if self.chief:
-            try:
-                scores = self._score()
-            except Stopped:
-                pass  # all processes settle together, below
-        self._settle(at_end)
-        return scores
+        try:
+            scores = self._score()
+        except Stopped:
+            pass  # all processes settle together, below
+        self._settle(self._at_end())
+        self.pace = self.pace and Pace(step, self.plan.batch_size)
+        return scores if self.chief else None
+
+    def _is_scored(self):
+        """Return whether the step was validated, perhaps before a restart."""
+        rows = self.progress.rows
+        return bool(rows) and rows[-1]["step"] == self.progress.step
 
     def _score(self):
-        """Score a snapshot, note the scores, and keep it if it is the best."""
-        progress, task = self.progress, self.task
+        """Return the scores of a snapshot, on the way and at the end."""
+        task = self.task
+        speed = self.pace and self.pace.pictures_per_second(self.progress.step)
         task.snapshot.take()
-        scores = task.validate(self.signals.watch)
-        if progress.step == self.plan.steps:
-            self._export("model")
-        if progress.rows and progress.rows[-1]["step"] == progress.step:
-            return scores  # noted before a restart
-        self._note(scores)
-        score = scores[task.columns[0]]
-        if progress.best is None or score > progress.best:
-            progress.best, progress.best_step = score, progress.step
-            self._export("best")
-            self._save(best=True)
+        scores = None
+        if not self._is_scored():
+            scores = task.validate(self.signals.watch)
+            self._note(scores, speed)
+        if not self._at_end():
+            return scores
+        self._export("model")
+        if scores is None or task.validate.is_bounded:
+            scores = task.validate(self.signals.watch, whole=True)
         return scores
 
+    def _note(self, scores, speed):
+        """Add a row to the history, and keep the snapshot if it is the best."""
+        progress = self.progress
+        row = {
+            "step": progress.step,
+            "epoch": round(progress.step / self.plan.epoch_steps, 2),
+            "loss": progress.loss_sum / progress.loss_steps,
+            "learning_rate": self.task.rate(progress.step),
+            **{f"val_{name}": scores[name] for name in self.task.columns},
+            "seconds": round(self._seconds(), 1),
+            "pictures_per_second": speed and round(speed, 2),
+            **{
+                f"val_iou/{name}": iou
+                for name, iou in scores.get("per_class_iou", {}).items()
+            },
+        }
+        progress.rows = [*progress.rows, row]
+        progress.loss_sum, progress.loss_steps = 0.0, 0
+        score = scores[self.task.columns[0]]
+        better = progress.best is None or score > progress.best
+        progress.waited = 0 if better else progress.waited + 1
+        if better:
+            progress.best, progress.best_step = score, progress.step
+        if self.chief:
+            self._log(row)
+        if better:
+            self._export("best")
+            self._save(best=True)
+
+    def _log(self, row):
+        figures = {name: v for name, v in row.items() if name != "step"}
+        draw = self.task.draw
+        self.logger.log(row["step"], figures, draw() if draw else None)
+        told = [
+            f"{name} {row[f'val_{name}']:.4f}" for name in self.task.columns
+        ]
+        self.bar.write(
+            f"step {row['step']}: loss {row['loss']:.3f}, {', '.join(told)}",
+            sys.stderr,
+        )
+
     def _export(self, name):
+        if not self.chief:
+            return
         with atomic_path(self.run_dir / f"{name}.keras") as temporary:
             self.task.snapshot.model.save(temporary)
-
-    def _note(self, scores):
-        """Add a row to the history."""
-        progress, task = self.progress, self.task
-        seconds = progress.seconds + time.perf_counter() - self.clock
-        self.history.add(
-            {
-                "step": progress.step,
-                "epoch": round(progress.step / self.plan.epoch_steps, 2),
-                "loss": progress.loss_sum / progress.loss_steps,
-                "learning_rate": task.rate(progress.step),
-                **{f"val_{name}": scores[name] for name in task.columns},
-                "seconds": round(seconds, 1),
-            },
-            task.draw() if task.draw else None,
-        )
-        progress.rows = self.history.rows
-        progress.loss_sum, progress.loss_steps = 0.0, 0

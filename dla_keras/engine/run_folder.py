@@ -6,7 +6,6 @@ history.csv  steps.csv  events.out.tfevents.*    while it runs
 model.keras  best.keras  metrics.json ...        results
 """
 
-import csv
 import datetime
 import json
 import os
@@ -23,7 +22,6 @@ from dla_keras.data.fingerprint import differences
 from dla_keras.engine.checkpoints import Checkpoint
 from dla_keras.engine.checkpoints import Checkpoints
 from dla_keras.engine.checkpoints import read_checkpoint
-from dla_keras.files import atomic_path
 from dla_keras.files import write_json
 from dla_keras.provenance import RENAMED
 from dla_keras.provenance import git_commit
@@ -33,7 +31,6 @@ from dla_keras.version import __version__
 
 CONFIG = "config.json"
 FINISHED = "metrics.json"  # written last
-CURVE_EVERY = 10  # steps between points of TensorBoard's loss curve
 
 # Settings that change neither what is learned nor its results.
 FREE = {
@@ -41,7 +38,9 @@ FREE = {
     "checkpoint_minutes",
     "checkpoint_steps",
     "data_dir",
+    "device",
     "keep",
+    "logger",
     "overwrite",
     "resume",
     "run_dir",
@@ -58,6 +57,7 @@ OURS = (
     "events.out.tfevents.*",
     "*.keras",
     "report.html",
+    "loggers.json",
 )
 
 
@@ -120,15 +120,30 @@ def find_start(
     return Checkpoints(run_dir / "checkpoints").newest()
 
 
-def _check_settings(run_dir, settings):
+def recorded(run_dir) -> dict:
+    """Return what `config.json` says of a run, by today's names of flags.
+
+    Args:
+        run_dir: Folder of the run.
+
+    Raises:
+        ValueError: If it is no JSON.
+    """
+    path = pathlib.Path(run_dir) / CONFIG
+    if not path.exists():
+        return {}
     try:
-        theirs = json.loads((run_dir / CONFIG).read_text())
+        content = json.loads(path.read_text())
     except json.JSONDecodeError as error:
         raise ValueError(
-            f"{run_dir / CONFIG} is not valid JSON ({error}). Choose another "
+            f"{path} is not valid JSON ({error}). Choose another "
             "--run-dir, or pass --overwrite to lose that run."
         ) from error
-    theirs = {RENAMED.get(name, name): v for name, v in theirs.items()}
+    return {RENAMED.get(name, name): v for name, v in content.items()}
+
+
+def _check_settings(run_dir, settings):
+    theirs = recorded(run_dir)
     ours = json.loads(json.dumps(settings))
     # The run may have begun with an earlier version that lacks some flags. They
     # make no difference when they are off.
@@ -197,107 +212,3 @@ def _hardware(strategy) -> dict:
         "cpu": processor(),
         "cores": os.cpu_count(),
     }
-
-
-class History:
-    """Figures by step: `history.csv`, `steps.csv` and TensorBoard's curves.
-
-    A resumed run continues them as if it had never stopped.
-
-    Args:
-        run_dir: Folder of the run. `tensorboard --logdir` on it shows the
-            curves.
-        step: Step the run goes on from; figures beyond it are removed, since
-            the run takes those steps again. Defaults to `0`.
-        rows: Rows of `history.csv` up to there. Defaults to none.
-    """
-
-    def __init__(self, run_dir, step: int = 0, rows=()):
-        self.run_dir = pathlib.Path(run_dir)
-        self.rows = list(rows)
-        _cut_steps(self.run_dir / "steps.csv", step)
-        for path in self.run_dir.glob("events.out.tfevents.*"):
-            _cut_events(path, step)
-        self._write_rows()
-        self.writer = tf.summary.create_file_writer(str(run_dir))
-        self.steps = (self.run_dir / "steps.csv").open("a", newline="")
-
-    def add_losses(self, first: int, losses, rate) -> None:
-        """Add the losses of consecutive steps.
-
-        Args:
-            first: Number of the first step, from 1.
-            losses: Losses of this and the following steps.
-            rate: Function of a step that returns its learning rate.
-        """
-        with self.writer.as_default():
-            for step, loss in enumerate(losses, start=first):
-                self.steps.write(f"{step},{loss!r},{rate(step - 1):.6g}\n")
-                if step % CURVE_EVERY == 0:
-                    tf.summary.scalar("train/loss", loss, step)
-                    tf.summary.scalar("train/learning_rate", rate(step), step)
-        self.steps.flush()
-
-    def add(self, row: dict, picture=None) -> None:
-        """Add a row of figures; it replaces a row of the same step.
-
-        Args:
-            row: Figures by name; `"step"` is one of them.
-            picture: PIL image of predictions, for TensorBoard. Defaults to
-                `None`.
-        """
-        self.rows = [r for r in self.rows if r["step"] != row["step"]]
-        self.rows.append(row)
-        self._write_rows()
-        with self.writer.as_default(step=row["step"]):
-            for name, value in row.items():
-                tf.summary.scalar(name, value)
-            if picture is not None:
-                pixels = np.asarray(picture.convert("RGB"))
-                tf.summary.image("predictions", pixels[None])
-        self.writer.flush()
-
-    def sync(self) -> None:
-        """Write all of it to the disk, before a checkpoint relies on it."""
-        self.writer.flush()
-        self.steps.flush()
-        os.fsync(self.steps.fileno())
-
-    def close(self) -> None:
-        """Close the files."""
-        self.writer.close()
-        self.steps.close()
-
-    def _write_rows(self):
-        path = self.run_dir / "history.csv"
-        if not self.rows:
-            path.unlink(missing_ok=True)
-            return
-        with (
-            atomic_path(path) as temporary,
-            temporary.open("w", newline="") as file,
-        ):
-            writer = csv.DictWriter(file, self.rows[0])
-            writer.writeheader()
-            writer.writerows(self.rows)
-
-
-def _cut_steps(path, step):
-    """Keep the rows up to `step`."""
-    rows = path.read_text().splitlines()[1:] if path.exists() else []
-    kept = [row + "\n" for row in rows if int(row.split(",")[0]) <= step]
-    with atomic_path(path) as temporary:
-        temporary.write_text("step,loss,learning_rate\n" + "".join(kept))
-
-
-def _cut_events(path, step):
-    """Keep TensorBoard's events up to `step`."""
-    with atomic_path(path) as temporary:
-        with tf.io.TFRecordWriter(str(temporary)) as writer:
-            try:
-                for record in tf.data.TFRecordDataset(str(path)):
-                    event = tf.compat.v1.Event.FromString(record.numpy())
-                    if event.step <= step:
-                        writer.write(record.numpy())
-            except tf.errors.DataLossError:
-                pass  # the last event, which a killed process left half-written

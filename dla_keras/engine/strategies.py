@@ -7,6 +7,7 @@ import json
 import os
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from dla_keras.choices import choose
@@ -85,7 +86,7 @@ def is_shared(strategy) -> bool:
 
 
 def is_chief(strategy) -> bool:
-    """Return whether this process writes files, validates and prints."""
+    """Return whether this process writes files and prints."""
     resolver = strategy.cluster_resolver
     if resolver is None or resolver.task_type == "chief":
         return True
@@ -112,22 +113,88 @@ def make_agreement(strategy):
     """
     if not is_shared(strategy):
         return lambda *wishes: list(wishes)
-    # Every replica of a process brings its process' wish.
+    total = make_sum(strategy)
+    return lambda *wishes: total(wishes).tolist()
+
+
+def make_sum(strategy):
+    """Return a function that adds up vectors of all processes, in float64.
+
+    Every process must call it at the same steps, with as many numbers.
+    """
+    if not is_shared(strategy):
+        return lambda numbers: np.asarray(numbers, np.float64)
+    # Every replica of a process brings its process' numbers.
     mine = strategy.num_replicas_in_sync // machines()
 
-    def replica(wishes):
+    def replica(numbers):
         context = tf.distribute.get_replica_context()
-        here = tf.identity(wishes)  # on this replica's device
+        here = tf.identity(numbers)  # on this replica's device
         return context.all_reduce(tf.distribute.ReduceOp.SUM, here)
 
     @tf.function
-    def total(wishes):
-        sums = strategy.run(replica, args=(wishes,))
+    def total(numbers):
+        sums = strategy.run(replica, args=(numbers,))
         return strategy.experimental_local_results(sums)[0] / mine
 
-    return lambda *wishes: (
-        total(tf.constant(wishes, tf.float64)).numpy().tolist()
-    )
+    return lambda numbers: total(tf.constant(numbers, tf.float64)).numpy()
+
+
+def make_exchange(strategy):
+    """Return a function that tells every process what each of them has.
+
+    Returns:
+        A function of anything that JSON knows. It returns a list of that of
+        all processes, in their order. Every process must call it at the same
+        steps.
+
+    Example:
+
+    >>> exchange = make_exchange(make_strategy("one_device"))
+    >>> exchange({"a": 0.1})
+    [{'a': 0.1}]
+    """
+    if not is_shared(strategy):
+        return lambda content: [content]
+    total = make_sum(strategy)
+    number, processes = place(strategy)
+
+    def exchange(content):
+        data = np.frombuffer(json.dumps(content).encode(), np.uint8)
+        sizes = np.zeros(processes)
+        sizes[number] = data.size
+        sizes = total(sizes).astype(int)
+        stops = np.cumsum(sizes)
+        # A power of two: few sizes to be compiled for.
+        whole = np.zeros(1 << int(stops[-1]).bit_length())
+        whole[stops[number] - data.size : stops[number]] = data
+        whole = total(whole).astype(np.uint8)
+        return [
+            json.loads(whole[stop - size : stop].tobytes())
+            for stop, size in zip(stops, sizes, strict=True)
+        ]
+
+    return exchange
+
+
+def place(strategy) -> tuple[int, int]:
+    """Return the number of this process, the chief's being 0, and of all."""
+    if not is_shared(strategy):
+        return 0, 1
+    resolver = strategy.cluster_resolver
+    chiefs = len(resolver.cluster_spec().as_dict().get("chief", ()))
+    number = resolver.task_id
+    if resolver.task_type == "worker":
+        number += chiefs
+    return number, machines()
+
+
+def own_devices(strategy) -> tuple[str | None, ...]:
+    """Return the devices of this process' replicas, `None` for a single one."""
+    replicas = strategy.num_replicas_in_sync // place(strategy)[1]
+    if replicas == 1:
+        return (None,)
+    return tuple(strategy.extended.worker_devices)
 
 
 def distribute(strategy, make_dataset) -> tf.data.Dataset:

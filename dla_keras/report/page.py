@@ -251,10 +251,23 @@ def _classes(run):
         (name, 85 * v, f"{v:.3f}", run.colors.get(name), f"{shares[name]:.1%}")
         for name, v in sorted(known.items(), key=lambda item: -item[1])
     ]
-    blocks = [("text", what), ("bars", rows)]
+    blocks = [("text", what), ("bars", rows), *_reported(run.scores)]
     if absent := ", ".join(name for name in values if name not in known):
         blocks.append(("text", f"Neither there nor found: {absent}."))
     return blocks
+
+
+def _reported(scores):
+    """Return precision, recall and F1 by class, where they are known."""
+    keys = [f"per_class_{name}" for name in ("precision", "recall", "f1")]
+    if not all(key in scores for key in keys):  # scored by an earlier version
+        return []
+    text = lambda value: "-" if value is None else f"{value:.3f}"
+    rows = [
+        (name, *(text(scores[key].get(name)) for key in keys))
+        for name in scores["class_names"]
+    ]
+    return [("table", ("", "precision", "recall", "F1"), rows)]
 
 
 def _precision_recall(run):

@@ -12,6 +12,7 @@ ROW = {
     "TITLE": "name for people",
     "COLUMNS": "score -> its name in tables; the first decides what is best",
     "SPLIT_FLAGS": "flags that `open_split` takes",
+    "MEASURE_FLAGS": "flags that `measure` and `summarize` take",
     "EVALUATE_FLAGS": "flags that `evaluate` takes",
     "LEFT_OUT": "scores that `metrics.json` does without",
     # training
@@ -28,6 +29,9 @@ ROW = {
     "open_recorded": "predictions, truth, nms -> split, finder among files",
     "evaluate": "finder, split, progress -> scores; among them `pictures`, "
     "their number, and `milliseconds` of one",
+    "BATCH": "number of pictures that are scored at a time",
+    "measure": "finder, split, indices -> what each picture counts, as JSON",
+    "summarize": "what all pictures count, info -> scores, as of `evaluate`",
     "baselines": "train, val -> name -> scores without learning",
     # what people see
     "drawing": "model, val -> function that draws what it finds, or None",

@@ -8,6 +8,8 @@ from functools import partial
 
 import numpy as np
 
+from dla_keras.bsds.benchmark import boundary_counts
+from dla_keras.bsds.benchmark import boundary_scores
 from dla_keras.bsds.benchmark import evaluate_boundaries
 from dla_keras.bsds.thinning import suppress_non_maxima
 from dla_keras.data.boundaries import BoundaryExample
@@ -43,9 +45,11 @@ TITLE = "Boundary detection"
 # Scores that history.csv and the report show; the first decides what is best.
 COLUMNS = {"ods_f": "ODS F", "ois_f": "OIS F", "ap": "AP"}
 SPLIT_FLAGS = ("annotators",)
-EVALUATE_FLAGS = ("thresholds", "processes")
+MEASURE_FLAGS = ("thresholds",)
+EVALUATE_FLAGS = (*MEASURE_FLAGS, "processes")
 LEFT_OUT = ()  # of metrics.json
 RESULTS = "boundaries"
+BATCH = 1  # pictures
 
 
 # --- Training: crops are those of segmentation ---
@@ -242,12 +246,56 @@ def evaluate(
             yield example.name, soft_map, example.annotations
 
     scores = evaluate_boundaries(pairs(), thresholds, processes=processes)
+    return _with_f(scores, seconds)
+
+
+def _with_f(scores, seconds):
     return {
         **scores,
         "ods_f": scores["ods"]["f"],
         "ois_f": scores["ois"]["f"],
         "milliseconds": 1000 * float(np.median(seconds)),
     }
+
+
+def measure(find, split, indices, thresholds: int = 99):
+    """Yield what is counted in each picture, of types that JSON knows.
+
+    So machines can share a split: `summarize` takes the records of all.
+
+    Args:
+        find: Function: example -> boundary map `(h, w)`, 0 to 1.
+        split: Sequence of `BoundaryExample`.
+        indices: Pictures to score.
+        thresholds: Number of thresholds; see `boundary_counts`. Defaults to
+            `99`.
+    """
+    for index in indices:
+        example = split[index]
+        start = time.perf_counter()
+        soft_map = find(example)
+        seconds = time.perf_counter() - start
+        try:
+            counts = boundary_counts(soft_map, example.annotations, thresholds)
+        except ValueError as error:
+            raise ValueError(f"{example.name}: {error}") from error
+        counts = counts.tolist()
+        yield {"name": example.name, "counts": counts, "seconds": seconds}
+
+
+def summarize(records: list[dict], info, thresholds: int = 99) -> dict:
+    """Return the scores of a split; see `evaluate`.
+
+    Args:
+        records: Records of `measure`, in the order of the pictures.
+        info: Facts of the dataset.
+        thresholds: Number of thresholds of the records. Defaults to `99`.
+    """
+    names, counts, seconds = (
+        [record[key] for record in records]
+        for key in ("name", "counts", "seconds")
+    )
+    return _with_f(boundary_scores(names, counts, thresholds), seconds)
 
 
 def baselines(train, val) -> dict[str, dict]:

@@ -1,5 +1,6 @@
 """Classification as a row: one class for a picture, and the next likely."""
 
+import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,16 +25,25 @@ from dla_keras.report.charts import confusion_figure
 from dla_keras.report.galleries import classification_galleries
 from dla_keras.tasks.losses import class_cross_entropy_sums
 from dla_keras.tasks.recipes import COMPUTE
+from dla_keras.tasks.scores import class_scores
 from dla_keras.tasks.segmentation import start_from
 
 TITLE = "Classification"
 # Scores that history.csv and the report show; the first decides what is best.
 COLUMNS = {"top1": "top-1", "top5": "top-5"}
 SPLIT_FLAGS = ()
-EVALUATE_FLAGS = ()
+MEASURE_FLAGS = EVALUATE_FLAGS = ()
 LEFT_OUT = ("per_picture",)  # of metrics.json: ImageNet has 50,000
 RESULTS = "predictions.csv"
-_BATCH = 32  # pictures
+BATCH = 32  # pictures
+# Of `class_scores`: IoU is of pixels.
+REPORTED = (
+    "per_class_precision",
+    "per_class_recall",
+    "per_class_f1",
+    "mean_accuracy",
+    "mean_f1",
+)
 _TOP = 5
 
 
@@ -163,11 +173,12 @@ def evaluate(find: ClassFinder, split, progress: Callable = iter) -> dict:
     Args:
         find: Function: uint8 pictures -> logits `(n, classes)`.
         split: Sequence of labelled pictures with `info`.
-        progress: Wrapper of the batches' starts, for instance `tqdm`. Defaults
-            to none.
+        progress: Wrapper of the indices, for instance `tqdm`. Defaults to
+            none.
 
     Returns:
-        `top1`, `top5`, `confusion` (true classes in rows), `class_names`,
+        `top1`, `top5`, precision, recall and F1 by class and their means (see
+        `class_scores`), `confusion` (true classes in rows), `class_names`,
         `pictures`, `milliseconds`: the mean time of one picture, and
         `per_picture`: rows of `name`, `prediction` and the `probability` of
         the true class.
@@ -175,18 +186,26 @@ def evaluate(find: ClassFinder, split, progress: Callable = iter) -> dict:
     Raises:
         ValueError: If the split is empty.
     """
-    if not len(split):
-        raise ValueError("There is no picture to evaluate on.")
-    names = split.info.class_names
-    confusion = np.zeros((len(names), len(names)), np.int64)
-    near, rows, seconds = 0, [], 0.0
-    for start in progress(range(0, len(split), _BATCH)):
-        stop = min(start + _BATCH, len(split))
-        pictures = [split[index] for index in range(start, stop)]
-        labels = np.array([p.label for p in pictures])
-        clock = time.perf_counter()
-        logits = find([p.image for p in pictures])
-        seconds += time.perf_counter() - clock
+    records = measure(find, split, progress(range(len(split))))
+    return summarize(list(records), split.info)
+
+
+def measure(find: ClassFinder, split, indices):
+    """Yield what is found in each picture, of types that JSON knows.
+
+    So machines can share a split: `summarize` takes the records of all.
+
+    Args:
+        find: Function: uint8 pictures -> logits `(n, classes)`.
+        split: Sequence of labelled pictures with `info`.
+        indices: Pictures to score.
+    """
+    names, indices = split.info.class_names, iter(indices)
+    while chosen := list(itertools.islice(indices, BATCH)):
+        pictures = [split[index] for index in chosen]
+        start = time.perf_counter()
+        logits = find([picture.image for picture in pictures])
+        seconds = (time.perf_counter() - start) / len(pictures)
         if logits.shape[1] != len(names):
             raise ValueError(
                 f"Expected a classifier of the {len(names)} classes of "
@@ -194,26 +213,46 @@ def evaluate(find: ClassFinder, split, progress: Callable = iter) -> dict:
                 "the --dataset that it was trained on."
             )
         order = np.argsort(-logits, axis=-1)
-        rows += [
-            {
+        for picture, found, shares in zip(
+            pictures, order, softmax(logits), strict=True
+        ):
+            yield {
                 "name": picture.name,
-                "prediction": int(found),
+                "label": int(picture.label),
+                "prediction": int(found[0]),
                 "probability": float(shares[picture.label]),
+                "near": bool(picture.label in found[:_TOP]),
+                "seconds": seconds,
             }
-            for picture, found, shares in zip(
-                pictures, order[:, 0], softmax(logits), strict=True
-            )
-        ]
-        np.add.at(confusion, (labels, order[:, 0]), 1)
-        near += int((order[:, :_TOP] == labels[:, None]).sum())
+
+
+def summarize(records: list[dict], info) -> dict:
+    """Return the scores of a split; see `evaluate`.
+
+    Args:
+        records: Records of `measure`, in the order of the pictures.
+        info: Facts of the dataset.
+
+    Raises:
+        ValueError: If there is no record.
+    """
+    if not records:
+        raise ValueError("There is no picture to evaluate on.")
+    names, count = info.class_names, len(records)
+    confusion = np.zeros((len(names), len(names)), np.int64)
+    for record in records:
+        confusion[record["label"], record["prediction"]] += 1
+    scores = class_scores(confusion, names)
+    shown = ("name", "prediction", "probability")
     return {
-        "top1": float(np.trace(confusion) / len(split)),
-        "top5": near / len(split),
+        "top1": float(np.trace(confusion) / count),
+        "top5": sum(record["near"] for record in records) / count,
+        **{key: scores[key] for key in REPORTED},
         "confusion": confusion.tolist(),
         "class_names": list(names),
-        "pictures": len(split),
-        "milliseconds": 1000 * seconds / len(split),
-        "per_picture": rows,
+        "pictures": count,
+        "milliseconds": 1000 * sum(r["seconds"] for r in records) / count,
+        "per_picture": [{k: record[k] for k in shown} for record in records],
     }
 
 
@@ -251,7 +290,12 @@ def galleries(find, split, scores: dict) -> tuple:
 
 def cells(scores: dict) -> dict[str, str]:
     """Return the cells of the table of results, by column."""
-    return {"top-1": f"{scores['top1']:.4f}", "top-5": f"{scores['top5']:.4f}"}
+    columns = {
+        **COLUMNS,
+        "mean_accuracy": "mean accuracy",
+        "mean_f1": "mean F1",
+    }
+    return {name: f"{scores[key]:.4f}" for key, name in columns.items()}
 
 
 # --- Predictions ---

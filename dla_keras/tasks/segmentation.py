@@ -35,15 +35,20 @@ from dla_keras.report.galleries import segmentation_galleries
 from dla_keras.tasks.losses import cross_entropy_sums
 from dla_keras.tasks.losses import joint_sums
 from dla_keras.tasks.recipes import COMPUTE
+from dla_keras.tasks.scores import MEANS
+from dla_keras.tasks.scores import class_scores
+from dla_keras.tasks.scores import confusion_matrix
+from dla_keras.tasks.scores import mean_of
 from dla_keras.weights.transfer import take_weights
 
 TITLE = "Segmentation"
 # Scores that history.csv and the report show; the first decides what is best.
 COLUMNS = {"miou": "mIoU", "pixel_accuracy": "pixel accuracy"}
 SPLIT_FLAGS = ()
-EVALUATE_FLAGS = ()
+MEASURE_FLAGS = EVALUATE_FLAGS = ()
 LEFT_OUT = ()  # of metrics.json
 RESULTS = "masks"
+BATCH = 1  # pictures
 
 
 # --- Training ---
@@ -267,125 +272,114 @@ def evaluate(
             matrix. Defaults to `None`.
 
     Returns:
-        `miou`, `per_class_iou` (class name -> IoU, `None` where the class
-        neither occurs nor is predicted), `pixel_accuracy`, `confusion` (true
-        classes in rows), `class_names`, `pictures`, `milliseconds`: the
-        median time of one prediction, and `per_picture`: for each, in order,
-        `name`, and `miou` and `pixel_accuracy` of it alone (`None` where
-        every pixel is ignored).
+        What `named_scores` does, `confusion` (true classes in rows),
+        `class_names`, `pictures`, `milliseconds`: the median time of one
+        prediction, and `per_picture`: for each, in order, `name`, and `miou`
+        and `pixel_accuracy` of it alone (`None` where every pixel is
+        ignored).
 
     Raises:
         ValueError: If the split is empty or a mask has another size.
     """
     indices = range(len(split)) if indices is None else list(indices)
-    if not len(indices):
-        raise ValueError("There is no picture to evaluate on.")
-    num_classes = split.info.num_classes
-    confusion = np.zeros((num_classes, num_classes), np.int64)
-    seconds, rows = [], []
-    for index in progress(indices):
+    records = measure(find, split, progress(indices), seen)
+    return summarize(list(records), split.info)
+
+
+def measure(find, split, indices, seen: Callable | None = None):
+    """Yield what is counted in each picture, of types that JSON knows.
+
+    So machines can share a split: `summarize` takes the records of all.
+
+    Args:
+        find: Function: uint8 picture `(h, w, 3)` -> mask `(h, w)`.
+        split: Sequence of `Example` with `info`.
+        indices: Pictures to score.
+        seen: Function that gets each picture's index, mask and confusion
+            matrix. Defaults to `None`.
+    """
+    for index in indices:
         example = split[index]
         start = time.perf_counter()
         mask = find(example.image)
-        seconds.append(time.perf_counter() - start)
-        counts = confusion_matrix(example.label, mask, num_classes)
-        confusion += counts
-        rows.append({"name": example.name, **_picture_scores(counts)})
+        seconds = time.perf_counter() - start
+        counts = confusion_matrix(example.label, mask, split.info.num_classes)
         if seen:
             seen(index, mask, counts)
+        cells = np.flatnonzero(counts)  # a picture holds few of the classes
+        yield {
+            "name": example.name,
+            "cells": cells.tolist(),
+            "counts": counts.flat[cells].tolist(),
+            "seconds": seconds,
+            **_picture_scores(counts),
+        }
+
+
+def summarize(records: list[dict], info) -> dict:
+    """Return the scores of a split; see `evaluate`.
+
+    Args:
+        records: Records of `measure`, in the order of the pictures.
+        info: Facts of the dataset.
+
+    Raises:
+        ValueError: If there is no record.
+    """
+    if not records:
+        raise ValueError("There is no picture to evaluate on.")
+    classes = info.num_classes
+    confusion = np.zeros(classes**2, np.int64)
+    for record in records:
+        cells, counts = np.int64([record["cells"], record["counts"]])
+        confusion[cells] += counts
+    confusion = confusion.reshape(classes, classes)
+    shown = ("name", *COLUMNS)
     return {
-        **named_scores(confusion, split.info),
+        **named_scores(confusion, info),
         "confusion": confusion.tolist(),
-        "class_names": list(split.info.class_names),
-        "pictures": len(rows),
-        "milliseconds": 1000 * float(np.median(seconds)),
-        "per_picture": rows,
+        "class_names": list(info.class_names),
+        "pictures": len(records),
+        "milliseconds": 1000
+        * float(np.median([record["seconds"] for record in records])),
+        "per_picture": [{k: record[k] for k in shown} for record in records],
     }
 
 
-def confusion_matrix(label, prediction, num_classes: int) -> np.ndarray:
-    """Return counts of pixels by true class (rows) and found class (columns).
-
-    Args:
-        label: Class ids or `IGNORE_LABEL`, which does not count.
-        prediction: Class ids, of the label's shape.
-        num_classes: Number of classes.
-
-    Returns:
-        int64 `(num_classes, num_classes)`.
-
-    Example:
-
-    >>> confusion_matrix(np.array([0, 1, 255]), np.array([0, 0, 1]), 2)
-    array([[1, 0],
-           [1, 0]])
-    """
-    if label.shape != prediction.shape:
-        raise ValueError(
-            "Label and prediction must be of one shape. Received: "
-            f"{label.shape} and {prediction.shape}."
-        )
-    if prediction.size and prediction.max() >= num_classes:
-        raise ValueError(
-            f"Expected class ids below {num_classes}. Received: a mask with "
-            f"{prediction.max()}; it is of a model with other classes."
-        )
-    valid = label != IGNORE_LABEL
-    pairs = num_classes * label[valid].astype(np.int64) + prediction[valid]
-    counts = np.bincount(pairs, minlength=num_classes**2)
-    return counts.reshape(num_classes, num_classes)
-
-
-def segmentation_scores(confusion: np.ndarray) -> dict:
-    """Return mean IoU, IoU per class and pixel accuracy.
+def named_scores(confusion, info) -> dict:
+    """Return mIoU, pixel accuracy and the scores of `class_scores`.
 
     A class that neither occurs nor is predicted has no IoU (`None`) and does
     not enter the mean.
 
     Args:
         confusion: `(num_classes, num_classes)`, true classes in rows.
-
-    Returns:
-        `{"miou", "per_class_iou", "pixel_accuracy"}`.
+        info: Facts of the dataset.
 
     Example:
 
-    >>> scores = segmentation_scores(np.array([[3, 1], [0, 4]]))
+    >>> from types import SimpleNamespace
+    >>> info = SimpleNamespace(class_names=("road", "car"))
+    >>> scores = named_scores(np.array([[3, 1], [0, 4]]), info)
     >>> scores["per_class_iou"], scores["pixel_accuracy"]
-    ([0.75, 0.8], 0.875)
+    ({'road': 0.75, 'car': 0.8}, 0.875)
     """
-    hits = np.diag(confusion).astype(np.float64)
-    union = confusion.sum(0) + confusion.sum(1) - hits
+    scores = class_scores(confusion, info.class_names)
     total = confusion.sum()
-    ious = [
-        float(hit / size) if size else None
-        for hit, size in zip(hits, union, strict=True)
-    ]
-    present = [iou for iou in ious if iou is not None]
     return {
-        "miou": float(np.mean(present)) if present else 0.0,
-        "per_class_iou": ious,
-        "pixel_accuracy": float(hits.sum() / total) if total else 0.0,
+        "miou": mean_of(scores["per_class_iou"].values()),
+        "pixel_accuracy": float(np.trace(confusion) / total) if total else 0.0,
+        **scores,
     }
-
-
-def named_scores(confusion, info) -> dict:
-    """Return mIoU, IoU by class name and pixel accuracy.
-
-    Args:
-        confusion: Counts, true classes in rows.
-        info: Facts of the dataset.
-    """
-    scores = segmentation_scores(confusion)
-    ious = zip(info.class_names, scores["per_class_iou"], strict=True)
-    return {**scores, "per_class_iou": dict(ious)}
 
 
 def _picture_scores(counts):
     """Return one picture's: the mean is over the classes in it."""
-    scores = segmentation_scores(counts)
-    valid = bool(counts.sum())
-    return {key: scores[key] if valid else None for key in COLUMNS}
+    if not counts.sum():
+        return dict.fromkeys(COLUMNS)
+    ious = class_scores(counts, range(len(counts)))["per_class_iou"].values()
+    accuracy = float(np.trace(counts) / counts.sum())
+    return {"miou": mean_of(ious), "pixel_accuracy": accuracy}
 
 
 def baselines(train, val) -> dict[str, dict]:
@@ -396,7 +390,8 @@ def baselines(train, val) -> dict[str, dict]:
     }
     rows = {name: evaluate(find, val) for name, find in finders.items()}
     return {
-        name: {key: row[key] for key in COLUMNS} for name, row in rows.items()
+        name: {key: row[key] for key in (*COLUMNS, *MEANS)}
+        for name, row in rows.items()
     }
 
 
@@ -457,10 +452,8 @@ def galleries(find, split, scores: dict) -> tuple:
 
 def cells(scores: dict) -> dict[str, str]:
     """Return the cells of the table of results, by column."""
-    return {
-        "mIoU": f"{scores['miou']:.4f}",
-        "pixel accuracy": f"{scores['pixel_accuracy']:.4f}",
-    }
+    columns = {**COLUMNS, **MEANS}
+    return {name: f"{scores[key]:.4f}" for key, name in columns.items()}
 
 
 # --- Predictions ---

@@ -105,8 +105,18 @@ def test_two_replicas_take_the_steps_of_one(two_replicas, one_device):
 def test_replicas_and_workers_take_the_steps_of_one(
     tmp_path, one_device, replicas, workers, cases
 ):
-    ours = results(tmp_path / "n.npz", replicas, *cases, workers=workers)
+    ours = results(
+        tmp_path / "n.npz", replicas, *cases, "exchange", workers=workers
+    )
     assert_the_steps_of_one(ours, one_device, cases)
+    # What processes tell each other arrives as it is, in their order.
+    first, second = json.loads(str(ours["exchange/told"]))
+    assert ours["exchange/count"] == len(first) == workers
+    assert first == [
+        {"number": n, "text": "ö" * (1 + 999 * n), "none": None}
+        for n in range(workers)
+    ]
+    assert second == [[0.1, 2**53 + 1], None][:workers]
 
 
 def test_what_replicas_share_and_what_not(two_replicas):

@@ -14,8 +14,9 @@ import tensorflow as tf
 from dla_keras.engine.checkpoints import Checkpoints
 from dla_keras.engine.checkpoints import read_checkpoint
 from dla_keras.engine.checkpoints import write_checkpoint
+from dla_keras.engine.loggers import Loggers
+from dla_keras.engine.loggers import Tables
 from dla_keras.engine.loop import Plan
-from dla_keras.engine.run_folder import History
 from dla_keras.engine.run_folder import claim
 from dla_keras.engine.run_folder import find_start
 from dla_keras.engine.strategies import make_strategy
@@ -175,7 +176,7 @@ def test_a_folder_is_gone_on_with_by_its_own_run_only(tmp_path):
 
 def test_a_plan_stops_where_something_is_due():
     stops = [0]
-    plan = Plan(25, 10, 1, checkpoint_steps=8, steps_per_execution=6)
+    plan = Plan(25, 10, 10, checkpoint_steps=8, steps_per_execution=6)
     while stops[-1] < plan.steps:
         stops.append(plan.next_stop(stops[-1]))
     assert stops == [0, 6, 8, 10, 16, 20, 24, 25]
@@ -187,20 +188,23 @@ def test_a_plan_stops_where_something_is_due():
 
 
 def test_history_goes_on_without_a_double_row(tmp_path):
-    rate = lambda step: 0.1
-    history = History(tmp_path)
-    history.add_losses(1, [1 / 3] * 25, rate)
-    history.add({"step": 20, "val_miou": 0.5})
-    history.sync()
-    history.steps.close()
+    logger = Loggers()
+    logger.start(tmp_path, {}, 0, [])
+    logger.log_steps(1, [1 / 3] * 25, [0.1] * 25)
+    logger.log(20, {"val_miou": 0.5, "val_iou/car": None})
+    logger.sync()
+    logger.own[0].finish("failed")
+    text = (tmp_path / "history.csv").read_text()
+    assert text == "step,val_miou,val_iou/car\n20,0.5,\n"
     event = next(tmp_path.glob("events*"))
     event.write_bytes(event.read_bytes()[:-3])  # killed while writing
     with (tmp_path / "steps.csv").open("a") as file:
         file.write("26,0.3")
 
-    history = History(tmp_path, step=12, rows=[])
-    history.add_losses(13, [0.25] * 10, rate)
-    history.close()
+    logger = Loggers()
+    logger.start(tmp_path, {}, 12, [])
+    logger.log_steps(13, [0.25] * 10, [0.1] * 10)
+    logger.finish("finished")
     lines = (tmp_path / "steps.csv").read_text().splitlines()
     assert lines[12:14] == [f"12,{1 / 3!r},0.1", "13,0.25,0.1"]
     assert len(lines) == 23
@@ -211,3 +215,15 @@ def test_history_goes_on_without_a_double_row(tmp_path):
         for record in tf.data.TFRecordDataset(str(path))
     ]
     assert sorted(steps) == [0, 0, 10, 10, 20, 20]  # loss and rate
+
+
+def test_a_run_keeps_the_columns_that_it_began_with(tmp_path):
+    tables = Tables()
+    earlier = [{"step": 10, "val_miou": 0.25, "seconds": 9.0}]
+    tables.start(tmp_path, {}, 10, earlier)
+    row = {"val_miou": 0.5, "seconds": 20.0, "val_iou/car": 0.5}
+    tables.log(20, row)
+    tables.finish("finished")
+    lines = (tmp_path / "history.csv").read_text().splitlines()
+    assert lines == ["step,val_miou,seconds", "10,0.25,9.0", "20,0.5,20.0"]
+    assert tables.rows[-1] == {"step": 20, **row}  # the checkpoint has all

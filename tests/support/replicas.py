@@ -10,6 +10,7 @@ percents of the gradient within a step, which would hide a wrong normalization
 as well as show a right one.
 """
 
+import json
 import os
 import sys
 
@@ -30,7 +31,9 @@ from dla_keras.engine.steps import make_train_steps
 from dla_keras.engine.strategies import distribute
 from dla_keras.engine.strategies import is_chief
 from dla_keras.engine.strategies import join_replicas
+from dla_keras.engine.strategies import make_exchange
 from dla_keras.engine.strategies import make_strategy
+from dla_keras.engine.strategies import place
 from dla_keras.tasks.losses import cross_entropy_sums
 
 WEIGHTS = (1.0, 2.0, 0.5, 1.0)  # of the classes
@@ -165,6 +168,16 @@ def dropout_masks(strategy):
     }
 
 
+def exchange(strategy):
+    """Return what all processes have, as each of them learns it."""
+    number, count = place(strategy)
+    tell = make_exchange(strategy)
+    mine = {"number": number, "text": "ö" * (1 + 999 * number), "none": None}
+    told = [tell(mine)]
+    told.append(tell(None if number else [0.1, 2**53 + 1]))
+    return {"exchange/told": json.dumps(told), "exchange/count": count}
+
+
 def main(path, replicas, *cases):
     workers = bool(os.environ.get("TF_CONFIG"))
     if not workers:
@@ -175,7 +188,11 @@ def main(path, replicas, *cases):
     strategy = make_strategy()
     assert strategy.num_replicas_in_sync == int(replicas)
     results = {}
-    special = {"overflow": overflow, "dropout": dropout_masks}
+    special = {
+        "overflow": overflow,
+        "dropout": dropout_masks,
+        "exchange": exchange,
+    }
     for case in cases:
         if case in special:
             results |= special[case](strategy)

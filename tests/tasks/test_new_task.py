@@ -58,7 +58,8 @@ class Meter(keras.Model):
 
 TITLE = "Brightness"
 COLUMNS = {"closeness": "closeness"}
-SPLIT_FLAGS = EVALUATE_FLAGS = LEFT_OUT = ()
+SPLIT_FLAGS = MEASURE_FLAGS = EVALUATE_FLAGS = LEFT_OUT = ()
+BATCH = 1
 
 
 class Greys(list):
@@ -109,16 +110,22 @@ def file_finder(opened, views):
     return model_finder(opened.model)
 
 
-def evaluate_split(find, split, progress=iter):
-    errors = [
-        abs(find(split[index].image) - split[index].label / 255)
-        for index in progress(range(len(split)))
-    ]
+def measure(find, split, indices):
+    for index in indices:
+        yield abs(find(split[index].image) - split[index].label / 255)
+
+
+def summarize(errors, info):
     return {
         "closeness": 1 - float(np.mean(errors)),
-        "pictures": len(split),
+        "pictures": len(errors),
         "milliseconds": 0.0,
     }
+
+
+def evaluate_split(find, split, progress=iter):
+    errors = measure(find, split, progress(range(len(split))))
+    return summarize(list(errors), split.info)
 
 
 METER = SimpleNamespace(

@@ -1,5 +1,8 @@
 """Scores, losses, baselines and padding against plain definitions."""
 
+import json
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -7,11 +10,13 @@ from dla_keras.data.datasets import DATASETS
 from dla_keras.data.segmentation import Example
 from dla_keras.inference.predictor import Predictor
 from dla_keras.tasks.losses import cross_entropy_sums
-from dla_keras.tasks.segmentation import confusion_matrix
+from dla_keras.tasks.scores import confusion_matrix
 from dla_keras.tasks.segmentation import evaluate
 from dla_keras.tasks.segmentation import majority_baseline
+from dla_keras.tasks.segmentation import measure
+from dla_keras.tasks.segmentation import named_scores
 from dla_keras.tasks.segmentation import row_baseline
-from dla_keras.tasks.segmentation import segmentation_scores
+from dla_keras.tasks.segmentation import summarize
 
 
 class Split(list):
@@ -29,18 +34,45 @@ def test_scores_equal_the_definition():
     label[:3] = 255
     prediction = random.integers(0, 5, (20, 30))
     label[label == 4] = 3  # class 4 is predicted but never occurs
-    scores = segmentation_scores(confusion_matrix(label, prediction, 6))
+    info = SimpleNamespace(class_names=tuple(range(6)))
+    scores = named_scores(confusion_matrix(label, prediction, 6), info)
     valid = label != 255
     for index in range(6):
         truth = (label == index) & valid
         guess = (prediction == index) & valid
-        union = (truth | guess).sum()
-        expected = (truth & guess).sum() / union if union else None
-        assert scores["per_class_iou"][index] == expected
-    assert scores["per_class_iou"][4] == 0
-    assert scores["per_class_iou"][5] is None
-    assert scores["miou"] == np.mean(scores["per_class_iou"][:5])
+        hits = (truth & guess).sum()
+        for name, part, whole in (
+            ("iou", hits, (truth | guess).sum()),
+            ("precision", hits, guess.sum()),
+            ("recall", hits, truth.sum()),
+            ("f1", 2 * hits, truth.sum() + guess.sum()),
+        ):
+            expected = part / whole if whole else None
+            assert scores[f"per_class_{name}"][index] == expected
+    ious, recalls = scores["per_class_iou"], scores["per_class_recall"]
+    assert ious[4] == 0 and ious[5] is None and recalls[4] is None
+    shares = [np.mean(label[valid] == index) for index in range(5)]
+    assert scores["miou"] == np.mean([ious[index] for index in range(5)])
+    assert scores["mean_accuracy"] == np.mean([recalls[i] for i in range(4)])
+    assert scores["frequency_weighted_iou"] == pytest.approx(
+        sum(share * ious[index] for index, share in enumerate(shares))
+    )
     assert scores["pixel_accuracy"] == np.mean((label == prediction)[valid])
+
+
+def test_machines_that_share_a_split_find_the_scores_of_one():
+    random = np.random.default_rng(1)
+    split = Split(example(random.integers(0, 11, (7, 9))) for _ in range(5))
+    split[3].label[:] = 255
+    found = {id(e.image): random.integers(0, 11, (7, 9)) for e in split}
+    find = lambda image: found[id(image)]
+    one = evaluate(find, split)
+    shares = [list(measure(find, split, part)) for part in ([0, 2, 4], [1, 3])]
+    shares = json.loads(json.dumps(shares))  # as they travel
+    records = [shares[index % 2][index // 2] for index in range(5)]
+    several = summarize(records, split.info)
+    assert several.pop("milliseconds") > 0 and one.pop("milliseconds") > 0
+    assert several == one
 
 
 def test_miou_is_of_the_set_not_the_mean_of_pictures():
