@@ -1,16 +1,13 @@
 """Several replicas and several processes take the steps of one device."""
 
 import json
-import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 
 import numpy as np
+import processes
 import pytest
-from paths import SUPPORT
 from tiny_run import main as tiny_run
 
 from dla_keras.engine.checkpoints import read_checkpoint
@@ -28,40 +25,28 @@ def free_ports(count):
     return ports
 
 
-def launch(arguments, workers=1):
+def launch(script, *arguments, workers=1):
     """Start a script, once or as several workers of a cluster."""
     cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(workers)]}
-    processes = []
-    for index in range(workers):
-        environment = dict(os.environ)
-        if workers > 1:
-            task = {"type": "worker", "index": index}
-            environment["TF_CONFIG"] = json.dumps(
-                {"cluster": cluster, "task": task}
+    environments = [
+        {
+            "TF_CONFIG": json.dumps(
+                {"cluster": cluster, "task": {"type": "worker", "index": index}}
             )
-        processes.append(
-            subprocess.Popen(
-                [sys.executable, *map(str, arguments)],
-                env=environment,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
+        }
+        for index in range(workers)
+    ]
+    return [
+        processes.start(
+            script, *arguments, environment=environment if workers > 1 else None
         )
-    return processes
-
-
-def finish(processes, code=0):
-    """Wait for all processes; return what each printed."""
-    outputs = [process.communicate(timeout=300)[0] for process in processes]
-    for process, output in zip(processes, outputs, strict=True):
-        assert process.returncode == code, output
-    return outputs
+        for environment in environments
+    ]
 
 
 def results(path, replicas, *cases, workers=1):
-    arguments = (SUPPORT / "replicas.py", path, replicas, *cases)
-    finish(launch(arguments, workers))
+    for process in launch("replicas", path, replicas, *cases, workers=workers):
+        process.finish()
     return np.load(path)
 
 
@@ -154,7 +139,8 @@ def test_a_run_goes_on_with_another_number_of_replicas(tmp_path):
     flags = ("--dropout", 0, "--steps", 40, "--checkpoint-steps", 20)
     flags += ("--validate-every", 0)
     two = ("--run-dir", tmp_path / "two", "--virtual-cpus", 2, *flags)
-    (output,) = finish(launch((SUPPORT / "tiny_run.py", *two)))
+    (process,) = launch("tiny_run", *two)
+    output = process.finish()
     assert "2 replica(s)" in output
     start = tmp_path / "two/checkpoints/step-00000020.npz"
     one = ("--run-dir", tmp_path / "one", *flags, "--resume", start)
@@ -170,19 +156,20 @@ def test_a_signal_to_one_worker_stops_all(tmp_path):
     flags = ("--dropout", 0, "--steps", 60, "--checkpoint-steps", 1)
     flags += ("--ema", 0.9, "--recalibrate-bn", 2, "--validate-every", 2)
     arguments = ("--run-dir", tmp_path / "two", *flags, "--slow-disk")
-    workers = launch((SUPPORT / "tiny_run.py", *arguments), workers=2)
+    workers = launch("tiny_run", *arguments, workers=2)
     table = tmp_path / "two/steps.csv"
     deadline = time.monotonic() + 120
     while not table.exists() or len(table.read_text().splitlines()) < 5:
-        assert all(worker.poll() is None for worker in workers)
+        assert all(worker.is_alive() for worker in workers)
         assert time.monotonic() < deadline
         time.sleep(0.01)
     workers[1].send_signal(signal.SIGTERM)  # not the chief
-    chief, other = finish(workers, 128 + signal.SIGTERM)
+    chief, other = (w.finish(128 + signal.SIGTERM) for w in workers)
     assert "Stopped by SIGTERM after step" in chief
     assert "Stopped" not in other and "steps of" not in other
-    outputs = finish(launch((SUPPORT / "tiny_run.py", *arguments), workers=2))
-    assert "going on from" in outputs[0]
+    chief, other = launch("tiny_run", *arguments, workers=2)
+    assert "going on from" in chief.finish()
+    other.finish()
     numbers = [
         int(row.split(",")[0]) for row in table.read_text().splitlines()[1:]
     ]

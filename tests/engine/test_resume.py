@@ -1,26 +1,23 @@
 """Runs that are killed end as those that are not, to the last bit.
 
 Each test starts processes; the network is tiny, so most of the time is
-TensorFlow's start.
+TensorFlow's tracing.
 """
 
 import csv
 import json
 import random
 import signal
-import subprocess
-import sys
 import time
 from functools import partial
 
 import numpy as np
+import processes
 import pytest
 import tensorflow as tf
-from paths import SUPPORT
 
 from dla_keras.engine.checkpoints import Checkpoints
 
-TINY = SUPPORT / "tiny_run.py"
 FLAGS = (
     *("--deterministic", "--checkpoint-steps", "5", "--validate-every", "5"),
     *("--ema", "0.98", "--recalibrate-bn", "2", "--slow-disk"),
@@ -28,26 +25,13 @@ FLAGS = (
 
 
 def start(run_dir, *flags):
-    command = [sys.executable, TINY, "--run-dir", run_dir, *FLAGS, *flags]
-    return subprocess.Popen(
-        [str(word) for word in command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def finish(process, code=0):
-    """Wait for a process; return what it printed."""
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == code, output
-    return output
+    return processes.start("tiny_run", "--run-dir", run_dir, *FLAGS, *flags)
 
 
 def wait_until(process, condition):
     deadline = time.monotonic() + 120
     while not condition():
-        assert process.poll() is None, process.communicate()[0]
+        assert process.is_alive(), process.printed()
         assert time.monotonic() < deadline
         time.sleep(0.005)
 
@@ -134,12 +118,11 @@ def kill_often(tmp_path, kills, steps, seed):
         if moment > 0.6:  # while a checkpoint is written
             wait_until(process, partial(half_written, run_dir))
             time.sleep(draw.uniform(0, 0.1))
-        assert process.poll() is None, process.communicate()[0]
+        assert process.is_alive(), process.printed()
         process.kill()
-        process.communicate()
         inside += half_written(run_dir)
-    finish(start(run_dir, *length))
-    finish(start(reference, *length))
+    start(run_dir, *length).finish()
+    start(reference, *length).finish()
     assert_same(run_dir, reference, steps)
     return inside
 
@@ -163,11 +146,11 @@ def test_a_signal_saves_at_once(tmp_path):
     process = start(run_dir, *flags)
     wait_until(process, lambda: rows(run_dir) > 0)
     process.send_signal(signal.SIGTERM)
-    output = finish(process, 128 + signal.SIGTERM)
+    output = process.finish(128 + signal.SIGTERM)
     checkpoint = Checkpoints(run_dir / "checkpoints").newest()
     assert 0 < checkpoint.facts["step"] < 130
     assert f"goes on from {checkpoint.path}" in output
-    assert f"going on from {checkpoint.path}" in finish(start(run_dir, *flags))
+    assert f"going on from {checkpoint.path}" in start(run_dir, *flags).finish()
     # One step at a time takes the same steps.
-    finish(start(reference, *flags, "--steps-per-execution", 1))
+    start(reference, *flags, "--steps-per-execution", 1).finish()
     assert_same(run_dir, reference, 130)

@@ -2,11 +2,10 @@
 
 import dataclasses
 import os
-import subprocess
-import sys
 
 import keras
 import numpy as np
+import processes
 import pytest
 import tensorflow as tf
 from boxes import CALIBRATION
@@ -14,7 +13,6 @@ from boxes import PICTURES
 from boxes import SIZE
 from boxes import fitted
 from files import convert
-from paths import SUPPORT
 from tiny_network import pictures
 from tiny_network import tiny
 
@@ -360,25 +358,18 @@ def test_every_kind_of_network_converts_throughout(options):
 # === Replicas ===
 
 
-def start_replicas(path, replicas, *methods):
-    command = [sys.executable, str(SUPPORT / "legacy_replicas.py")]
-    return subprocess.Popen(
-        [*command, str(path), str(replicas), *methods],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 def test_two_replicas_train_as_one(tmp_path):
     # A tensor may be rounded otherwise after another order of sums. Measured:
     # 3e-4 and 1.2e-3 of the way. With a mean per replica instead of one over
     # all: 0.5; with batch norms apart: 0.24 for the latter.
     allowed = {"qat": 0.01, "prune_cluster_qat": 0.02}
     paths = {replicas: tmp_path / f"{replicas}.npz" for replicas in (1, 2)}
-    processes = [start_replicas(p, n, *allowed) for n, p in paths.items()]
-    for process in processes:
-        _, messages = process.communicate(timeout=300)
-        assert process.returncode == 0, messages
+    started = [
+        processes.start("legacy_replicas", path, replicas, *allowed)
+        for replicas, path in paths.items()
+    ]
+    for process in started:
+        process.finish()
     one, two = (np.load(path) for path in paths.values())
     for method, most in allowed.items():
         names = [

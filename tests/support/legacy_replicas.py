@@ -1,12 +1,8 @@
 """A few steps of each method on N replicas; writes how far each weight went.
 
-    python tests/legacy_replicas.py FILE REPLICAS METHOD ...
-
-A process of its own: the number of logical devices is fixed once TensorFlow
-has started.
+`main` takes FILE REPLICAS CASE ..., in a process of its own (`processes.py`):
+the number of logical devices is fixed once TensorFlow has started.
 """
-
-import sys
 
 import dla_keras  # isort: skip  # noqa: F401 (it quietens TensorFlow)
 import keras
@@ -59,7 +55,8 @@ def train(strategy, method):
     }
 
 
-def main(path, replicas, *methods):
+def main(arguments):
+    path, replicas, *methods = arguments
     tf.config.set_logical_device_configuration(
         tf.config.list_physical_devices("CPU")[0],
         [tf.config.LogicalDeviceConfiguration()] * int(replicas),
@@ -70,7 +67,3 @@ def main(path, replicas, *methods):
     for method in methods:
         results |= train(strategy, method)
     np.savez(path, **results)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

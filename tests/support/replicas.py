@@ -1,9 +1,8 @@
 """A few steps of each case on N replicas; writes the weights.
 
-    python tests/replicas.py FILE REPLICAS CASE ...
-
-A process of its own: the number of logical devices is fixed once TensorFlow
-has started. With TF_CONFIG set it is one of several workers.
+`main` takes FILE REPLICAS CASE ..., in a process of its own (`processes.py`):
+the number of logical devices is fixed once TensorFlow has started. With
+TF_CONFIG set it is one of several workers.
 
 In float64: from a random start a deep network turns float32's roundings into
 percents of the gradient within a step, which would hide a wrong normalization
@@ -12,7 +11,6 @@ as well as show a right one.
 
 import json
 import os
-import sys
 
 import dla_keras  # isort: skip  (first: it quietens TensorFlow)
 import keras
@@ -178,7 +176,8 @@ def exchange(strategy):
     return {"exchange/told": json.dumps(told), "exchange/count": count}
 
 
-def main(path, replicas, *cases):
+def main(arguments):
+    path, replicas, *cases = arguments
     workers = bool(os.environ.get("TF_CONFIG"))
     if not workers:
         tf.config.set_logical_device_configuration(
@@ -202,7 +201,3 @@ def main(path, replicas, *cases):
             keras.config.set_floatx("float32")
     if is_chief(strategy):
         np.savez(path, **results)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

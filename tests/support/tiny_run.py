@@ -1,13 +1,11 @@
 """A run of the engine that takes seconds: a tiny network, random pictures.
 
-    python tests/tiny_run.py --run-dir FOLDER [flags of training] [--slow-disk]
-
-For tests of what happens to a process. The network has what a checkpoint must
-hold: batch norm, dropout, a pretrained-like backbone.
+`main` takes --run-dir FOLDER, flags of training, --slow-disk. For tests of what
+happens to a process. The network has what a checkpoint must hold: batch norm,
+dropout, a pretrained-like backbone.
 """
 
 import os
-import sys
 import time
 from types import SimpleNamespace
 
@@ -165,7 +163,3 @@ def main(argv=None):
             [tf.config.LogicalDeviceConfiguration()] * args.virtual_cpus,
         )
     return run_command(lambda: train(args))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,74 @@
+"""Processes for tests of what happens to a process.
+
+One server imports TensorFlow and is forked for each of them, which saves five
+seconds a process. It has no device and no thread of TensorFlow yet, so devices,
+signals and environment are the fork's own.
+"""
+
+import importlib
+import multiprocessing
+import os
+import pathlib
+import tempfile
+from dataclasses import dataclass
+
+SCRIPTS = ("tiny_run", "replicas", "legacy_replicas")
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(SCRIPTS)
+
+
+@dataclass
+class Started:
+    """A script that runs.
+
+    Args:
+        process: Its process.
+        log: File of what it prints.
+    """
+
+    process: multiprocessing.Process
+    log: tempfile.NamedTemporaryFile
+
+    def is_alive(self):
+        return self.process.is_alive()
+
+    def send_signal(self, number):
+        os.kill(self.process.pid, number)
+
+    def kill(self):
+        self.process.kill()
+        self.process.join()
+
+    def printed(self):
+        return pathlib.Path(self.log.name).read_text(encoding="utf-8")
+
+    def finish(self, code=0):
+        """Wait until it ends with an exit code; return what it printed."""
+        self.process.join(300)
+        assert self.process.exitcode == code, self.printed()
+        return self.printed()
+
+
+def start(script, *arguments, environment=None):
+    """Start a script of `SCRIPTS`.
+
+    Args:
+        script: Name of the module.
+        arguments: Words after its name.
+        environment: Variables that it has beside ours.
+    """
+    log = tempfile.NamedTemporaryFile(prefix=f"{script}-", suffix=".log")
+    words = [str(word) for word in arguments]
+    process = FORKS.Process(
+        target=_run, args=(script, words, environment or {}, log.name)
+    )
+    process.start()
+    return Started(process, log)
+
+
+def _run(script, arguments, environment, log):
+    with open(log, "wb") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    os.environ.update(environment)
+    raise SystemExit(importlib.import_module(script).main(arguments))
