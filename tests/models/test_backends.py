@@ -10,6 +10,7 @@ import sys
 
 import pytest
 from paths import ROOT
+from paths import SUPPORT
 
 WITHOUT_TENSORFLOW = """
 import sys
@@ -22,7 +23,11 @@ class NotInstalled:
 sys.meta_path.insert(0, NotInstalled())
 import numpy as np
 import dla_keras
-model = dla_keras.DLASegmenter("dla46_c", 5)
+from dla_keras.variants import VARIANTS
+from tiny_variant import TINY_VARIANT
+
+VARIANTS.update(TINY_VARIANT)
+model = dla_keras.DLASegmenter("dla_tiny", 5)
 assert model.predict(np.zeros((1, 64, 64, 3)), verbose=0).shape[-1] == 5
 model.compile("sgd", "mse")
 model.train_on_batch(np.zeros((1, 64, 64, 3)), np.zeros((1, 64, 64, 5)))
@@ -35,7 +40,11 @@ def run(backend, arguments):
         pytest.skip(f"{backend} is not installed")
     result = subprocess.run(
         [sys.executable, *arguments],
-        env={**os.environ, "KERAS_BACKEND": backend},
+        env={
+            **os.environ,
+            "KERAS_BACKEND": backend,
+            "PYTHONPATH": f"{ROOT}{os.pathsep}{SUPPORT}",
+        },
         cwd=ROOT,
         capture_output=True,
         text=True,
