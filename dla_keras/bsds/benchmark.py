@@ -132,10 +132,9 @@ def boundary_scores(
     thresholds too. OIS takes each image at its own best threshold. AP is the
     area under precision over recall, where there is a curve.
 
-    By the benchmark's formula OIS can fall below ODS: the images' best F do not
-    make the best F of their sum, and it does not look between the thresholds.
-    But one threshold for all is also a choice for each image, so OIS is at
-    least ODS here.
+    By the benchmark's formula OIS can fall below ODS, on few images: their best
+    F do not make the best F of their sum, and it does not look between the
+    thresholds.
 
     Args:
         names: Names of the images.
@@ -169,13 +168,9 @@ def boundary_scores(
     curve = _recall_precision(counts.sum(0))
     best = _f_measure(*_recall_precision(counts)).argmax(1)
     at_best = counts[np.arange(len(counts)), best].sum(0)
-    ods = _best_row(thresholds, *curve)
-    ois = _row(*_recall_precision(at_best))
-    if ois["f"] < ods["f"]:
-        ois = {key: ods[key] for key in ois}
     return {
-        "ods": ods,
-        "ois": ois,
+        "ods": _best_row(thresholds, *curve),
+        "ois": _row(*_recall_precision(at_best)),
         "ap": _average_precision(*curve),
         "thresholds": [
             {"threshold": float(threshold), **_row(*point)}

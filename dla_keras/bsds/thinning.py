@@ -60,7 +60,9 @@ def thin(mask: np.ndarray) -> np.ndarray:
             "`thin` takes a boolean array (height, width). Received: "
             f"{mask.dtype} of shape {mask.shape}."
         )
-    padded = np.pad(mask, 1)
+    # Row by row in memory, whatever the mask's order: `flat` is a view.
+    padded = np.zeros([side + 2 for side in mask.shape], bool)
+    padded[1:-1, 1:-1] = mask
     flat = padded.reshape(-1).view(np.uint8)
     shifts = [row * padded.shape[1] + column for row, column in _AROUND]
     pixels = np.flatnonzero(flat)

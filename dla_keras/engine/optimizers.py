@@ -1,7 +1,7 @@
 """Optimizers and learning rates, by name.
 
-Keras' own optimizers, with two things that PyTorch's recipes rely on: weight
-decay with the same meaning as there, and a rate per variable.
+They mean what PyTorch's recipes mean by momentum and weight decay, and take a
+rate per variable.
 """
 
 import math
@@ -13,11 +13,15 @@ from dla_keras.choices import check_number
 from dla_keras.choices import choose
 
 
-class SGD(keras.optimizers.SGD):
+MOMENTUM = 0.9
+
+
+class SGD(keras.optimizers.Optimizer):
     """SGD with momentum 0.9, whose gradient includes the weight decay.
 
-    So the decay goes through the momentum, as in PyTorch; Keras would decay the
-    weights apart from it.
+    As in PyTorch: the velocity sums up gradients, decay included, and a step
+    is the rate times the velocity. Keras would sum up steps, so that a drop of
+    the rate acts late, and decay the weights apart from the momentum.
 
     Args:
         learning_rate: Number or schedule.
@@ -26,14 +30,24 @@ class SGD(keras.optimizers.SGD):
     """
 
     def __init__(self, learning_rate, decay, rates):
-        super().__init__(learning_rate, momentum=0.9, name="sgd")
+        super().__init__(learning_rate, name="sgd")
         self.decay = decay
         self.rates = rates
 
+    def build(self, variables):
+        if not self.built:
+            super().build(variables)
+            self.velocities = self.add_optimizer_variables(
+                variables, "velocity"
+            )
+
     def update_step(self, gradient, variable, learning_rate):
-        rate = learning_rate * self.rates[self._get_variable_index(variable)]
+        index = self._get_variable_index(variable)
+        rate = ops.cast(learning_rate * self.rates[index], variable.dtype)
         gradient = ops.cast(gradient, variable.dtype) + self.decay * variable
-        super().update_step(gradient, variable, rate)
+        velocity = self.velocities[index]
+        self.assign(velocity, MOMENTUM * velocity + gradient)
+        self.assign_sub(variable, rate * velocity)
 
 
 class AdamW(keras.optimizers.Adam):

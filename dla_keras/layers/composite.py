@@ -47,6 +47,14 @@ class Composite(layers.Layer):
 
     _parts_to_restore = ()
 
+    def __setattr__(self, name, value):
+        super().__setattr__(name, value)
+        # TensorFlow's checkpoints see no layers in lists, so each one is an
+        # attribute too: `ida_0`, `proj_1`, the authors' names.
+        for index, part in enumerate(value if isinstance(value, list) else ()):
+            if isinstance(part, layers.Layer):
+                super().__setattr__(f"{name}_{index}", part)
+
     def __call__(self, *args, **kwargs):
         if not _OPEN.get():
             return super().__call__(*args, **kwargs)
