@@ -12,7 +12,6 @@ from keras import ops
 from dla_keras.choices import check_number
 from dla_keras.choices import choose
 
-
 MOMENTUM = 0.9
 
 

@@ -46,22 +46,23 @@ def quadratic(slow_rate):
     model = keras.Model(inputs, fast(slow(inputs)))
     for layer in (slow, fast):
         layer.kernel.assign([[1.0]])
-    make = lambda name: make_optimizer(
-        name, 0.1, 0.5, model, slow=slow, slow_rate=slow_rate
+    make = lambda name, rate: make_optimizer(
+        name, rate, 0.5, model, slow=slow, slow_rate=slow_rate
     )
     return model, make
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
-def test_optimizers_decay_as_pytorch_at_each_parts_rate(name):
+def test_optimizers_step_as_pytorch_under_a_schedule(name):
+    """A drop of the rate acts at once, on each part's own rate."""
     model, make = quadratic(slow_rate=0.25)
-    optimizer = make(name)
-    gradients = [(0.3, -0.2), (0.1, 0.4), (-0.5, 0.2)]
+    optimizer = make(name, Schedule(0.1, 20, "step", (0.5,)))
+    gradients = np.random.default_rng(0).normal(0.3, 0.5, (20, 2))
     weights, slot = np.ones(2), np.zeros(2)
     square = np.zeros(2)
-    rate = 0.1 * np.array([0.25, 1.0])
-    for step, gradient in enumerate(np.array(gradients), start=1):
+    for step, gradient in enumerate(gradients, start=1):
         optimizer.apply([tf.constant([[g]], tf.float32) for g in gradient])
+        rate = (0.1 if step <= 10 else 0.01) * np.array([0.25, 1.0])
         if name == "sgd":
             slot = 0.9 * slot + gradient + 0.5 * weights
             weights = weights - rate * slot
@@ -73,8 +74,8 @@ def test_optimizers_decay_as_pytorch_at_each_parts_rate(name):
             root = np.sqrt(square / (1 - 0.999**step))
             weights = weights - rate * mean / root
     received = [v.numpy().item() for v in model.trainable_variables]
-    # Float32, and Adam's epsilon at another place.
-    np.testing.assert_allclose(received, weights, rtol=1e-5)
+    # Float32, and Adam's epsilon at another place. Measured: 1e-7, 7e-6.
+    np.testing.assert_allclose(received, weights, atol=2e-5)
 
 
 # === Averages and snapshots ===
