@@ -1,9 +1,11 @@
 """predict.py on pictures of every kind, with a model that is arithmetic."""
 
 import json
+import os
 
 import numpy as np
 import pytest
+from odd_pictures import png
 from PIL import Image
 from running import command
 
@@ -116,9 +118,13 @@ def test_a_faulty_picture_does_not_stop_the_others(
     (pictures / "a.png").write_bytes(b"no picture")
     whole = (pictures / "b.png").read_bytes()
     (pictures / "c.png").write_bytes(whole[: len(whole) // 2])
+    # 65 bytes that took all memory, a pipe that hung, a loop of links.
+    (pictures / "d.png").write_bytes(png((60000, 60000), 8, 2, b""))
+    os.mkfifo(pictures / "e.png")
+    (pictures / "f.png").symlink_to("f.png")
     assert predict(pictures) == 2
     error = capfd.readouterr().err.strip().splitlines()[-1]
-    assert error.startswith("error: 2 of 4 pictures could not be read: ")
+    assert error.startswith("error: 5 of 7 pictures could not be read: ")
     assert "a.png is no picture" in error and "c.png cannot be" in error
     masks = {p.name for p in (tmp_path / "out/masks").rglob("*.png")}
     assert masks == {"b.png", "a.x.png"}
