@@ -29,6 +29,12 @@ def cross_entropy_sums(labels, logits, class_weights=None):
     >>> round(float(loss), 4), float(weight)
     (1.0986, 1.0)
     """
+    losses, weights = _pixel_cross_entropy(labels, logits, class_weights)
+    return ops.sum(losses), ops.sum(weights)
+
+
+def _pixel_cross_entropy(labels, logits, class_weights):
+    """Return the weighted loss and the weight of every pixel."""
     # Sums over millions of pixels need float32 at least.
     dtype = keras.backend.result_type(logits.dtype, "float32")
     labels = ops.cast(labels, "int32")
@@ -42,7 +48,7 @@ def cross_entropy_sums(labels, logits, class_weights=None):
     losses = ops.sparse_categorical_crossentropy(
         labels, logits, from_logits=True
     )
-    return ops.sum(losses * weights), ops.sum(weights)
+    return losses * weights, weights
 
 
 def class_cross_entropy_sums(labels, logits, label_smoothing=0.0):
@@ -100,6 +106,12 @@ def boundary_cross_entropy_sums(labels, logits, positive_weight=10.0):
     >>> round(float(loss / weight), 4), float(weight)
     (0.6931, 4.0)
     """
+    losses, weights = _pixel_boundary_loss(labels, logits, positive_weight)
+    return ops.sum(losses), ops.sum(weights)
+
+
+def _pixel_boundary_loss(labels, logits, positive_weight=10.0):
+    """Return the weighted loss and the weight of every pixel."""
     dtype = keras.backend.result_type(logits.dtype, "float32")
     logits = ops.cast(logits[..., 0], dtype)
     valid = ops.cast(labels != IGNORE_LABEL, dtype)
@@ -108,25 +120,37 @@ def boundary_cross_entropy_sums(labels, logits, positive_weight=10.0):
     negative = valid - share
     # log(1 + e^-x) and log(1 + e^x): the two costs, finite for any logit.
     losses = positive * ops.softplus(-logits) + negative * ops.softplus(logits)
-    return ops.sum(losses), ops.sum(positive + negative)
+    return losses, positive + negative
 
 
 def joint_sums(labels, outputs, boundary_weight=1.0, class_weights=None):
     """Return the joint loss of classes and the boundaries between them.
 
+    It is the mean over the pixels' classes, plus `boundary_weight` times the
+    boundaries' mean over an image, averaged over images that weigh as their
+    classes do. So a weight of 1 makes both means count alike, and every image
+    adds the same on any number of replicas.
+
     Args:
         labels: `(batch, height, width)`, class ids or `IGNORE_LABEL`.
         outputs: Outputs of a `DLASegmenter` with a boundary head.
-        boundary_weight: Weight of the boundaries' loss relative to the
-            classes' loss. Defaults to `1.0`.
+        boundary_weight: Weight of the boundaries' mean loss relative to the
+            classes' mean loss. Defaults to `1.0`.
         class_weights: One weight per class. Defaults to `None`: all one.
 
     Returns:
-        `(loss_sum, weight_sum)`, two scalars. Both losses are divided by the
-        classes' weight, so that replicas give the loss of one device.
+        `(loss_sum, weight_sum)`, two scalars.
     """
-    loss, weight = cross_entropy_sums(labels, outputs["classes"], class_weights)
-    boundary_loss, _ = boundary_cross_entropy_sums(
+    losses, weights = _pixel_cross_entropy(
+        labels, outputs["classes"], class_weights
+    )
+    boundary_losses, boundary_weights = _pixel_boundary_loss(
         label_edges(labels), outputs["boundary"]
     )
-    return loss + boundary_weight * boundary_loss, weight
+    by_image = lambda values: ops.sum(values, (1, 2))
+    # An image that is ignored as a whole has no boundary to weigh.
+    boundary = by_image(boundary_losses) / ops.maximum(
+        by_image(boundary_weights), 1e-6
+    )
+    joint = by_image(losses) + boundary_weight * by_image(weights) * boundary
+    return ops.sum(joint), ops.sum(weights)

@@ -128,25 +128,36 @@ def test_loss_of_a_share_lies_between():
     assert np.isfinite(far[0])
 
 
-def test_joint_loss_stands_on_the_classes_weight():
+def test_joint_loss_weighs_two_means():
     labels = RANDOM.integers(0, 3, (2, 8, 8))
+    labels[0, :4] = 255  # images weigh as their classes do
     outputs = {
         "classes": RANDOM.normal(size=(2, 8, 8, 3)),
         "boundary": RANDOM.normal(size=(2, 8, 8, 1)),
     }
-    loss, weight = joint_sums(labels, outputs, boundary_weight=0.5)
-    classes, pixels = cross_entropy_sums(labels, outputs["classes"])
-    edges, _ = boundary_cross_entropy_sums(
-        label_edges(labels), outputs["boundary"]
+    of = lambda i: (
+        labels[i : i + 1],
+        {k: v[i : i + 1] for k, v in outputs.items()},
     )
-    assert float(weight) == float(pixels) == labels.size
-    assert float(loss) == pytest.approx(float(classes) + 0.5 * float(edges))
+    total = 0
+    for index, pixels in enumerate((32, 64)):
+        label, output = of(index)
+        loss, weight = joint_sums(label, output, boundary_weight=0.5)
+        classes, count = cross_entropy_sums(label, output["classes"])
+        edges, among = boundary_cross_entropy_sums(
+            label_edges(label), output["boundary"]
+        )
+        assert float(weight) == float(count) == pixels
+        # 0.5 : 1 of two means, however large their weights.
+        assert float(loss / weight) == pytest.approx(
+            float(classes / count) + 0.5 * float(edges / among), rel=1e-6
+        )
+        total += float(loss)
     # Pictures apart add up to both together, as on several replicas.
-    apart = [
-        joint_sums(labels[i : i + 1], {k: v[i : i + 1] for k, v in o}, 0.5)[0]
-        for i, o in ((0, outputs.items()), (1, outputs.items()))
-    ]
-    assert float(sum(apart)) == pytest.approx(float(loss), rel=1e-5)
+    whole, _ = joint_sums(labels, outputs, boundary_weight=0.5)
+    assert float(whole) == pytest.approx(total, rel=1e-5)
+    nothing = joint_sums(np.full((1, 8, 8), 255), of(0)[1])
+    assert [float(value) for value in nothing] == [0, 0]
 
 
 # --- Splits ---
