@@ -11,6 +11,7 @@ from typing import ParamSpec
 
 import numpy as np
 
+from dla_keras.choices import check_number
 from dla_keras.models.backbone import MAX_STRIDE
 from dla_keras.models.classifier import DLAClassifier
 from dla_keras.models.network import DType
@@ -54,7 +55,7 @@ def DLA(
             or `None`. Defaults to `(None, None, 3)`.
         pooling: Output without top: `None` for the feature map, `"avg"` or
             `"max"` for a vector. Defaults to `None`.
-        num_classes: Number of classes. Defaults to `1000`.
+        num_classes: Number of classes, at least two. Defaults to `1000`.
         classifier_activation: Activation of the last layer, `None` for logits.
             Defaults to `"softmax"`.
         output_stride: Stride of the features: `32`, `16` or `8`. Defaults to
@@ -88,9 +89,17 @@ def DLA(
     >>> model(np.zeros((1, 64, 64, 3))).shape
     TensorShape([1, 10])
     """
+    if classes is not None:
+        if num_classes not in (1000, classes):
+            raise ValueError(
+                "`classes` is another word for `num_classes`. Received: "
+                f"classes={classes} and num_classes={num_classes}; leave one "
+                "out."
+            )
+        num_classes = classes
     model = DLAClassifier(
         variant,
-        num_classes=num_classes if classes is None else classes,
+        num_classes=num_classes,
         include_top=include_top,
         pooling=pooling,
         classifier_activation=classifier_activation,
@@ -136,7 +145,8 @@ def decode_predictions(
         and probability.
 
     Raises:
-        ValueError: If the output is not that of 1,000 classes.
+        ValueError: If the output is not that of 1,000 classes, or `top` is
+            not from 1 to 1000.
 
     Example:
 
@@ -150,6 +160,7 @@ def decode_predictions(
             f"Received: {scores.shape}. The names of other classes are in "
             "`model.class_names`."
         )
+    check_number("top", top)
     classes = _imagenet_classes()
     return [
         [

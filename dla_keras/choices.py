@@ -218,6 +218,11 @@ NUMBERS = {
     "label_smoothing": Number(float, 0, 1, "share of the label", ")"),
     "dropout": Number(float, 0, 1, "share of the features", ")"),
     "drop_path": Number(float, 0, 1, "rate of dropped blocks", ")"),
+    # models
+    "num_classes": Number(
+        int, 2, 2**20, "classes; of one thing it and its background"
+    ),
+    "top": Number(int, 1, 1000, "classes of ImageNet"),
     # scores and files
     "thresholds": Number(int, 1, 10**4, "thresholds of boundaries"),
     "processes": Number(int, 1, 10**4, "processes"),

@@ -138,6 +138,9 @@ def test_predictions_have_the_names_of_imagenet():
     for shape in ((1000,), (1, 10)):
         with pytest.raises(ValueError, match="`model.class_names`"):
             dla_keras.decode_predictions(np.zeros(shape))
+    for top in (-1, 0, 1001, 2.5):
+        with pytest.raises(ValueError, match="`top` is a whole number of at"):
+            dla_keras.decode_predictions(scores, top=top)
 
 
 def test_type_checkers_see_the_arguments(tmp_path):

@@ -97,6 +97,8 @@ class DatasetInfo:
         layouts: Layouts of the folders that its archives unpack to. Defaults
             to none.
         how_to_get: Sentence for users who have no copy yet.
+        remarks: Lines that say how its labels are read, where that needs a
+            word. Defaults to none.
 
     Raises:
         ValueError: If there are more than 255 classes, two of one name, or not
@@ -116,6 +118,7 @@ class DatasetInfo:
     tfds: TFDSNames | None = None
     layouts: tuple[FolderLayout, ...] = ()
     how_to_get: str = ""
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self):
         if self.num_classes > IGNORE_LABEL:

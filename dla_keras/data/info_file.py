@@ -4,6 +4,7 @@ Its keys and their values are checked before an image is read; whether they fit
 together, `DatasetInfo` says.
 """
 
+import itertools
 import pathlib
 import re
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from dataclasses import replace
 
 from dla_keras.choices import did_you_mean
+from dla_keras.data.class_files import BACKGROUND
 from dla_keras.data.datasets import IGNORE_LABEL
 from dla_keras.data.datasets import DatasetInfo
 from dla_keras.data.datasets import distinct_palette
@@ -19,6 +21,7 @@ from dla_keras.data.labels import stored_values
 from dla_keras.files import read_json
 
 NAME = "info.json"
+_LOOKED_AT = 64  # labels, where all hold 0 and 255 alone
 
 _NAMES = '["road", "car"], or {"0": "road", "1": "car"} by their values'
 _COLOR = 'a color, "#rrggbb" or three numbers from 0 to 255'
@@ -303,12 +306,76 @@ def folder_info(
             f"(their names) or 'classes' (their number) in {path}."
         )
     try:
-        return _combined(said, known or _new(folder, said), labels)
+        info = _combined(said, known or _new(folder, said), labels)
+        return info if info.num_classes > 1 else with_background(info, labels)
     except ValueError as error:
         text = str(error)
         raise ValueError(
             text if str(path) in text else f"{path}: {text}"
         ) from error
+
+
+def with_background(
+    info: DatasetInfo, labels: Iterable | None = None
+) -> DatasetInfo:
+    """Return facts of two classes, of which one is all that is not the other.
+
+    One class alone leaves nothing to tell apart. Its pixels hold the one value
+    that is neither 0 nor ignored, as 255 in masks of 0 and 255; those of 0
+    are the background.
+
+    Args:
+        info: Facts about a dataset of one class.
+        labels: Paths of the labels. Defaults to `None`: they hold 0 and 255.
+
+    Raises:
+        ValueError: If no such value is to be found, or 0 has a meaning.
+    """
+    (name,) = info.class_names
+    values, colors = info.label_values, info.label_colors
+    if not values and not colors:
+        values = {_other_value(info, labels): 0}
+    black = (0, 0, 0)
+    taken = {*(values or ()), *(colors or ())}
+    if {0, black} & {*taken, *info.ignored_ids, *info.ignored_colors}:
+        raise ValueError(
+            f"{name!r} is the only class, and the labels' 0 is no background. "
+            'Name what is around it: {"names": ["background", "'
+            f'{name}"]}}, and leave 0 out of what is ignored.'
+        )
+    spoken = ", ".join(map(str, [*(values or ()), *(colors or ())]))
+    return replace(
+        info,
+        class_names=(BACKGROUND, name),
+        palette=(black, info.palette[0]),
+        label_values=values and {0: 0, **dict.fromkeys(values, 1)},
+        label_colors=colors and {black: 0, **dict.fromkeys(colors, 1)},
+        remarks=(
+            f"{info.name} names one class: its labels are {BACKGROUND!r} "
+            f"where they hold 0, {name!r} where {spoken}.",
+        ),
+    )
+
+
+def _other_value(info, labels):
+    """Return the value in labels that is neither 0 nor ignored."""
+    held = {IGNORE_LABEL} if labels is None else set()
+    for path in itertools.islice(labels or (), _LOOKED_AT):
+        try:
+            held |= stored_values(path) - {0, *info.ignored_ids}
+        except (ValueError, OSError):
+            continue  # the checks name it
+        if held - {IGNORE_LABEL}:
+            break  # 255 beside another value is ignored
+    found = sorted(held - {IGNORE_LABEL} or held)
+    if len(found) != 1:
+        received = ", ".join(map(str, found)) or "nothing else, or colors"
+        raise ValueError(
+            f"Expected labels of 0 and one more value for the one class "
+            f"{info.class_names[0]!r}. Received: {received}. Name every class, "
+            "or say with label_values or label_colors which is it."
+        )
+    return found[0]
 
 
 def _new(folder, said):

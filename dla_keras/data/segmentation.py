@@ -139,7 +139,7 @@ class FileSplit(Sequence):
         drawn: Sequence[str] = (),
     ):
         self.info = info
-        self.said = said
+        self.said = (*said, *info.remarks)
         self.drawn = drawn
         self.pairs = pairs
         if not pairs:

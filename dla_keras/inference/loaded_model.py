@@ -136,6 +136,11 @@ class LoadedModel:
                     else "."
                 )
             )
+        if isinstance(image, (list, tuple)) and not all(map(_is_image, image)):
+            raise ValueError(
+                "Expected an image, or a list of images: arrays or Pillow "
+                "images. Received: nested lists; pass np.asarray(image)."
+            )
         several = isinstance(image, (list, tuple)) or np.ndim(image) == 4
         if several:
             return [find(rgb_image(each)) for each in image]
@@ -167,6 +172,12 @@ def load(path: str | pathlib.Path, threads: int = 2) -> LoadedModel:
     (50, 70)
     """
     return LoadedModel(open_model(path, threads))
+
+
+def _is_image(image):
+    return isinstance(image, (np.ndarray, Image.Image)) or hasattr(
+        image, "__array__"
+    )
 
 
 def rgb_image(image) -> np.ndarray:

@@ -3,6 +3,7 @@
 All become the same `ModelFile`, so that one evaluation serves all three.
 """
 
+import os
 import pathlib
 import zipfile
 from collections.abc import Callable
@@ -123,7 +124,17 @@ def open_model(path, threads: int = 2) -> ModelFile:
         ValueError: If the file is of another kind.
     """
     check_number("threads", threads)
+    if not isinstance(path, (str, os.PathLike)) or not str(path):
+        raise ValueError(
+            f"`path` is the path of a model's file. Received: {path!r}."
+        )
     opened = _open(pathlib.Path(path), threads)
+    if opened.num_classes == 1:
+        raise ValueError(
+            f"Expected a model of two classes or more. Received: {path}, which "
+            "scores one alone, so that its mask is the same everywhere; export "
+            "it with its background as a class."
+        )
     if "classification" not in opened.tasks:
         return opened
     # The file's own word comes first.
@@ -140,9 +151,10 @@ def _open(path, threads):
         return describe_model(load_model(path), str(path))
     if (path / "saved_model.pb").exists():
         return _open_saved_model(path)
+    inside = path / "model.keras"
     raise ValueError(
         "Expected a .keras file, a .tflite file or a SavedModel's folder. "
-        f"Received: {path}."
+        f"Received: {path}" + (f"; pass {inside}." if inside.exists() else ".")
     )
 
 

@@ -8,6 +8,7 @@ from keras import initializers
 from keras import layers
 from keras.saving import register_keras_serializable
 
+from dla_keras.choices import check_number
 from dla_keras.layers.convolution import pixel_normalization
 from dla_keras.models.backbone import MAX_STRIDE
 from dla_keras.models.backbone import DLABackbone
@@ -29,7 +30,7 @@ class DLAClassifier(Network):
 
     Args:
         variant: Name in `dla_keras.VARIANTS`, for instance `"dla34"`.
-        num_classes: Number of classes. Defaults to `1000`.
+        num_classes: Number of classes, at least two. Defaults to `1000`.
         include_top: Whether the model ends in the classification layer.
             Defaults to `True`.
         pooling: Output without top: `None` for the feature map at the output
@@ -99,6 +100,8 @@ class DLAClassifier(Network):
                 "`pooling` must be None, 'avg' or 'max'. Received: "
                 f"{pooling!r}."
             )
+        if include_top:
+            check_number("num_classes", num_classes)
         if include_top and class_names and len(class_names) != num_classes:
             raise ValueError(
                 f"`class_names` needs one entry for each of the {num_classes} "
@@ -192,6 +195,7 @@ class DLAClassifier(Network):
                 f"`variant`. Received: {changes['variant']!r}. Build another "
                 "model."
             )
+        self._check_changes(changes)
         model = self._rebuilt(("fc",), {"class_names": None, **changes})
         model.backbone.set_weights(self.backbone.get_weights())
         return model

@@ -1,10 +1,12 @@
 """What all models share: their facts, their config, what of them trains."""
 
+import inspect
 from collections.abc import Sequence
 
 import keras
 import numpy as np
 
+from dla_keras.choices import did_you_mean
 from dla_keras.layers.composite import set_trainable_parts
 from dla_keras.layers.composite import trainable_parts
 
@@ -88,6 +90,17 @@ class Network(keras.Model):
         if parts != (dict(self._parts_at_first) if self.trainable else {}):
             config["trainable_parts"] = parts
         return config
+
+    def _check_changes(self, changes):
+        """Raise `ValueError` for an argument that the constructor lacks."""
+        known = inspect.signature(type(self)).parameters
+        strange = [name for name in changes if name not in known]
+        if strange:
+            raise ValueError(
+                f"with_head takes the arguments of {type(self).__name__}: "
+                f"{', '.join(known)}. Received: {strange[0]}."
+                f"{did_you_mean(strange[0], known)}"
+            )
 
     def _rebuilt(self, heads, changes):
         """Return a model with other arguments and the same parts frozen.

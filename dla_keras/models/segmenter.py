@@ -13,6 +13,7 @@ from keras import initializers
 from keras import layers
 from keras.saving import register_keras_serializable
 
+from dla_keras.choices import check_number
 from dla_keras.choices import choose
 from dla_keras.layers.convolution import pixel_normalization
 from dla_keras.layers.iterative import DLAUp
@@ -152,7 +153,8 @@ class DLASegmenter(Network):
 
     Args:
         variant: Name in `dla_keras.VARIANTS`, for instance `"dla34"`.
-        num_classes: Number of classes.
+        num_classes: Number of classes, at least two: where one thing is to be
+            found, it and its background.
         head_stride: Stride at which classes are scored before the last
             upsampling: `2`, `4`, `8` or `16`. Defaults to `4`.
         upsampling: `"bilinear"` (fixed, for the edge) or `"learned"` (the
@@ -223,6 +225,7 @@ class DLASegmenter(Network):
         trainable: bool = True,
         dtype: DType = None,
     ) -> None:
+        check_number("num_classes", num_classes)
         for argument, facts in (
             ("class_names", class_names),
             ("palette", palette),
@@ -314,6 +317,7 @@ class DLASegmenter(Network):
                     f"it cannot change `{argument}`. Received: "
                     f"{changes[argument]!r}. Build another model."
                 )
+        self._check_changes(changes)
         changes = {"class_names": None, "palette": None, **changes}
         model = self._rebuilt(("fc", "boundary_fc"), changes)
         model.backbone.set_weights(self.backbone.get_weights())

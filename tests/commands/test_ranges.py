@@ -80,8 +80,9 @@ def test_every_number_of_a_flag_is_of_the_table(monkeypatch):
                 assert readers[action.type] == action.dest, command
                 seen.add(action.dest)
     assert {"threads", "min_agreement", "drop_path", "runs"} <= seen
-    # `side` is of sizes.
-    assert set(NUMBERS) - seen == {"side"}
+    # Of sizes, of `--validate-every`'s units, and of Python.
+    apart = {"side", "minutes", "validate_every", "num_classes", "top"}
+    assert set(NUMBERS) - seen == apart
 
 
 SEGMENTATION = (

@@ -14,6 +14,7 @@ from dla_keras.data.datasets import DATASETS
 from dla_keras.data.datasets import DatasetInfo
 from dla_keras.data.info_file import FIELDS
 from dla_keras.data.info_file import folder_info
+from dla_keras.data.labels import read_label
 from dla_keras.data.segmentation import list_pairs
 from dla_keras.data.segmentation import open_split
 from dla_keras.files import read_json
@@ -33,6 +34,53 @@ def said(tmp_path):
         return folder_info(tmp_path, known, labels)
 
     return read
+
+
+def write_labels(folder, values):
+    names = []
+    for index, row in enumerate(values):
+        names.append(folder / f"{index}.png")
+        Image.fromarray(np.array([row], np.uint8)).save(names[-1])
+    return names
+
+
+@pytest.mark.parametrize(
+    ("labels", "content", "table"),
+    [
+        ([(0, 0), (0, 255)], {}, {0: 0, 255: 1}),
+        ([(0, 1)], {}, {0: 0, 1: 1}),
+        ([(0, 255), (0, 255, 7)], {}, {0: 0, 7: 1}),  # a border of 255
+        ([(0, 9, 7)], {"ignore_label": 9}, {0: 0, 7: 1}),
+        (None, {}, {0: 0, 255: 1}),
+        ([(0, 3)], {"label_values": {"3": 0, "4": 0}}, {0: 0, 3: 1, 4: 1}),
+    ],
+)
+def test_one_class_is_read_as_two(tmp_path, said, labels, content, table):
+    paths = labels and write_labels(tmp_path, labels)
+    info = said({"names": ["square"], **content}, labels=paths)
+    assert info.class_names == ("background", "square")
+    assert info.label_values == table
+    assert len(info.remarks) == 1 and "names one class" in info.remarks[0]
+    for path in paths or ():
+        ids = read_label(path, info)
+        stored = np.array(Image.open(path))
+        expected = [table.get(value, 255) for value in stored[0]]
+        np.testing.assert_array_equal(ids[0], expected)
+
+
+@pytest.mark.parametrize(
+    ("labels", "content", "message"),
+    [
+        ([(0, 1, 2)], {}, "for the one class 'square'. Received: 1, 2"),
+        ([(0, 0)], {}, "Received: nothing else"),
+        ([(0, 1)], {"ignore_label": 0}, "the labels' 0 is no background"),
+        ([(0, 1)], {"label_values": {"0": 0}}, r'\["background", "square"\]'),
+    ],
+)
+def test_one_class_needs_one_value(tmp_path, said, labels, content, message):
+    paths = write_labels(tmp_path, labels)
+    with pytest.raises(ValueError, match=f"info.json: .*{message}"):
+        said({"names": ["square"], **content}, labels=paths)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +141,8 @@ def test_palettes_are_hex_numbers_or_by_name(said):
     assert by_list.palette == COLORS
     by_name = said({"names": NAMES, "colors": {"disc": "#010203"}})
     assert by_name.palette[2] == (1, 2, 3)
-    assert said({"names": ["road"]}).palette == (CITYSCAPES_CLASSES["road"],)
+    road = CITYSCAPES_CLASSES["road"]
+    assert said({"names": ["road", "b"]}).palette[0] == road
 
 
 def test_what_is_ignored_is_a_value_a_color_or_several(said):
@@ -222,14 +271,6 @@ def test_lists_are_read_as_windows_writes_them(tmp_path, encoding):
     assert len([*open_split(str(tmp_path), "train")]) == 2
     lines = read_lines(tmp_path / "train_images.txt")
     assert lines == [(1, "sub\\images_0.png"), (3, "images_1.png")]
-
-
-def write_labels(folder, values):
-    names = []
-    for index, row in enumerate(values):
-        names.append(folder / f"{index}.png")
-        Image.fromarray(np.array([row], np.uint8)).save(names[-1])
-    return names
 
 
 def test_zero_is_ignored_and_ids_count_from_one_if_labels_say_so(

@@ -1,5 +1,6 @@
 """`dla_keras.load`: the same results from every kind of file and image."""
 
+import dataclasses
 import json
 
 import keras
@@ -18,7 +19,10 @@ from dla_keras.data.boundaries import CERTAIN
 from dla_keras.data.boundaries import label_edges
 from dla_keras.data.fitting import PAD
 from dla_keras.data.pictures import read_rgb
+from dla_keras.inference import model_files
+from dla_keras.inference.loaded_model import LoadedModel
 from dla_keras.inference.loaded_model import rgb_image
+from dla_keras.inference.model_files import describe_model
 from dla_keras.inference.model_files import open_model
 from dla_keras.lite.convert.graph import write_saved_model
 from dla_keras.tasks.classification import file_finder
@@ -201,6 +205,29 @@ def test_images_of_all_kinds_become_rgb():
         found = rgb_image(given)
         assert found.dtype == np.uint8
         np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("image", [IMAGE.tolist(), [[1, 2], [3, 4]], [None]])
+def test_nested_lists_are_told_what_to_pass(joint, image):
+    model = LoadedModel(describe_model(joint, "m"))
+    with pytest.raises(ValueError, match="pass np.asarray"):
+        model(image)
+
+
+def test_a_path_is_needed_and_a_runs_folder_named(tmp_path):
+    for path in (None, "", 3):
+        with pytest.raises(ValueError, match=f"Received: {path!r}"):
+            dla_keras.load(path)
+    (tmp_path / "model.keras").write_text("")
+    with pytest.raises(ValueError, match="pass .*model.keras"):
+        dla_keras.load(tmp_path)
+
+
+def test_one_class_is_no_model(joint, monkeypatch):
+    alone = dataclasses.replace(describe_model(joint, "m"), num_classes=1)
+    monkeypatch.setattr(model_files, "_open", lambda path, threads: alone)
+    with pytest.raises(ValueError, match="or more. Received: m.tflite"):
+        dla_keras.load("m.tflite")
 
 
 def test_files_are_the_pixels_that_training_and_predict_see(tmp_path):

@@ -376,6 +376,10 @@ def test_another_head_keeps_the_backbone():
     assert changed.dropout_rate == 0.1
     with pytest.raises(ValueError, match="variant"):
         model.with_head(variant="dla34")
+    with pytest.raises(ValueError, match="Did you mean num_classes?"):
+        model.with_head(num_clases=5)
+    with pytest.raises(ValueError, match="at least 2"):
+        model.with_head(num_classes=1)
 
 
 @pytest.mark.parametrize(
@@ -383,6 +387,13 @@ def test_another_head_keeps_the_backbone():
     [
         (lambda: dla_keras.DLA("dla43"), r"Did you mean dla34"),
         (lambda: dla_keras.DLA34(pooling="sum"), "`pooling` must be"),
+        (lambda: dla_keras.DLA34(num_classes=1), "of at least 2 .* background"),
+        (lambda: dla_keras.DLASegmenter("dla34", 1), "of one thing it and its"),
+        (lambda: dla_keras.DLASegmenter("dla34", 2.0), "`num_classes` is a"),
+        (
+            lambda: dla_keras.DLA34(classes=5, num_classes=7),
+            "classes=5 and num_classes=7; leave one out",
+        ),
         (lambda: dla_keras.DLA34(output_stride=4), "8, 16 or 32"),
         (lambda: dla_keras.DLA34(input_shape=(40, 40, 3)), "64 x 64"),
         (
