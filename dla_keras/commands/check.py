@@ -130,7 +130,7 @@ def look_at_labels(args, train, val):
     facts = [checks.read_facts(split, name) for name, split in splits.items()]
     found = checks.find_faults(*facts, train.info)
     for split in splits.values():
-        found += checks.find_strays(split)
+        found += checks.find_strays(split) or checks.find_unlike(split)
     pairs = [getattr(split, "pairs", ()) for split in splits.values()]
     faults = [text for each in facts for text in each.faults]
     images = ([image for image, _ in each] for each in pairs)

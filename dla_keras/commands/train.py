@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from dla_keras.data.fitting import Fit
 
 LOGGERS = ("wandb", "mlflow")  # `engine/loggers`
+MANY = 1000  # labels that take a while to look at
 STRATEGIES = ("one_device", "mirrored", "multi_worker")  # `engine/strategies`
 
 
@@ -389,6 +390,9 @@ def train(task: str, args) -> None:
         for split in ("train", "val")
     ]
     say_choices(splits[0])
+    labels = sum(len(getattr(split, "pairs", ())) for split in splits)
+    if labels > MANY:
+        print(f"Looking at {labels} labels", flush=True)
     stop_at_errors(row.check(*splits, args.allow), args)
     fit = working_fit(task, args, splits)
     splits = [

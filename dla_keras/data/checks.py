@@ -293,9 +293,7 @@ def find_strays(split) -> list[Finding]:
     Args:
         split: Sequence of `Example`; one without `pairs` has no names.
     """
-    pairs = getattr(split, "pairs", None) or ()
-    images = _keys([_stem(image) for image, _ in pairs])
-    labels = _keys([_stem(label) for _, label in pairs])
+    pairs, images, labels = _names(split)
     owners = {*images}
     # Labels that are called quite otherwise say nothing about their pictures.
     if 2 * sum(label in owners for label in labels) < len(labels):
@@ -314,6 +312,37 @@ def find_strays(split) -> list[Finding]:
     )
     message += _cure("Sort the lists alike", "other-names")
     return [Finding("other-names", message, True)]
+
+
+def find_unlike(split) -> list[Finding]:
+    """Return a warning if the names of pairs do not show that they belong.
+
+    Args:
+        split: Sequence of `Example`; one without `pairs` has no names.
+    """
+    pairs, images, labels = _names(split)
+    unlike = [
+        pair
+        for pair, image, label in zip(pairs, images, labels, strict=True)
+        if image != label
+    ]
+    if not unlike:
+        return []
+    image, label = unlike[0]
+    message = (
+        f"{len(unlike)} of {len(pairs)} labels are not called as their "
+        f"pictures, for instance {label} for {image}: look whether they "
+        "belong together."
+    )
+    return [Finding("unlike-names", message, False)]
+
+
+def _names(split):
+    """Return a split's pairs, and what tells their images and labels apart."""
+    pairs = getattr(split, "pairs", None) or ()
+    images = _keys([_stem(image) for image, _ in pairs])
+    labels = _keys([_stem(label) for _, label in pairs])
+    return pairs, images, labels
 
 
 def _stem(path):

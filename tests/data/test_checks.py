@@ -13,6 +13,7 @@ from dla_keras.data import file_cache
 from dla_keras.data.checks import check_classes
 from dla_keras.data.checks import check_splits
 from dla_keras.data.checks import find_strays
+from dla_keras.data.checks import find_unlike
 from dla_keras.data.checks import read_facts
 from dla_keras.data.classification import open_classification_split
 from dla_keras.data.datasets import DatasetInfo
@@ -180,8 +181,11 @@ def test_labels_with_the_names_of_other_pictures(case, tmp_path):
         (tmp_path / f"{image}.jpg", tmp_path / f"{label}.png")
         for image, label in zip(images, labels, strict=True)
     ]
-    found = find_strays(FileSplit(pairs, info_of(), "here", checked=False))
+    split = FileSplit(pairs, info_of(), "here", checked=False)
+    found = find_strays(split)
     assert len(found) == bool(expected)
+    unlike = bool(expected) or case == "names of their own"
+    assert [row.error for row in find_unlike(split)] == [False] * unlike
     if found:
         assert found[0].message.startswith(f"{expected} of {len(pairs)} labels")
 
