@@ -12,16 +12,16 @@ from dla_keras.data import checks
 from dla_keras.data import file_cache
 from dla_keras.data.checks import check_classes
 from dla_keras.data.checks import check_splits
+from dla_keras.data.checks import differences
 from dla_keras.data.checks import find_strays
 from dla_keras.data.checks import find_unlike
+from dla_keras.data.checks import fingerprint
 from dla_keras.data.checks import read_facts
 from dla_keras.data.classification import open_classification_split
 from dla_keras.data.datasets import DatasetInfo
 from dla_keras.data.duplicates import NEAR
 from dla_keras.data.duplicates import near_duplicates
 from dla_keras.data.duplicates import picture_hashes
-from dla_keras.data.fingerprint import differences
-from dla_keras.data.fingerprint import fingerprint
 from dla_keras.data.segmentation import FileSplit
 from dla_keras.data.segmentation import open_split
 
