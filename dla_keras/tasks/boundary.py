@@ -12,6 +12,7 @@ from dla_keras.bsds.benchmark import boundary_counts
 from dla_keras.bsds.benchmark import boundary_scores
 from dla_keras.bsds.benchmark import evaluate_boundaries
 from dla_keras.bsds.thinning import suppress_non_maxima
+from dla_keras.choices import spread
 from dla_keras.data.boundaries import BoundaryExample
 from dla_keras.data.boundaries import EdgesOfLabels
 from dla_keras.data.boundaries import GroundTruth
@@ -190,11 +191,12 @@ def read_boundaries(folder, split, nms: bool = False) -> Callable:
 
     Raises:
         FileNotFoundError: If pictures have no map; it names them.
+        ValueError: If a picture has two maps, or maps are inverted.
     """
     folder = pathlib.Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"There is no folder {folder}.")
-    paths = {path.stem: path for path in sorted(folder.iterdir())}
+    paths = _paths_by_stem(folder)
     missing = [name for name in split.names if name not in paths]
     if missing:
         raise FileNotFoundError(
@@ -202,6 +204,7 @@ def read_boundaries(folder, split, nms: bool = False) -> Callable:
             f"has none for {len(missing)} of {len(split)}, the first: "
             f"{missing[0]}."
         )
+    _check_direction(paths, split)
 
     def find(example):
         soft_map = read_soft_map(paths[example.name])
@@ -210,6 +213,36 @@ def read_boundaries(folder, split, nms: bool = False) -> Callable:
         return soft_map
 
     return find
+
+
+def _paths_by_stem(folder):
+    paths = {}
+    for path in sorted(folder.iterdir()):
+        other = paths.setdefault(path.stem, path)
+        if other != path:
+            raise ValueError(
+                f"Expected one map for each picture in {folder}. Received: "
+                f"{other.name} and {path.name}; move one of them elsewhere."
+            )
+    return paths
+
+
+def _check_direction(paths, split):
+    """Raise `ValueError` if maps are low where people drew boundaries."""
+    levels = []
+    for example in spread(split, 5):
+        soft_map = read_soft_map(paths[example.name])
+        drawn = np.any(example.annotations, axis=0)
+        if soft_map.shape == drawn.shape and 0 < drawn.sum() < drawn.size:
+            levels.append((soft_map[drawn].mean(), soft_map[~drawn].mean()))
+    if levels and all(on < off for on, off in levels):
+        on, off = np.mean(levels, axis=0)
+        raise ValueError(
+            "Expected maps in which 1 is a boundary. Received: "
+            f"{paths[split.names[0]].parent}, whose maps are {on:.2f} on the "
+            f"drawn boundaries and {off:.2f} beside them: they look inverted. "
+            "Write 1 - map."
+        )
 
 
 def evaluate(
