@@ -349,7 +349,7 @@ def thing(dice, depth=0):
 
 def test_any_json_is_facts_or_a_value_error(said):
     dice, understood = random.Random(0), 0
-    for _ in range(3000):
+    for _ in range(1000):
         content = {"names": ["road", "car"]} if dice.random() < 0.7 else {}
         for key in dice.sample([*FIELDS], dice.randrange(1, 4)):
             content[key] = thing(dice)
@@ -358,7 +358,7 @@ def test_any_json_is_facts_or_a_value_error(said):
             understood += 1
         except ValueError as error:
             assert "info.json" in str(error) and "\n" not in str(error)
-    assert understood > 20
+    assert understood > 5
 
 
 def test_damaged_text_raises_value_errors_only(tmp_path):
@@ -366,7 +366,7 @@ def test_damaged_text_raises_value_errors_only(tmp_path):
     info = json.dumps({"names": NAMES, "palette": COLORS, "ignore_label": 9})
     whole = [info.encode(name) for name in ("utf-8", "utf-16", "utf-32")]
     read = 0
-    for data in (cut for text in whole for cut in damaged(text, 300)):
+    for data in (cut for text in whole for cut in damaged(text, 100)):
         path.write_bytes(data)
         for reader in (
             read_json,
