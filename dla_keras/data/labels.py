@@ -162,10 +162,10 @@ def _start(file):
 
 def _storage(image):
     """Return how an image stores pixels, in Pillow's words, and its largest."""
-    args = image.tile[0].args if image.tile else ()
+    codec, _, _, args = image.tile[0] if image.tile else ("", (), 0, ())
     args = args if isinstance(args, tuple) else (args,)
     raw_mode = args[0] if args and isinstance(args[0], str) else ""
-    if image.tile and image.tile[0].codec_name.startswith("ppm"):
+    if codec.startswith("ppm"):
         return raw_mode, args[1]
     return raw_mode, _LARGEST.get(image.mode, _LARGEST.get(raw_mode))
 
