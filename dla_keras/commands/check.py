@@ -393,6 +393,10 @@ def training_flags(task: str, dataset, card) -> list[str]:
         scale = min(1.0, (area / (width * height)) ** 0.5)
         crop = [max(64, 32 * round(s * scale / 32)) for s in (height, width)]
         flags += ["--size", f"{crop[0]}x{crop[1]}"]
+        if max(width, height) > 2 * max(crop):
+            # A crop shall show half of each side, or it hardly shows what is
+            # what.
+            flags += ["--max-side", str(2 * max(crop))]
         known = [row.shares[0] for row in dataset.classes if row.shares[0]]
         if min(known, default=1.0) < RARE:
             flags += ["--class-weighting", "0.3"]

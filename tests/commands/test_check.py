@@ -128,9 +128,21 @@ def seen(size, pictures, rarest=0.2):
     "size, pictures, rarest, card, expected",
     [
         # 40 photographs and no card: a small network, 200 epochs.
-        ((4000, 3000), 40, 0.2, False, "--size 192x256 --phone small 4 2000"),
+        (
+            (4000, 3000),
+            40,
+            0.2,
+            False,
+            "--size 192x256 --max-side 512 4 2000",
+        ),
         ((480, 360), 367, 0.003, False, "--class-weighting 0.3 4 4000"),
-        ((2048, 1024), 2975, 0.2, True, "--size 352x736 8 40000"),
+        (
+            (2048, 1024),
+            2975,
+            0.2,
+            True,
+            "--size 352x736 --max-side 1472 8 40000",
+        ),
         ((64, 48), 3, 0.2, False, "--size 64x64 --phone small 3 1000"),
     ],
 )

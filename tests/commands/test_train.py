@@ -59,6 +59,8 @@ def test_train_and_evaluate_a_folder(tmp_path, capfd):
     assert set(metrics["baselines"]) == {"majority class", "class by row"}
     config = json.loads((run / "config.json").read_text())
     assert config["steps"] == 6 and config["dataset"] == str(folder)
+    assert config["data"]["val"] == config["data"]["train"]
+    assert set(config["data"]["train"]) == {"pictures", "files"}
     assert config["recipe"] == "toy_streets" and config["ema"] == 0.9
     rows = list(csv.DictReader((run / "history.csv").read_text().splitlines()))
     assert [row["step"] for row in rows] == ["2", "4", "6"]
