@@ -144,6 +144,7 @@ def _refuse_lossy(image, file, name):
     elif image.format == "WEBP" and b"VP8L" not in _start(file):
         lossy = "WebP"
     if lossy:
+        image.close()
         raise ValueError(
             f"{lossy} blurs ids: the classes along edges are lost. Expected "
             f"labels in PNG, as their tool exports them. Received: {name}; "

@@ -53,6 +53,7 @@ from dla_keras.data.folder_pairs import some_of
 from dla_keras.data.info_file import NAME
 from dla_keras.data.info_file import folder_info
 from dla_keras.data.info_file import read_info
+from dla_keras.data.labels import stored_values
 from dla_keras.data.pictures import SUFFIXES
 from dla_keras.data.pictures import open_header
 from dla_keras.data.pictures import open_picture
@@ -330,42 +331,41 @@ def _with_palette(coding, label):
 
 def _coding_of_masks(folder, labels) -> Coding:
     """Return the classes of masks that no file names, from all of them."""
-    found = _contents_of(labels)
-    colors = sorted(item for item in found if isinstance(item, tuple))
-    if all(len({*color}) == 1 for color in colors):  # grey in three channels
-        found = {i[0] if isinstance(i, tuple) else i for i in found}
-        colors = []
-    cure = f'name them in {folder.path / "info.json"}: {{"names": [...]}}'
+    values, colors = _contents_of(labels)
+    cure = f'name them in {folder.path / NAME}: {{"names": [...]}}'
+    if colors:  # where some are grey, those are colors too
+        colors = sorted(colors | {(value,) * 3 for value in values})
+        return _coding_of_colors(folder, colors, cure)
+    classes = sorted(values - {IGNORE_LABEL}) or [0]
+    if values == {0, IGNORE_LABEL}:
+        said = "The masks hold 0 and 255 alone: background and foreground."
+        rows = [
+            ClassRow(BACKGROUND, value=0),
+            ClassRow("foreground", value=IGNORE_LABEL),
+        ]
+    elif classes[-1] < 1.5 * len(classes):
+        rows = [ClassRow(f"class_{i}", value=i) for i in range(classes[-1] + 1)]
+        said = f"No file names the {len(rows)} classes; {cure}."
+    else:
+        rows = [ClassRow(f"value_{value}", value=value) for value in classes]
+        said = f"No file names the classes of {len(rows)} values; {cure}."
+    return Coding(rows, said=(said,))
+
+
+def _coding_of_colors(folder, colors, cure):
     if len(colors) > IGNORE_LABEL:
         raise ValueError(
             f"Expected masks of few colors in {folder.path}. Received: "
             f"{len(colors)} colors or more; save masks as PNG, without "
             "smoothing."
         )
-    if colors:
-        rows = [
-            ClassRow(f"color_{bytes(color).hex()}", color) for color in colors
-        ]
-        said = f"No file names the classes of {len(rows)} colors; {cure}."
-        return Coding(rows, colored=True, said=(said,))
-    values = sorted(found - {IGNORE_LABEL}) or [0]
-    if found == {0, IGNORE_LABEL}:
-        said = "The masks hold 0 and 255 alone: background and foreground."
-        rows = [
-            ClassRow(BACKGROUND, value=0),
-            ClassRow("foreground", value=255),
-        ]
-    elif values[-1] < 1.5 * len(values):
-        rows = [ClassRow(f"class_{i}", value=i) for i in range(values[-1] + 1)]
-        said = f"No file names the {len(rows)} classes; {cure}."
-    else:
-        rows = [ClassRow(f"value_{value}", value=value) for value in values]
-        said = f"No file names the classes of {len(rows)} values; {cure}."
-    return Coding(rows, said=(said,))
+    rows = [ClassRow(f"color_{bytes(color).hex()}", color) for color in colors]
+    said = f"No file names the classes of {len(rows)} colors; {cure}."
+    return Coding(rows, colored=True, said=(said,))
 
 
 def _contents_of(labels):
-    """Return the values of all masks, and colors as tuples.
+    """Return the values of all masks, and their colors.
 
     A broken mask has none: the checks of the labels name it.
     """
@@ -375,23 +375,21 @@ def _contents_of(labels):
         [file_stamp((label,)) for label in labels],
         lambda index: _contents(labels[index]),
     )
-    return {
-        tuple(item) if isinstance(item, list) else item
-        for row in rows
-        if not isinstance(row, Fault)
-        for item in row
-    }
+    whole = [row for row in rows if not isinstance(row, Fault)]
+    if not whole:
+        raise ValueError(rows[0])
+    items = [item for row in whole for item in row]
+    colors = {tuple(item) for item in items if isinstance(item, list)}
+    return {item for item in items if not isinstance(item, list)}, colors
 
 
 def _contents(label):
     """Return the values of a mask, or its colors as lists."""
-    image = open_picture(label)
-    if image.mode in ("L", "P"):
-        return [value for value, n in enumerate(image.histogram()) if n]
-    if len(image.getbands()) == 1:
-        return np.unique(np.asarray(image)).tolist()
+    if values := stored_values(label):
+        return sorted(values)
+    image = open_picture(label).convert("RGB")
     # Pillow counts in place; NumPy would make integers of the bytes first.
-    counted = image.convert("RGB").getcolors(image.width * image.height)
+    counted = image.getcolors(image.width * image.height)
     # More of them are no classes, whichever they are.
     return sorted([*color] for _, color in counted)[: IGNORE_LABEL + 1]
 

@@ -343,6 +343,26 @@ def test_crowds_are_ignored_and_small_objects_lie_above(tmp_path):
     assert np.array_equal(val[0].label, expected)
 
 
+def test_roboflows_name_above_all_classes_is_no_class(tmp_path):
+    EXPORTS["coco"](tmp_path)
+    for path in (tmp_path / "annotations").iterdir():
+        content = json.loads(path.read_text())
+        for category in content["categories"]:
+            category["supercategory"] = "street"
+        above = {"id": 0, "name": "street", "supercategory": "none"}
+        content["categories"].insert(0, above)
+        path.write_text(json.dumps(content))
+        split = "train" if "train" in path.name else "valid"
+        target = tmp_path / split / "_annotations.coco.json"
+        target.parent.mkdir(exist_ok=True)
+        path.rename(target)
+    (tmp_path / "val").rename(tmp_path / "valid.images")
+    for path in (tmp_path / "valid.images").iterdir():
+        path.rename(tmp_path / "valid" / path.name)
+    info = find_layout(tmp_path).info
+    assert info.class_names == ("background", *exports.NAMES)
+
+
 @pytest.mark.parametrize(
     "name, class_name",
     [
@@ -391,6 +411,19 @@ def other_word(folder):
 def no_masks(folder):
     shutil.rmtree(folder / "masks")
     return "4 .png in images/. Put the images into images/ and the labels"
+
+
+def jpeg_masks(folder):
+    for path in folder.glob("masks/*.png"):
+        exports.grey(exports.truth(path.name)).save(path.with_suffix(".jpg"))
+        path.unlink()
+    return "JPEG blurs ids.*masks/street_0"
+
+
+def photographs(folder):
+    for path in folder.glob("masks/*.png"):
+        exports.photo(1).save(path)
+    return "masks of few colors in .* colors; save masks as PNG"
 
 
 def one_image(folder):
@@ -539,6 +572,7 @@ def two_tables(folder):
 FAULTS = {
     "images_masks": (
         *(alone, twice, other_size, other_word, no_masks, one_image, no_train),
+        *(jpeg_masks, photographs),
     ),
     "cvat": (unsaved_images, bad_color),
     "roboflow": (bad_value, other_classes),
