@@ -23,6 +23,7 @@ from dla_keras.data.drawing import draw_regions
 from dla_keras.data.drawing import polygon_region
 from dla_keras.data.drawing import run_length_region
 from dla_keras.data.folder_pairs import SPLITS
+from dla_keras.data.folder_pairs import describe
 from dla_keras.data.folder_pairs import some_of
 from dla_keras.data.pictures import SUFFIXES
 from dla_keras.data.pictures import open_picture
@@ -78,8 +79,8 @@ class ImageFinder:
             longer = [p for p in found if p.parts[-count:] == parts[-count:]]
             found = longer or found
         if len(found) > 1:  # those of the source's own split
-            split = _split_of(source)
-            found = [p for p in found if _split_of(p) == split] or found
+            split = _said_split(source)
+            found = [p for p in found if describe(p).split == split] or found
         if len(found) != 1:
             there = some_of(found) if found else "no such file"
             raise ValueError(
@@ -124,7 +125,7 @@ def read_coco(folder: Folder, marks) -> Drawing | None:
         content = read_json(folder.path / path)
         if not _is_coco(content):
             continue
-        split = _split_of(path)
+        split = _said_split(path)
         if split in tables:
             # COCO's own archive has files of captions and keypoints too.
             either = [tables[split], (path, content)]
@@ -163,11 +164,11 @@ def _is_coco(content):
     )
 
 
-def _split_of(path):
-    """Return the split that a file's path says: instances_val2017.json."""
-    words = [w for part in path.parts for w in _WORD.findall(part.lower())]
-    said = [SPLITS[word] for word in words if word in SPLITS]
-    return said[-1] if said else "train"
+def _said_split(path):
+    """Return the split that a json file's path says: instances_val2017."""
+    words = [SPLITS.get(word) for word in _WORD.findall(path.stem.lower())]
+    said = [describe(path).split, *filter(None, words)]
+    return said[-1] or "train"
 
 
 def _coco_categories(folder, tables):
@@ -345,7 +346,8 @@ def _yolo_images(folder, facts, mark):
         found = {}
         for path in pictures:
             if path.suffix.lower() in SUFFIXES:
-                found.setdefault(_split_of(path), []).append(path)
+                split = describe(path).split or "train"
+                found.setdefault(split, []).append(path)
         return found
     found = {}
     for split, places in said.items():

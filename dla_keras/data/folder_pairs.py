@@ -438,11 +438,9 @@ def pick_listed(pairs: Pairs, path) -> list[tuple[Picture, Picture]]:
     picked = []
     for number, line in read_lines(path):
         name = line.replace("\\", "/").removeprefix("./")
-        known = [
-            by_name[text]
-            for text in (name, name.split()[0], PurePosixPath(name).name)
-            if by_name.get(text)
-        ]
+        first = name.split()[0]  # SegNet's lists name the label behind
+        names = [part for p in (name, first) for part in (p, p.split("/")[-1])]
+        known = [by_name[text] for text in names if by_name.get(text)]
         if not known:
             raise ValueError(
                 f"{path}, line {number}: expected an image of the folder that "

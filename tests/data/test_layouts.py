@@ -290,6 +290,84 @@ def test_void_classes_are_ignored(tmp_path):
     assert "Ignored: Void." in find_layout(tmp_path).said
 
 
+# --- Forms of what the tools write ---
+
+
+def yolo_of_label_studio(folder):
+    """classes.txt, notes.json, images/ and labels/, and no yaml."""
+    (folder / "data.yaml").unlink()
+    (folder / "classes.txt").write_text("\n".join(exports.NAMES))
+    (folder / "notes.json").write_text('{"categories": [], "info": {}}')
+    for split in ("train", "valid"):
+        for kind in ("images", "labels"):
+            for path in (folder / split / kind).iterdir():
+                name = path.name.replace("street", "train_street")
+                target = folder / kind / split / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                path.rename(target)
+
+
+def yolo_of_cvat(folder):
+    """Name the images in lists, below a folder that is not there."""
+    for split in ("train", "valid"):
+        names = sorted((folder / split / "images").iterdir())
+        lines = [f"data/{split}/images/{path.name}" for path in names]
+        (folder / f"{split}.txt").write_text("\n".join(lines))
+    names = ", ".join(exports.NAMES)
+    (folder / "data.yaml").write_text(
+        f"path: .\ntrain: train.txt\nval: valid.txt\nnames: [{names}]\n"
+    )
+
+
+def yolo_of_several_folders(folder):
+    (folder / "data.yaml").write_text(
+        "path: /home/somebody/street\ntrain: [train/images]\n"
+        "valid: valid/images\nnames: {0: road, 1: car, 2: person}\n"
+    )
+
+
+def yolo_without_objects(folder):
+    (folder / "train/labels/street_03.txt").unlink()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(yolo_of_label_studio, yolo_of_cvat, yolo_of_several_folders),
+        yolo_without_objects,
+    ],
+    ids=lambda change: change.__name__,
+)
+def test_yolos_folders_have_many_forms(tmp_path, change):
+    EXPORTS["yolo"](tmp_path)
+    change(tmp_path)
+    opened = [open_split(str(tmp_path), s) for s in ("train", "val")]
+    assert [len(split) for split in opened] == [6, 2]
+    for example in (*opened[0], *opened[1]):
+        expected = exports.truth(example.name)
+        if change is yolo_without_objects and "_03" in example.name:
+            expected = expected * 0
+        assert np.array_equal(example.label, expected), example.name
+
+
+def test_lists_of_segnet_name_the_label_too(tmp_path):
+    for index, split in enumerate(("train", "train", "val")):
+        image(tmp_path / split / f"{index}.png")
+        image(tmp_path / f"{split}annot" / f"{index}.png")
+    for split, lines in {"train": "01", "val": "2"}.items():
+        (tmp_path / f"{split}.txt").write_text(
+            "\n".join(
+                f"/SegNet/CamVid/{split}/{i}.png /SegNet/CamVid/{split}annot/"
+                f"{i}.png"
+                for i in lines
+            )
+        )
+    splits = find_layout(tmp_path).splits
+    assert stems(splits["train"]) == {"0", "1"} and stems(splits["val"]) == {
+        "2"
+    }
+
+
 # --- Drawing ---
 
 
