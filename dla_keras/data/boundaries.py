@@ -5,6 +5,7 @@ one, between them the share of annotators who saw one, and `IGNORE_LABEL` where
 a pixel does not count.
 """
 
+import contextlib
 import dataclasses
 import pathlib
 import zlib
@@ -19,11 +20,11 @@ from dla_keras.choices import choose
 from dla_keras.data.datasets import DATASETS
 from dla_keras.data.datasets import IGNORE_LABEL
 from dla_keras.data.datasets import DatasetInfo
-from dla_keras.data.datasets import FolderLayout
 from dla_keras.data.fitting import resize_picture
+from dla_keras.data.layouts import NoLayoutError
+from dla_keras.data.layouts import find_layout
 from dla_keras.data.pictures import open_picture
 from dla_keras.data.pictures import read_rgb
-from dla_keras.data.segmentation import layout_pairs
 from dla_keras.data.segmentation import list_pairs
 from dla_keras.data.segmentation import open_split
 
@@ -218,10 +219,6 @@ def _read_grey(path):
     return values / _WHITE[values.dtype]
 
 
-# BSDS500's archive, as its parts lie in `BSR/BSDS500/data`.
-_BSDS = FolderLayout(
-    "images/{split}/{name}.jpg", "groundTruth/{split}/{name}.mat"
-)
 _HOW_TO_GET = (
     "BSDS500 is BSR_bsds500.tgz of Berkeley's Computer Vision Group: pass the "
     "folder that holds its images/ and groundTruth/ as --data-dir. Any other "
@@ -424,7 +421,8 @@ def open_boundary_split(
 
     Args:
         dataset: `"bsds500"`, a folder with list files, or a segmentation
-            dataset, whose boundaries between classes are learned.
+            dataset or its folder, whose boundaries between classes are
+            learned.
         split: `"train"`, `"val"`, or the name of a folder of BSDS500.
         data_dir: Folder of the dataset. Defaults to `None`.
         rule: Name of a row of `RULES`, which combines the annotators. It has
@@ -450,12 +448,19 @@ def open_boundary_split(
     folder = pathlib.Path(data_dir or dataset)
     if (folder / f"{split}_images.txt").exists():
         return BoundarySplit(list_pairs(folder, split), dataset, rule)
-    pairs = layout_pairs(folder, _BSDS, split)
+    # BSDS500's archive, as its parts lie in `BSR/BSDS500/data`.
+    truth = folder / "groundTruth" / split
+    images = sorted((folder / "images" / split).glob("*.jpg"))
+    pairs = [(image, truth / f"{image.stem}.mat") for image in images]
+    if not truth.is_dir():
+        with contextlib.suppress(NoLayoutError):
+            find_layout(folder)
+            return EdgesOfLabels(open_split(str(folder), split))
     if not pairs:
         known = ", ".join(("bsds500", *DATASETS))
         raise FileNotFoundError(
-            f"Expected {folder / _BSDS.images.format(split=split, name='*')} "
-            f"or {split}_images.txt there. Received: dataset {dataset!r} "
+            f"Expected {folder / 'images' / split / '*.jpg'} or "
+            f"{split}_images.txt there. Received: dataset {dataset!r} "
             f"(known: {known}), data_dir {data_dir!r}. {_HOW_TO_GET}"
         )
     return BoundarySplit(pairs, dataset, rule)

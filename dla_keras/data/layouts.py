@@ -94,6 +94,8 @@ class Layout:
             returns a `FolderDataset`, or `None` if it is another kind.
         sure: Whether a file of that path tells it for sure. Defaults to
             `True`.
+        known: Name of the dataset whose published folder it is. Defaults to
+            `None`: anybody's.
     """
 
     name: str
@@ -101,26 +103,31 @@ class Layout:
     shape: str
     read: Callable[[Folder, list[PurePosixPath]], FolderDataset | None]
     sure: bool = True
+    known: str | None = None
 
 
 class NoLayoutError(ValueError):
     """An error about a folder that is of none of the kinds."""
 
 
-def find_layout(path) -> FolderDataset:
+def find_layout(path, known: str | None = None) -> FolderDataset | None:
     """Return what a folder holds, by the first row of `LAYOUTS` that fits.
 
     Args:
         path: Path of the folder.
+        known: Name of the dataset whose published folder it may be; `None` is
+            returned if it is another one. Defaults to `None`: any kind.
 
     Raises:
         NoLayoutError: If no row fits; the message says what is there, what to
             do, and what was looked for.
         ValueError: If files are faulty.
     """
+    if known and not any(row.known == known for row in LAYOUTS):
+        return None
     folder = _open_folder(pathlib.Path(path))
     # Splits are opened one by one; the folder is read once, if it stays.
-    return _read_folder(folder, _stamp(folder))
+    return _read_folder(folder, _stamp(folder), known)
 
 
 def _stamp(folder):
@@ -134,8 +141,9 @@ def _stamp(folder):
 
 
 @lru_cache(maxsize=2)
-def _read_folder(folder, stamp) -> FolderDataset:
-    marked = [(row, folder.matching(row.mark)) for row in LAYOUTS]
+def _read_folder(folder, stamp, known) -> FolderDataset | None:
+    rows = [row for row in LAYOUTS if known in (None, row.known)]
+    marked = [(row, folder.matching(row.mark)) for row in rows]
     for index, (row, files) in enumerate(marked):
         found = row.read(folder, files) if files else None
         if found:
@@ -144,6 +152,8 @@ def _read_folder(folder, stamp) -> FolderDataset:
                 f"; it looks like {' and '.join(others)} too" if others else ""
             )
             return replace(found, said=(f"{said}.", *found.said))
+    if known:
+        return None
     raise NoLayoutError(_nothing_found(folder))
 
 
@@ -222,15 +232,17 @@ def _split_by_name(folder, pairs):
     splits = {}
     for image, label in pairs.found:
         splits.setdefault(image.split or "train", []).append((image, label))
-    for split in ("val", "test"):
+    labelled = {image.split for image, _ in pairs.found}
+    for split in {"val", "test", None} - labelled:
         bare = [image for image in pairs.images if image.split == split]
-        if bare and split not in splits:
+        if bare:
             said.append(
-                f"{len(bare)} images of {split}/ have no labels, and are left "
-                f"out: {some_of(bare)}."
+                f"{len(bare)} images of {f'{split}/' if split else 'no split'} "
+                f"have no labels, and are left out: {some_of(bare)}."
             )
             pairs = replace(
-                pairs, images=tuple(p for p in pairs.images if p not in bare)
+                pairs,
+                images=tuple(p for p in pairs.images if p.split != split),
             )
     check_alone(pairs, folder.path)
     return splits, said
@@ -477,39 +489,35 @@ def _looks_like_masks(folder, place):
         return image.mode in ("1", "L", "P"), first.suffix.lower() == ".png"
 
 
+def _published(name, mark, shape, labels=None):
+    """Return the row of the published folder of a dataset."""
+    read = partial(_read_known, name=name, labels=labels)
+    return Layout(name, mark, shape, read, known=name)
+
+
 # Tried in order: what a tool's own file tells comes before names of folders.
 LAYOUTS = (
-    Layout(
-        "Cityscapes",
+    _published(
+        "cityscapes",
         r"leftImg8bit/train/.*",
         "leftImg8bit/ and gtFine/ (Cityscapes)",
-        partial(
-            _read_known,
-            name="cityscapes",
-            labels=r"gtFine/.*_gtFine_labelIds\.png",
-        ),
+        labels=r"gtFine/.*_gtFine_labelIds\.png",
     ),
-    Layout(
-        "BDD100K",
+    _published(
+        "bdd100k",
         r"(images/10k|seg/images)/train/.*",
         "images/10k/ (BDD100K)",
-        partial(
-            _read_known,
-            name="bdd100k",
-            labels=r"labels/sem_seg/masks/.*|seg/labels/.*_train_id\.png",
-        ),
+        labels=r"labels/sem_seg/masks/.*|seg/labels/.*_train_id\.png",
     ),
-    Layout(
-        "ADE20K",
+    _published(
+        "ade20k",
         r"images/training/ADE_train_\d+\.jpg",
         "images/training/ADE_train_*.jpg (ADE20K)",
-        partial(_read_known, name="ade20k"),
     ),
-    Layout(
-        "SegNet's copy of CamVid",
+    _published(
+        "camvid",
         r"trainannot/(0001TP|0006R0|0016E5|Seq05VD)_.*\.png",
         "trainannot/ (SegNet's CamVid)",
-        partial(_read_known, name="camvid"),
     ),
     Layout(
         "Mapillary Vistas",

@@ -16,10 +16,10 @@ import numpy as np
 
 from dla_keras.data.datasets import DATASETS
 from dla_keras.data.datasets import DatasetInfo
-from dla_keras.data.datasets import FolderLayout
 from dla_keras.data.drawing import DrawnLabel
 from dla_keras.data.info_file import folder_info
 from dla_keras.data.labels import read_label
+from dla_keras.data.layouts import LAYOUTS
 from dla_keras.data.layouts import NoLayoutError
 from dla_keras.data.layouts import find_layout
 from dla_keras.data.pictures import open_picture
@@ -52,24 +52,6 @@ def list_pairs(folder, split: str) -> list:
             f"{label_list}."
         )
     return list(zip(images.values(), labels.values(), strict=True))
-
-
-def layout_pairs(folder, layout: FolderLayout, split: str) -> list:
-    """Return the images and labels of a split, found by a layout of folders.
-
-    Args:
-        folder: Folder of the dataset.
-        layout: Layout of images and labels in it.
-        split: `"train"`, `"val"`, or a name of the layout's folders.
-    """
-    split = {"train": layout.train, "val": layout.val}.get(split, split)
-    head, tail = layout.images.format(split=split, name="*").split("*")
-    pairs = []
-    for image in sorted((folder / head).rglob(f"*{tail}")):
-        name = image.relative_to(folder / head).as_posix().removesuffix(tail)
-        label = folder / layout.labels.format(split=split, name=name)
-        pairs.append((image, label))
-    return pairs
 
 
 def _read_list(path) -> dict[int, pathlib.Path]:
@@ -288,14 +270,13 @@ def open_split(
     if dataset not in DATASETS:
         return _open_unknown(dataset, folders, split, checked)
     info = DATASETS[dataset]
-    for layout in info.layouts if data_dir else ():
-        pairs = layout_pairs(pathlib.Path(data_dir), layout, split)
-        if pairs:
-            return FileSplit(pairs, info, f"{data_dir} ({split})", checked)
+    if data_dir and (found := find_layout(data_dir, dataset)):
+        return _split_of(found, data_dir, split, checked)
     if info.tfds is None:
-        places = [f"{split}_images.txt", *(row.images for row in info.layouts)]
+        shapes = [row.shape for row in LAYOUTS if row.known == dataset]
         raise FileNotFoundError(
-            f"{info.how_to_get} Expected {' or '.join(places)} in its folder. "
+            f"{info.how_to_get} Expected {split}_images.txt or "
+            f"{' or '.join(shapes)} in its folder. "
             f"Received: data_dir={data_dir!r}; pass --data-dir FOLDER."
         )
     try:
@@ -315,7 +296,7 @@ def _open_unknown(dataset, folders, split, checked):
     for folder in folders:
         if folder.is_dir():
             try:
-                return _open_folder(folder, split, checked)
+                return _split_of(find_layout(folder), folder, split, checked)
             except NoLayoutError as error:
                 if folder == pathlib.Path(dataset):
                     raise
@@ -326,8 +307,8 @@ def _open_unknown(dataset, folders, split, checked):
     )
 
 
-def _open_folder(folder, split, checked):
-    found = find_layout(folder)
+def _split_of(found, folder, split, checked):
+    """Return a split of a folder that `find_layout` read."""
     if split not in found.splits:
         raise ValueError(
             f"Expected a split of {folder}: {', '.join(found.splits)}. "
@@ -354,7 +335,7 @@ def _listed(dataset):
     known = DATASETS.get(dataset)
     if known and known.label_values:
         known = dataclasses.replace(known, label_values=None, ignored_ids=())
-    return known and dataclasses.replace(known, tfds=None, layouts=())
+    return known and dataclasses.replace(known, tfds=None)
 
 
 def _labels(folder):

@@ -14,7 +14,6 @@ from dla_keras.data.classification import open_classification_split
 from dla_keras.data.datasets import CITYSCAPES_CLASSES
 from dla_keras.data.datasets import DATASETS
 from dla_keras.data.datasets import DatasetInfo
-from dla_keras.data.datasets import FolderLayout
 from dla_keras.data.datasets import distinct_palette
 from dla_keras.data.info_file import folder_info
 from dla_keras.data.segmentation import open_split
@@ -133,14 +132,14 @@ LAYOUTS = [
     ),
     (
         "bdd100k",
-        "images/10k/{}/0a0a0b1a-7c39d841.jpg",
-        "labels/sem_seg/masks/{}/0a0a0b1a-7c39d841.png",
+        "images/10k/{}/00a00b1a-7c39d841.jpg",
+        "labels/sem_seg/masks/{}/00a00b1a-7c39d841.png",
         ("train", "val"),
     ),
     (
         "bdd100k",
-        "seg/images/{}/0a0a0b1a-7c39d841.jpg",
-        "seg/labels/{}/0a0a0b1a-7c39d841_train_id.png",
+        "seg/images/{}/00a00b1a-7c39d841.jpg",
+        "seg/labels/{}/00a00b1a-7c39d841_train_id.png",
         ("train", "val"),
     ),
     (
@@ -148,6 +147,12 @@ LAYOUTS = [
         "images/{}/ADE_train_00000001.jpg",
         "annotations/{}/ADE_train_00000001.png",
         ("training", "validation"),
+    ),
+    (
+        "camvid",
+        "{}/0001TP_006690.png",
+        "{}annot/0001TP_006690.png",
+        ("train", "val"),
     ),
 ]
 
@@ -162,8 +167,10 @@ def test_published_folders_and_label_mapping(
         save(tmp_path / label.format(folder), ids)
     for split in ("train", "val"):
         assert_meanings(name, open_split(name, split, str(tmp_path)))
-    (tmp_path / label.format(folders[0])).unlink()
-    with pytest.raises(FileNotFoundError, match="1 of 2 files that do not"):
+        assert_meanings(name, open_split(str(tmp_path), split))
+    lone = tmp_path / image.format(folders[0]).replace("00", "70")
+    save(lone, grey(*ids.shape, 3))
+    with pytest.raises(ValueError, match="2 pairs, 1 images without a label"):
         open_split(name, "train", str(tmp_path))
 
 
@@ -288,8 +295,3 @@ def test_a_folder_of_street_names_has_known_colors(tmp_path):
     (tmp_path / "info.json").write_text('{"class_names": ["road", "lamp"]}')
     road, lamp = folder_info(tmp_path, None).palette
     assert road == CITYSCAPES_CLASSES["road"] and lamp == (230, 57, 57)
-
-
-def test_a_layout_tells_splits_apart():
-    with pytest.raises(ValueError, match="with {split} and {name}. Received"):
-        FolderLayout("images/{name}.png", "labels/{split}/{name}.png")

@@ -501,7 +501,7 @@ def jpeg_masks(folder):
 def photographs(folder):
     for path in folder.glob("masks/*.png"):
         exports.photo(1).save(path)
-    return "masks of few colors in .* colors; save masks as PNG"
+    return "masks of few colors in .* save masks as PNG"
 
 
 def one_image(folder):

@@ -3,6 +3,7 @@
 import json
 from unittest import mock
 
+import exports
 import keras
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from dla_keras.data.boundaries import label_edges
 from dla_keras.data.boundaries import open_boundary_split
 from dla_keras.data.datasets import DATASETS
 from dla_keras.data.datasets import IGNORE_LABEL
+from dla_keras.data.segmentation import open_split
 from dla_keras.inference.model_files import open_model
 from dla_keras.inference.predictor import boundary_predictor
 from dla_keras.inference.predictor import model_predictor
@@ -187,6 +189,15 @@ def test_list_files_hold_grey_pictures(bsds, tmp_path):
     split = open_boundary_split(str(tmp_path), "train", rule="soft")
     values = [set(np.unique(example.label)) for example in split]
     assert values == [{0, 254}, {0, 127}]  # 254 * 128 / 255
+
+
+def test_a_folder_of_masks_gives_the_edges_of_its_classes(tmp_path):
+    exports.images_masks(tmp_path)
+    val = open_boundary_split(str(tmp_path), "val")
+    labels = open_split(str(tmp_path), "val")
+    expected = np.asarray(label_edges(labels[0].label)) == CERTAIN
+    assert len(val) == 2 and expected.any()
+    assert np.array_equal(val[0].annotations[0], expected)
 
 
 def test_faults_of_a_split_are_explained(bsds, tmp_path):
