@@ -73,9 +73,9 @@ Table     {run_dir}/table.md
 Report    {run_dir}/report.html
 Pictures  {run_dir}/predictions.png (the trained network)
           {run_dir}/int8.tflite.evaluation/predictions.png (a phone's answer)
-Next      dla-keras train-seg --dataset FOLDER
-          trains on your own pictures: FOLDER has the lists train_images.txt,
-          train_labels.txt, val_images.txt and val_labels.txt.""")
+Next      dla-keras check FOLDER
+          looks at pictures and labels of your own, and says how to train on
+          them.""")
     return 0
 
 
