@@ -110,7 +110,7 @@ def test_an_image_finds_its_label(tmp_path, picture, label):
     for pair in pairs:
         for path in pair:
             image(path)
-    (tmp_path / "classes.txt").write_text("road\n")
+    (tmp_path / "classes.txt").write_text("road\ncar\n")
     splits = find_layout(tmp_path).splits
     assert {*splits["train"], *splits["val"]} == {*pairs}
 
@@ -134,7 +134,7 @@ def test_the_same_name_in_two_places_is_two_images(tmp_path):
     for place in ("ds0", "ds1"):
         for stem in "ab":
             image(tmp_path / place / "img" / f"{stem}.jpg")
-            image(tmp_path / place / "masks" / f"{stem}.png")
+            image(tmp_path / place / "masks" / f"{stem}.png", stem == "a")
     splits = find_layout(tmp_path).splits
     for path, label in (*splits["train"], *splits["val"]):
         assert path.parents[1] == label.parents[1] and path.stem == label.stem
@@ -353,7 +353,7 @@ def test_yolos_folders_have_many_forms(tmp_path, change):
 def test_lists_of_segnet_name_the_label_too(tmp_path):
     for index, split in enumerate(("train", "train", "val")):
         image(tmp_path / split / f"{index}.png")
-        image(tmp_path / f"{split}annot" / f"{index}.png")
+        image(tmp_path / f"{split}annot" / f"{index}.png", index)
     for split, lines in {"train": "01", "val": "2"}.items():
         (tmp_path / f"{split}.txt").write_text(
             "\n".join(
