@@ -67,11 +67,15 @@ build/fixtures: tools/make_fixtures.py tools/small_model.py | $(BIN)/.installed
 test-web: $(BIN)/.installed build/fixtures
 	cd web_demo && npm ci --no-audit --no-fund && npm test
 
-# The app on this machine, without a phone; then its APK, made twice.
+# An APK, made twice; then what is in it, on this machine without a phone.
 test-android: $(BIN)/.installed build/fixtures
 	android_demo/install.sh
-	cd android_demo && $(MVN) -f toolchain.xml && $(MVN) verify
-	$(BIN)/python android_demo/build_apk.py --again
+	cd android_demo && $(MVN) -f toolchain.xml && $(MVN) test-compile
+	$(BIN)/python android_demo/build_apk.py --again \
+	  --model build/fixtures/models/int8-96x192.tflite \
+	  --sample build/fixtures/models/street-1.png \
+	  --out android_demo/build/tested.apk
+	cd android_demo && $(MVN) surefire:test
 
 # What would go to PyPI, and whether it may. The wheel installs nothing and
 # emulates nothing: that is what tools/ is for.

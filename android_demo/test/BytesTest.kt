@@ -84,7 +84,7 @@ class BytesTest {
 
     @Test
     fun `shares add up`() {
-        val shares = classShares(Fixtures.bytes("pictures/int8-64x96-0.mask"), 14)
+        val shares = classShares(Fixtures.bytes("pictures/int8-64x96-0.mask"), 19)
         assertEquals(1f, shares.sum(), 1e-6f)
         assertTrue(shares.count { it > 0 } >= 3)
     }

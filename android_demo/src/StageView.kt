@@ -1,0 +1,137 @@
+package org.dlakeras.demo
+
+import android.content.Context
+import android.graphics.Bitmap
+import android.graphics.Canvas
+import android.graphics.Color
+import android.graphics.Matrix
+import android.graphics.Paint
+import android.view.MotionEvent
+import android.view.View
+
+/**
+ * Draws the picture that the network saw with what it says about it, and names
+ * the class under a finger. There is no preview beside it to be apart from.
+ */
+class StageView(context: Context) : View(context) {
+    private val smooth = Paint(Paint.FILTER_BITMAP_FLAG)
+    private val exact = Paint().apply { isFilterBitmap = false } // colours would blend
+    private val shade = Paint().apply { color = 0x99000000.toInt() }
+    private val label = Paint(Paint.ANTI_ALIAS_FLAG)
+    private val matrix = Matrix()
+    private var picture: Bitmap? = null
+    private var overlay: Bitmap? = null
+    private var result: Result? = null
+    private var classes = emptyList<ClassFacts>()
+    private var finger: Pair<Float, Float>? = null
+
+    /** Of the overlay, 0 to 1. */
+    var opacity = 0.6f
+        set(value) {
+            field = value
+            invalidate()
+        }
+
+    /** The name under the finger; null where there is none. */
+    var pointed: String? = null
+        private set
+
+    fun show(result: Result, classes: List<ClassFacts>) {
+        this.result = result
+        this.classes = classes
+        picture = filled(picture, result.picture, result.width, result.height)
+        overlay = filled(overlay, result.overlay, result.maskWidth, result.maskHeight)
+        point()
+        invalidate()
+    }
+
+    private fun filled(old: Bitmap?, argb: IntArray, width: Int, height: Int): Bitmap {
+        val bitmap = old?.takeIf { it.width == width && it.height == height }
+            ?: Bitmap.createBitmap(width, height, Bitmap.Config.ARGB_8888)
+        bitmap.setPixels(argb, 0, width, 0, 0, width, height)
+        return bitmap
+    }
+
+    /** What is drawn now, for a file: its own pixels, not the screen's. */
+    fun snapshot(): Bitmap? {
+        val shown = result ?: return null
+        fun pixels(bitmap: Bitmap) = IntArray(bitmap.width * bitmap.height).also {
+            bitmap.getPixels(it, 0, bitmap.width, 0, 0, bitmap.width, bitmap.height)
+        }
+        val copy = Result(
+            shown.width, shown.height, pixels(picture!!), shown.box, shown.maskWidth,
+            shown.maskHeight, null, pixels(overlay!!), shown.shares, shown.timing,
+        )
+        return Bitmap.createBitmap(
+            blend(copy, opacity), shown.width, shown.height, Bitmap.Config.ARGB_8888,
+        )
+    }
+
+    override fun onDraw(canvas: Canvas) {
+        canvas.drawColor(Color.BLACK)
+        val shown = result ?: return
+        val placement = place(shown.width, shown.height, width, height)
+        matrix.setScale(placement.scale, placement.scale)
+        matrix.postTranslate(placement.left, placement.top)
+        canvas.drawBitmap(picture!!, matrix, smooth)
+        val box = shown.box
+        val (left, top) = placement.toView(box.left.toFloat(), box.top.toFloat())
+        val (right, bottom) = placement.toView(
+            (box.left + box.width).toFloat(), (box.top + box.height).toFloat(),
+        )
+        drawShade(canvas, placement, shown, left, top, right, bottom)
+        matrix.setScale((right - left) / shown.maskWidth, (bottom - top) / shown.maskHeight)
+        matrix.postTranslate(left, top)
+        exact.alpha = (255 * opacity).toInt()
+        canvas.drawBitmap(overlay!!, matrix, exact)
+        drawLabel(canvas)
+    }
+
+    /** Dims what the network does not see. */
+    private fun drawShade(
+        canvas: Canvas, placement: Placement, shown: Result,
+        left: Float, top: Float, right: Float, bottom: Float,
+    ) {
+        val (firstX, firstY) = placement.toView(0f, 0f)
+        val (lastX, lastY) = placement.toView(shown.width.toFloat(), shown.height.toFloat())
+        canvas.drawRect(firstX, firstY, lastX, top, shade)
+        canvas.drawRect(firstX, bottom, lastX, lastY, shade)
+        canvas.drawRect(firstX, top, left, bottom, shade)
+        canvas.drawRect(right, top, lastX, bottom, shade)
+    }
+
+    private fun drawLabel(canvas: Canvas) {
+        val name = pointed ?: return
+        val (x, y) = finger ?: return
+        val unit = resources.displayMetrics.density
+        label.textSize = 18 * unit
+        val wide = label.measureText(name) + 16 * unit
+        val left = (x - wide / 2).coerceIn(0f, maxOf(0f, width - wide))
+        val bottom = maxOf(y - 32 * unit, 32 * unit) // above the finger
+        label.color = 0xe6000000.toInt()
+        canvas.drawRoundRect(left, bottom - 32 * unit, left + wide, bottom, 6 * unit, 6 * unit, label)
+        label.color = Color.WHITE
+        canvas.drawText(name, left + 8 * unit, bottom - 10 * unit, label)
+    }
+
+    override fun onTouchEvent(event: MotionEvent): Boolean {
+        val released = event.actionMasked == MotionEvent.ACTION_UP
+        if (released) performClick()
+        finger = if (released || event.actionMasked == MotionEvent.ACTION_CANCEL) null
+        else event.x to event.y
+        point()
+        invalidate()
+        return true
+    }
+
+    override fun performClick(): Boolean = super.performClick()
+
+    private fun point() {
+        val shown = result
+        val (x, y) = finger ?: Pair(-1f, -1f)
+        val id = shown?.takeIf { finger != null }?.let {
+            classAt(it, place(it.width, it.height, width, height), x, y)
+        }
+        pointed = id?.let { classes.getOrNull(it)?.name }
+    }
+}
