@@ -35,10 +35,18 @@ class _Parser(argparse.ArgumentParser):
     """A parser that says a mistake in one line, and where the help is.
 
     Its help names the flags that are needed once more, and not all of them.
+
+    Attributes:
+        source: Path of the file whose flags are read; `None` for those of the
+            command line.
     """
+
+    source = None
 
     def error(self, message):
         pointer = f"See `{self.prog} --help`."
+        if self.source is not None:
+            message = f"{self.source}: {message}"
         self.exit(BAD_INPUT, f"error: {message}\n{pointer}\n")
 
     def format_help(self):

@@ -6,18 +6,20 @@ import sys
 from typing import TYPE_CHECKING
 
 from dla_keras.choices import check_range
-from dla_keras.choices import did_you_mean
 from dla_keras.choices import parse_size
 from dla_keras.commands.flags import FLAGS
 from dla_keras.commands.flags import add_by_number
 from dla_keras.commands.flags import add_task_flags
 from dla_keras.commands.flags import read_fit
+from dla_keras.commands.settings import as_recorded
+from dla_keras.commands.settings import parse_arguments
 from dla_keras.commands.shared import given_flags
 from dla_keras.commands.shared import interval
 from dla_keras.commands.shared import make_parser
 from dla_keras.commands.shared import number_of
 from dla_keras.commands.shared import say_choices
 from dla_keras.data.datasets import ALLOWED
+from dla_keras.data.datasets import DATASETS
 from dla_keras.tables import text_table
 from dla_keras.tasks.recipes import COMPUTE
 from dla_keras.tasks.recipes import OPTIMIZERS
@@ -43,8 +45,14 @@ def training_parser(command: str, doc: str) -> argparse.ArgumentParser:
     add = parser.add_argument
     add(
         "--recipe",
-        help="set of flags to begin with, from dla_keras/tasks/recipes.py; "
-        "default: the one of the dataset, if any",
+        help="set of flags to begin with: a name, a file as for --config, or "
+        "list, which prints the names; default: the dataset's, if any",
+    )
+    add(
+        "--config",
+        metavar="FILE",
+        help="YAML or JSON file of flags, for instance another run's "
+        "config.json; flags override it",
     )
     add("--dataset", help="name of a dataset, or its folder")
     add("--data-dir", help="folder of the data, or TFDS' data folder")
@@ -176,6 +184,13 @@ def _add_speed(add):
         "CPU; all machines where TF_CONFIG names them",
     )
     add(
+        "--device",
+        choices=("auto", "gpu", "cpu"),
+        default="auto",
+        help="gpu: an error where TensorFlow sees none; auto: GPUs, else the "
+        "CPU",
+    )
+    add(
         "--compute",
         choices=tuple(COMPUTE),
         default="float32",
@@ -265,58 +280,6 @@ def _add_run(add):
     )
 
 
-def parse_arguments(parser, recipes: dict, other: str, argv=None):
-    """Read the flags over the recipe that they name.
-
-    Args:
-        parser: Parser with all flags.
-        recipes: Values of flags by the name of the recipe; the first one is
-            the command's default.
-        other: Name of the recipe for datasets that have none.
-        argv: Words of the command line. Defaults to `None`: the process' own.
-
-    Returns:
-        A namespace; either `epochs` or `steps` is `None`.
-    """
-    name = _named_recipe(recipes, other, argv)
-    if name not in recipes:
-        near = did_you_mean(name, recipes)
-        parser.error(
-            f"argument --recipe: expected one of {', '.join(recipes)}. "
-            f"Received: {name}.{near}"
-        )
-    recipe = dict(recipes[name])
-    # These hang together: a flag replaces the recipe's values as a group.
-    length = {key: recipe.pop(key, None) for key in ("epochs", "steps")}
-    tuned = {key: recipe.pop(key) for key in ("learning_rate", "weight_decay")}
-    parser.set_defaults(**recipe, recipe=name)
-    args = parser.parse_args(argv)
-    if args.epochs is None and args.steps is None:
-        args.epochs, args.steps = length["epochs"], length["steps"]
-    if args.optimizer != recipe["optimizer"]:
-        tuned = dict(zip(tuned, OPTIMIZERS[args.optimizer], strict=True))
-    for key, value in tuned.items():
-        if getattr(args, key) is None:
-            setattr(args, key, value)
-    if args.weights == "none":
-        args.weights = None
-    return args
-
-
-def _named_recipe(recipes, other, argv):
-    """Return the named recipe, or the dataset's, or the first one."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--recipe")
-    parser.add_argument("--dataset")
-    named, _ = parser.parse_known_args(argv)
-    if named.recipe:
-        return named.recipe
-    names = {row["dataset"]: name for name, row in reversed(recipes.items())}
-    return names.get(
-        named.dataset, other if named.dataset else next(iter(recipes))
-    )
-
-
 def read_flags(task: str, command: str, doc: str, argv=None):
     """Return the flags of a training command, over the recipe they name.
 
@@ -328,7 +291,11 @@ def read_flags(task: str, command: str, doc: str, argv=None):
     """
     parser = training_parser(command, doc)
     add_task_flags(parser, task, "training")
-    args = parse_arguments(parser, *RECIPES[task], argv)
+    recipes, other = RECIPES[task]
+    args = parse_arguments(parser, recipes, other, argv)
+    names = {*DATASETS, *(row["dataset"] for row in recipes.values())}
+    args.dataset = as_recorded(args.dataset, names)
+    args.data_dir = as_recorded(args.data_dir, ())
     given = given_flags(parser, argv)
     _check_ranges(parser, args)
     _check_lengths(parser, args, given)

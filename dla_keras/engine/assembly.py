@@ -28,6 +28,7 @@ from dla_keras.engine.run_folder import claim
 from dla_keras.engine.run_folder import find_start
 from dla_keras.engine.run_folder import recorded
 from dla_keras.engine.steps import make_train_steps
+from dla_keras.engine.strategies import describe_devices
 from dla_keras.engine.strategies import distribute
 from dla_keras.engine.strategies import is_chief
 from dla_keras.engine.strategies import is_shared
@@ -43,7 +44,9 @@ from dla_keras.tasks import options
 
 def set_up(args) -> tf.distribute.Strategy:
     """Return the strategy, with every random generator seeded."""
-    strategy = make_strategy(args.strategy)
+    strategy = make_strategy(args.strategy, args.device)
+    if is_chief(strategy):
+        print(f"Training on {describe_devices(strategy)}.", flush=True)
     keras.utils.set_random_seed(args.seed)
     if args.deterministic:
         tf.config.experimental.enable_op_determinism()

@@ -22,6 +22,7 @@ from dla_keras.data.checks import differences
 from dla_keras.engine.checkpoints import Checkpoint
 from dla_keras.engine.checkpoints import Checkpoints
 from dla_keras.engine.checkpoints import read_checkpoint
+from dla_keras.engine.strategies import describe_devices
 from dla_keras.files import write_json
 from dla_keras.provenance import RENAMED
 from dla_keras.provenance import git_commit
@@ -37,6 +38,7 @@ FREE = {
     "allow",
     "checkpoint_minutes",
     "checkpoint_steps",
+    "config",
     "data_dir",
     "device",
     "keep",
@@ -144,6 +146,8 @@ def recorded(run_dir) -> dict:
 
 def _check_settings(run_dir, settings):
     theirs = recorded(run_dir)
+    if (there := theirs.get("dataset")) and pathlib.Path(there).is_dir():
+        theirs["dataset"] = os.path.abspath(there)  # as typed, at first
     ours = json.loads(json.dumps(settings))
     # The run may have begun with an earlier version that lacks some flags. They
     # make no difference when they are off.
@@ -158,9 +162,15 @@ def _check_settings(run_dir, settings):
     if differing:
         raise ValueError(
             f"{run_dir} holds a run of other data or settings: "
-            f"{', '.join(differing)}. Choose another --run-dir, or pass "
-            "--overwrite to lose that run."
+            f"{', '.join(differing)}. Choose another --run-dir (with "
+            f"--resume {_newest_name(run_dir)} it goes on from there), or "
+            "pass --overwrite to lose that run."
         )
+
+
+def _newest_name(run_dir):
+    saved = Checkpoints(run_dir / "checkpoints").paths()
+    return saved[-1] if saved else "CHECKPOINT"
 
 
 def claim(run_dir, settings: dict, strategy, step: int, overwrite: bool):
@@ -207,6 +217,7 @@ def _hardware(strategy) -> dict:
         for gpu in tf.config.list_physical_devices("GPU")
     ]
     return {
+        "device": describe_devices(strategy),
         "devices": list(strategy.extended.worker_devices),
         "gpus": gpus,
         "cpu": processor(),

@@ -3,8 +3,13 @@
 `TF_CONFIG` describes machines; `docs/clusters.md` shows how to set it.
 """
 
+import collections
 import json
 import os
+import pathlib
+import re
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -55,7 +60,9 @@ def machines() -> int:
     return sum(len(cluster.get(job, ())) for job in ("chief", "worker"))
 
 
-def make_strategy(name: str = "auto") -> tf.distribute.Strategy:
+def make_strategy(
+    name: str = "auto", device: str = "auto"
+) -> tf.distribute.Strategy:
     """Return the strategy called `name`.
 
     With several machines, call it before any other TensorFlow operation runs.
@@ -65,19 +72,102 @@ def make_strategy(name: str = "auto") -> tf.distribute.Strategy:
             `TF_CONFIG` names several machines, `"mirrored"` if there are
             several GPUs (without any GPU: several logical CPUs), else
             `"one_device"`. Defaults to `"auto"`.
+        device: `"gpu"`, `"cpu"`, or `"auto"`: GPUs if TensorFlow sees any; a
+            card that it does not see is told. Defaults to `"auto"`.
 
     Raises:
-        ValueError: If the name is unknown, or `"multi_worker"` has no
-            machines.
+        ValueError: If the name is unknown, `"multi_worker"` has no machines,
+            or `"gpu"` no GPU.
     """
     choose("name", name, {"auto": None, **STRATEGIES})
+    _choose_device(device)
     if name == "multi_worker" or (name == "auto" and machines() > 1):
         return _multi_worker(())  # before TensorFlow looks for devices
-    kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+    kind = "GPU" if tf.config.get_visible_devices("GPU") else "CPU"
     devices = [device.name for device in tf.config.list_logical_devices(kind)]
     if name == "auto":
         name = "mirrored" if len(devices) > 1 else "one_device"
     return STRATEGIES[name](devices)
+
+
+def _choose_device(device):
+    """Hide the GPUs, or see to it that they are seen."""
+    seen = tf.config.list_physical_devices("GPU")
+    if device == "cpu" and seen:
+        tf.config.set_visible_devices([], "GPU")
+    if device == "cpu" or seen:
+        return
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if hidden in ("", "-1"):
+        cure = f"CUDA_VISIBLE_DEVICES={hidden} hides all; unset it."
+    else:
+        cure = 'Run: pip install "dla-keras[train,gpu]"'
+    cards = nvidia_cards()
+    if device == "gpu":
+        there = f"{_counted(cards)} is there" if cards else "no card is there"
+        raise ValueError(
+            f"--device gpu needs a GPU that TensorFlow sees. Received: none, "
+            f"and {there}. {cure if cards else 'Pass --device cpu.'}"
+        )
+    if cards and hidden not in ("", "-1"):
+        print(
+            f"warning: {_counted(cards)} is there, and TensorFlow does not "
+            f"see it: training is on the CPU. {cure}",
+            file=sys.stderr,
+        )
+
+
+def nvidia_cards() -> list[str]:
+    """Return the names of this machine's NVIDIA cards, whoever sees them.
+
+    The driver knows the names; without it the PCI bus has the cards.
+    """
+    try:
+        listed = subprocess.run(
+            ["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20
+        )
+        names = re.findall(r"^GPU \d+: (.*?)(?: \(|$)", listed.stdout, re.M)
+    except (OSError, subprocess.TimeoutExpired):
+        names = []
+    nodes = [*pathlib.Path("/dev").glob("nvidia[0-9]*")]
+    if names or nodes:
+        return names or ["NVIDIA card"] * len(nodes)
+    return [
+        "NVIDIA card"
+        for card in pathlib.Path("/sys/bus/pci/devices").glob("*")
+        if _read(card / "vendor") == "0x10de"
+        and _read(card / "class").startswith("0x03")  # displays
+    ]
+
+
+def _read(path):
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
+
+
+def _counted(names):
+    counts = collections.Counter(names)
+    return ", ".join(f"{count} {name}" for name, count in counts.items())
+
+
+def describe_devices(strategy) -> str:
+    """Return what trains, for people.
+
+    Example:
+
+    >>> describe_devices(make_strategy("one_device", "cpu"))
+    'CPU, ... cores'
+    """
+    processes = place(strategy)[1]
+    replicas = strategy.num_replicas_in_sync // processes
+    names = [
+        tf.config.experimental.get_device_details(gpu).get("device_name", "GPU")
+        for gpu in tf.config.get_visible_devices("GPU")
+    ]
+    here = _counted(names[:replicas]) or f"CPU, {os.cpu_count()} cores"
+    return here if processes == 1 else f"{processes} machines, each {here}"
 
 
 def is_shared(strategy) -> bool:

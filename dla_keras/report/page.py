@@ -321,6 +321,7 @@ def _facts(run):
         ("command", shlex.join(config.get("command") or ())),
         ("versions", ", ".join(f"{k} {v}" for k, v in versions.items())),
         ("commit", config.get("git")),
+        ("device", hardware.get("device")),
         ("hardware", ", ".join(filter(None, devices))),
         ("cores", hardware.get("cores")),
         ("replicas", config.get("replicas")),

@@ -166,12 +166,36 @@ def test_a_folder_is_gone_on_with_by_its_own_run_only(tmp_path):
 
     config = json.loads((tmp_path / "config.json").read_text())
     assert config["learning_rate"] == 0.1
+    assert config["hardware"]["device"] == f"CPU, {os.cpu_count()} cores"
     assert config["versions"]["keras"] == keras.__version__
     assert config["starts"][0]["hardware"]["cores"] == os.cpu_count()
     (tmp_path / "own.txt").write_text("not the run's")
     claim(tmp_path, settings, strategy, 0, True)
     left = sorted(path.name for path in tmp_path.iterdir())
     assert left == ["config.json", "own.txt"]
+
+
+def test_what_cannot_go_on_in_its_folder_can_in_another(tmp_path, monkeypatch):
+    strategy = make_strategy("one_device")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    run = tmp_path / "run"
+    earlier = {"dataset": "mine/", "steps": 10}  # as an earlier version did
+    claim(run, earlier, strategy, 0, False)
+    now = {**earlier, "dataset": str(tmp_path / "mine")}
+    assert find_start(run, now) is None
+    with pytest.raises(ValueError, match="--resume CHECKPOINT it goes on"):
+        find_start(run, {**now, "steps": 20})
+    checkpoints = Checkpoints(run / "checkpoints")
+    checkpoints.folder.mkdir()
+    checkpoints.save(5, ARRAYS, {"step": 5})
+    hint = f"--resume {checkpoints.paths()[0]} it goes on from there"
+    with pytest.raises(ValueError, match="--steps 20 .there: 10") as error:
+        find_start(run, {**now, "steps": 20})
+    assert hint in str(error.value)
+    assert find_start(
+        tmp_path / "new", {**now, "steps": 20}, str(checkpoints.paths()[0])
+    ).facts == {"step": 5}
 
 
 def test_a_plan_stops_where_something_is_due():

@@ -15,8 +15,8 @@ import tensorflow as tf
 from keras import layers
 
 import dla_keras  # noqa: F401  (first: it quietens TensorFlow)
+from dla_keras.commands.settings import parse_arguments
 from dla_keras.commands.shared import run_command
-from dla_keras.commands.train import parse_arguments
 from dla_keras.commands.train import training_parser
 from dla_keras.data.augmentation import Augmentation
 from dla_keras.data.segmentation import Example
