@@ -1,7 +1,7 @@
 """Train a DLA classifier.
 
     dla-keras train-cls                      # embedded digits
-    dla-keras train-cls --dataset my_folder/ # train/<class>/<picture>
+    dla-keras train-cls --dataset my_folder/ # <class>/<picture>
     dla-keras train-cls --recipe imagenet --data-dir tfds/
     dla-keras train-cls --recipe fine_grained --dataset cars196
 

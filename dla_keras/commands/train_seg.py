@@ -1,7 +1,7 @@
 """Train a DLA-Up segmentation network.
 
     dla-keras train-seg                      # embedded toy_streets
-    dla-keras train-seg --dataset camvid/    # a folder of list files
+    dla-keras train-seg --dataset my_folder/ # images/ and masks/, or an export
     dla-keras train-seg --recipe cityscapes --data-dir cityscapes/
 
 Needs no flag. Trains on all GPUs, or on the CPU, and writes to the run folder
