@@ -207,6 +207,8 @@ def find_classes(model_path, opened: "ModelFile") -> Classes:
     names, palette = opened.class_names, opened.palette
     if not (names and palette):
         info = _trained_on(read_beside(model_path))
+        if info and opened.num_classes not in (None, info.num_classes):
+            info = None  # of somebody else's run
         names = names or (info and info.class_names)
         palette = palette or (info and info.palette)
     palette = palette or distinct_palette(IGNORE_LABEL, names or ())

@@ -232,6 +232,7 @@ def _likely_cause(model, state, faults):
             f"The file has {theirs} classes and the model {ours}: build it "
             f"with num_classes={theirs}"
             + ("." if segmenter else f"{head}into `model.backbone`.")
+            + " `dla_keras.weights.take_weights` takes what fits."
         )
     return (
         "Check the variant, the number of classes and, for a segmenter, "

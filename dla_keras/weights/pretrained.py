@@ -425,7 +425,6 @@ def _load_keras_weights(model, path):
     before = model.get_weights()
     try:
         model.load_weights(path)
-        check_values(model)
     except Exception as error:  # many kinds, some of them halfway through
         model.set_weights(before)
         reason = str(error).splitlines()[0]  # Keras prints arrays after it
@@ -433,6 +432,14 @@ def _load_keras_weights(model, path):
             f"{path} does not fit {model.name!r}, which was left as it was: "
             f"{reason} A .weights.h5 file fits the very same model only; from "
             "another kind of model, pass its .keras file."
+        ) from error
+    try:
+        check_values(model)
+    except ValueError as error:
+        model.set_weights(before)
+        raise ValueError(
+            f"{path} is damaged, or its training diverged: {error} The model "
+            "was left as it was."
         ) from error
 
 

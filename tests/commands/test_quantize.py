@@ -23,6 +23,7 @@ from dla_keras.lite.compress.kernels import kernel_facts
 from dla_keras.lite.compress.kernels import model_kernels
 from dla_keras.lite.compress.legacy import to_legacy
 from dla_keras.variants import VARIANTS
+from dla_keras.weights.transfer import take_weights
 
 APPLY_METHOD = "lite.compress.fine_tuning.apply_method"
 FEW = "--steps 3 --batch-size 2 --crop 32x64 --calibration-pictures 2"
@@ -104,7 +105,13 @@ def test_methods_leave_folders_and_a_table(run_folder, tmp_path, capfd):
     fine_tuning = config["fine_tuning"]
     assert (fine_tuning["method"], fine_tuning["steps"]) == ("qat", 3)
 
-    # Such a folder is a run's: other commands read it as they do that.
+    # Such a folder is a run's: other commands read it as they do that, and
+    # training begins with it.
+    for method in ("prune", "qat"):
+        said = take_weights(
+            load_segmenter(folder / "model.keras"), output / method
+        )
+        assert "154 of 154 arrays taken" in said
     evaluate = command("evaluate")
     assert evaluate(["--model", str(folder / "int8.tflite")]) == 0
     again = read(folder / "int8.tflite.evaluation/metrics.json")

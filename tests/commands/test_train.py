@@ -3,6 +3,8 @@
 import csv
 import importlib
 import json
+import pathlib
+import shutil
 from unittest import mock
 
 import keras
@@ -80,6 +82,39 @@ def test_train_and_evaluate_a_folder(tmp_path, capfd):
         (run / "model.keras.evaluation" / "metrics.json").read_text()
     )
     assert again["confusion"] == metrics["confusion"]
+
+    # The same labels under other numbers, by the same names: the same scores.
+    turned = tmp_path / "turned"
+    shutil.copytree(folder, turned)
+    for path in turned.glob("labels_*.png"):
+        label = np.array([2, 0, 1], np.uint8)[np.array(Image.open(path))]
+        Image.fromarray(label).save(path)
+    (turned / "info.json").write_text('{"names": ["b", "c", "a"]}')
+    model, scores = str(run / "model.keras"), str(tmp_path / "scores.json")
+    other = ["--dataset", str(turned), "--model", model]
+    capfd.readouterr()
+    assert evaluate([*other, "--json", scores]) == 0
+    assert "turned has the classes of " in capfd.readouterr().out
+    again = json.loads(pathlib.Path(scores).read_text())
+    assert again["confusion"] == metrics["confusion"]
+    assert again["per_class_iou"] == metrics["per_class_iou"]
+    assert evaluate([*other, "--classes-by-number", "--json", scores]) == 0
+    again = json.loads(pathlib.Path(scores).read_text())
+    assert again["confusion"] != metrics["confusion"]
+    (turned / "info.json").write_text('{"names": ["b", "c", "A", "d"]}')
+    capfd.readouterr()
+    exported = ["--output", str(tmp_path / "x.tflite")]
+    for name, flag in (
+        ("evaluate", ["--classes-by-number"]),
+        ("export_tflite", exported),
+        ("export_saved_model", ["--output", str(tmp_path / "saved")]),
+        ("quantize", []),
+    ):
+        assert command(name)([*other, *flag]) == 2
+        error = capfd.readouterr().err
+        assert "the 3 classes of" in error and "turned with 4" in error, name
+        if "--classes-by-number" not in flag:
+            assert ": a, b, c. Rec" in error and ": b, c, A, d. Only" in error
 
     # The same command finds its work done; another one leaves it alone.
     with pytest.raises(SystemExit) as done:

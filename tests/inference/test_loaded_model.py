@@ -223,6 +223,27 @@ def test_a_path_is_needed_and_a_runs_folder_named(tmp_path):
         dla_keras.load(tmp_path)
 
 
+def test_what_diverged_is_not_opened(joint, tmp_path):
+    path, kept = tmp_path / "m.keras", joint.get_weights()
+    name = "moving_variance"
+    variance = next(v for v in joint.variables if v.path.endswith(name))
+    for variable, value in ((joint.fc.bias, np.nan), (variance, -1.0)):
+        variable.assign(np.full(variable.shape, value))
+        joint.save(path)
+        joint.save_weights(tmp_path / "m.weights.h5")
+        joint.set_weights(kept)
+        message = "not finite" if np.isnan(value) else "variance below 0"
+        with pytest.raises(ValueError, match=f"m.keras is damaged.*{message}"):
+            dla_keras.load(path)
+        for weights in (path, tmp_path / "m.weights.h5"):
+            with pytest.raises(
+                ValueError, match="not finite|ce below 0|tive var"
+            ):
+                dla_keras.load_pretrained(joint, weights)
+        for now, before in zip(joint.get_weights(), kept, strict=True):
+            np.testing.assert_array_equal(now, before)
+
+
 def test_one_class_is_no_model(joint, monkeypatch):
     alone = dataclasses.replace(describe_model(joint, "m"), num_classes=1)
     monkeypatch.setattr(model_files, "_open", lambda path, threads: alone)
