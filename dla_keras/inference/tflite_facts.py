@@ -9,19 +9,14 @@ import json
 import struct
 from dataclasses import dataclass
 
+import numpy as np
 from flatbuffers.number_types import Uint32Flags
-from flatbuffers.table import Table
 
-IDENTIFIER = b"TFL3"
+from dla_keras.inference.tflite_check import Walk
+
 BUFFER = "DLA_KERAS"
 FORMAT = 1
 REQUIRED = {"classes", "input", "outputs", "task"}
-
-# Where TFLite's schema has the fields of `Model`, `Metadata` and `Buffer`: the
-# place of a field in its table is 4 + 2 * its number.
-BUFFERS, METADATA = 4 + 2 * 4, 4 + 2 * 6
-NAME, INDEX = 4, 6
-CONTENT = 4
 
 # Kinds of labels in TFLite Metadata: names of the values, or of the last axis.
 AXIS, VALUES = 2, 3
@@ -130,38 +125,18 @@ def named_buffers(data: bytes) -> dict[str, bytes]:
     Raises:
         ValueError: If the bytes are no `.tflite` file, or a part of one.
     """
-    if data[4:8] != IDENTIFIER:
-        raise ValueError("These bytes are no .tflite file.")
     try:
-        model = Table(data, struct.unpack_from("<I", data)[0])
+        walk = Walk(data)
         # All of them, since weights may be what a download has lost.
-        buffers = [_vector(table, CONTENT) for table in _tables(model, BUFFERS)]
+        buffers = [
+            bytes(walk.numbers(each, 0, np.uint8))
+            for each in walk.tables(walk.model, 4)
+        ]
         return {
-            bytes(_vector(entry, NAME)).decode(): buffers[
-                entry.GetSlot(INDEX, 0, Uint32Flags)
+            bytes(walk.numbers(entry, 0, np.uint8)).decode(): buffers[
+                walk.number(entry, 1, Uint32Flags)
             ]
-            for entry in _tables(model, METADATA)
+            for entry in walk.tables(walk.model, 6)
         }
     except (struct.error, IndexError, TypeError, UnicodeDecodeError) as error:
         raise ValueError("These bytes are no complete .tflite file.") from error
-
-
-def _tables(table, field):
-    """Return the tables in a vector of a table."""
-    offset = table.Offset(field)
-    start = table.Vector(offset) if offset else 0
-    count = table.VectorLen(offset) if offset else 0
-    places = (table.Indirect(start + 4 * index) for index in range(count))
-    return [Table(table.Bytes, place) for place in places]
-
-
-def _vector(table, field):
-    """Return the bytes of a vector of a table; a text is one too."""
-    offset = table.Offset(field)
-    if not offset:
-        return b""
-    start, length = table.Vector(offset), table.VectorLen(offset)
-    if start + length > len(table.Bytes):
-        missing = start + length - len(table.Bytes)
-        raise IndexError(f"{missing} bytes are missing")
-    return memoryview(table.Bytes)[start : start + length]

@@ -9,6 +9,9 @@ import numpy as np
 
 from dla_keras.data.fitting import read_fit
 from dla_keras.inference.predictor import resize_scores
+from dla_keras.inference.tflite_check import check_file
+from dla_keras.inference.tflite_check import is_sealed
+from dla_keras.inference.tflite_check import try_apart
 from dla_keras.inference.tflite_facts import read_facts
 from dla_keras.quiet import quiet_stderr
 
@@ -50,21 +53,23 @@ class LiteModel:
     """
 
     def __init__(self, source, threads: int = 1):
-        if isinstance(source, (str, pathlib.Path)):
+        from_disk = isinstance(source, (str, pathlib.Path))
+        if from_disk:
             self.name = str(source)
             if not pathlib.Path(source).is_file():
                 raise FileNotFoundError(f"There is no file at {source}.")
-            source = pathlib.Path(source).read_bytes()
+            data = pathlib.Path(source).read_bytes()
         else:
             self.name = f"{len(source)} bytes"
-        with quiet_stderr():
-            self._interpreter = _interpreter(source, threads, self.name)
+            data = bytes(source)
         # Another exporter's file says nothing.
-        self.facts = read_facts(bytes(source)) or {}
+        self.facts = self._looked_at(data, from_disk) or {}
+        with quiet_stderr():
+            self._interpreter = _interpreter(data, threads, self.name)
         self.fit = read_fit(self.facts.get("input", {}))
         classes = self.facts.get("classes") or ()
         # Weights end before: a file without its end would run all the same.
-        if classes and not zipfile.is_zipfile(io.BytesIO(source)):
+        if classes and not zipfile.is_zipfile(io.BytesIO(data)):
             raise ValueError(
                 f"{self.name} is cut off: the labels at its end are missing. "
                 "Copy or export it again."
@@ -79,6 +84,19 @@ class LiteModel:
         if len(scores) > 1 or not self._fits():
             raise ValueError(self._misfit())
         self.tasks = self._find_tasks()
+
+    def _looked_at(self, data, from_disk):
+        """Return the facts of a file that a runtime may be given."""
+        try:
+            check_file(data)
+            facts = read_facts(data)
+            known = is_sealed(data, (facts or {}).get("digest"))
+            # Bytes in memory are those of a file that is being made.
+            if from_disk and not known:
+                try_apart(data, find_package())
+            return facts
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {error}") from error
 
     @property
     def input_shape(self) -> tuple[int, int, int, int]:

@@ -23,6 +23,7 @@ from dla_keras.data.pipeline import free_memory
 from dla_keras.files import atomic_path
 from dla_keras.inference.model_files import CROP_FRACTION
 from dla_keras.inference.predictor import size_for
+from dla_keras.inference.tflite_check import sealed
 from dla_keras.inference.tflite_model import LiteModel
 from dla_keras.lite.convert.graph import check_head
 from dla_keras.lite.convert.graph import check_model
@@ -176,7 +177,7 @@ class Exporter:
     def finish(self, file: TfliteFile, precision: str) -> VerifiedFile:
         """Take a file that `convert` gave through the last two stages."""
         self.describe(file, precision)
-        data = file.pack()
+        data = sealed(file.pack())
         minimum = self.min_agreement
         if minimum is None:
             minimum = PRECISIONS[precision].min_agreement

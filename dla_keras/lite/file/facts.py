@@ -20,6 +20,7 @@ from dla_keras.data.datasets import distinct_palette
 from dla_keras.data.fitting import PAD
 from dla_keras.data.fitting import Fit
 from dla_keras.inference.predictor import PAD_COLOR
+from dla_keras.inference.tflite_check import NO_DIGEST
 from dla_keras.inference.tflite_facts import BUFFER
 from dla_keras.inference.tflite_facts import FORMAT
 from dla_keras.inference.tflite_facts import OUTPUTS
@@ -111,6 +112,7 @@ def collect_facts(
             "keras": importlib.metadata.version("keras"),
         },
         "created": created or _date(path),
+        "digest": NO_DIGEST,  # until the file is `sealed`
     }
 
 
