@@ -12,11 +12,13 @@ from boxes import SIZE
 from boxes import draw
 from boxes import fitted
 from boxes import write_run
+from files import nothing_agrees
 from running import command
 
 from dla_keras.inference.model_files import open_model
 from dla_keras.inference.tflite_facts import read_facts
 from dla_keras.lite.file.tflite_file import TfliteFile
+from dla_keras.lite.measure import agreement
 from dla_keras.lite.measure.agreement import predictor_at
 
 
@@ -92,16 +94,19 @@ def test_layers_in_float_are_listed_and_the_file_says_so(
 
 
 @pytest.mark.parametrize("name", ["export_tflite", "export_saved_model"])
-def test_below_the_threshold_nothing_is_written(model, run_folder, capfd, name):
+def test_below_the_threshold_nothing_is_written(
+    model, run_folder, capfd, monkeypatch, name
+):
+    monkeypatch.setattr(agreement, "_same", nothing_agrees)
     suffix = ".tflite" if name == "export_tflite" else ""
     output = run_folder / "refused" / f"file{suffix}"
     code = export(name, model)(
         ["--model", str(run_folder / "model.keras"), "--output", str(output)]
-        + ["--min-agreement", "1.01"]
+        + ["--min-agreement", "0.25"]
     )
     err = capfd.readouterr().err
     assert code == 1
-    assert "Verification failed" in err and "1.01" in err
+    assert "Verification failed" in err and "at least 0.25" in err
     assert "Traceback" not in err
     assert not list(output.parent.glob("*")) and not list(
         output.parent.glob(".*")

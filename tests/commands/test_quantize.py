@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from boxes import draw
 from boxes import write_run
+from files import nothing_agrees
 from running import command
 from tiny_variant import TINY_VARIANT
 
@@ -22,6 +23,7 @@ from dla_keras.lite.compress.fine_tuning import rounded_network
 from dla_keras.lite.compress.kernels import kernel_facts
 from dla_keras.lite.compress.kernels import model_kernels
 from dla_keras.lite.compress.legacy import to_legacy
+from dla_keras.lite.measure import agreement
 from dla_keras.variants import VARIANTS
 from dla_keras.weights.transfer import take_weights
 
@@ -185,8 +187,11 @@ def untrained(model, method, plan, around, finished):
     return measure_ranges(legacy, around.calibration)
 
 
-def test_below_the_agreement_nothing_is_written(run_folder, tmp_path, capfd):
-    more = "--min-agreement 1.01"
+def test_below_the_agreement_nothing_is_written(
+    run_folder, tmp_path, capfd, monkeypatch
+):
+    monkeypatch.setattr(agreement, "_same", nothing_agrees)
+    more = "--min-agreement 0.25"
     main = command(
         "quantize", {"lite.compress.fine_tuning.apply_method": untrained}
     )
