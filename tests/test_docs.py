@@ -191,6 +191,8 @@ def evening(tmp_path_factory):
     Image.fromarray(street).save(folder / "street.jpg")
     (folder / "my_folder").mkdir()
     write_folder(folder / "my_folder", count=2)
+    names = '{"names": ["road", "sky", "car"]}'
+    (folder / "my_folder/info.json").write_text(names)
     model = dla_keras.DLASegmenter(
         "dla46_c", 3, class_names=("road", "sky", "car"), palette=PALETTE
     )
