@@ -25,6 +25,7 @@ JAVA = ("java", "-Xmx1g", "-XX:+UseSerialGC", "-cp", "build/tools/*")
 KEY = ("--ks", "build/debug.p12", "--ks-pass", "pass:android")
 ABI = "arm64-v8a"
 SDK, TARGET_SDK = "26", "35"
+TESTS = ("Bytes", "Faults", "Geometry", "Masks")
 PAGE = 16384  # bytes; phones with Android 15 may have such pages
 ALIGNMENT_FIELD = 0xD935  # apksigner keeps what it asks for
 
@@ -209,6 +210,22 @@ def misplaced(apk, info, data) -> list[str]:
     return found
 
 
+def run_tests() -> str:
+    """Run the tests of plain Kotlin on what ProGuard made; return its words."""
+    here = "build/native/org/bytedeco/tensorflowlite/linux-x86_64"
+    # Tests call more of Kotlin's library than the app does: the whole of it.
+    classes = (
+        "build/app/kotlin-stdlib.jar", "build/app.jar",
+        "build/maven/test-classes", "build/tools/*",
+        "build/app/android-all.jar",
+    )  # fmt: skip
+    tests = [f"org.dlakeras.demo.{name}Test" for name in TESTS]
+    return run(
+        *JAVA[:-2], f"-Djna.library.path={here}", "-cp", ":".join(classes),
+        "org.junit.runner.JUnitCore", *tests,
+    )  # fmt: skip
+
+
 def default_model() -> pathlib.Path:
     """Return the file of `make demo`, or a small untrained one."""
     demo = HERE.parent / "runs" / "demo" / "int8.tflite"
@@ -244,6 +261,7 @@ def main(argv=None) -> None:
     build(model.read_bytes(), sample.read_bytes(), out)
     found = faults(out, model.read_bytes())
     if args.again:
+        print(run_tests().splitlines()[-2])
         first = out.with_suffix(".first.apk")
         shutil.move(out, first)
         build(model.read_bytes(), sample.read_bytes(), out)

@@ -16,6 +16,8 @@ import android.os.Handler
 import android.provider.OpenableColumns
 import android.provider.Settings
 import android.view.View
+import android.view.ViewGroup.LayoutParams.MATCH_PARENT
+import android.view.ViewGroup.LayoutParams.WRAP_CONTENT
 import android.view.WindowInsets
 import android.widget.LinearLayout
 
@@ -78,10 +80,12 @@ class MainActivity : Activity(), Session.Screen, Actions {
             setBackgroundColor(Look(context).back)
             setOnApplyWindowInsetsListener { view, insets -> pad(view, insets) }
         }
-        val shares = if (upright) 1f to 1.1f else 1.4f to 1f
-        for ((view, share) in listOf<Pair<View, Float>>(stage to shares.first, panel to shares.second)) {
-            val (width, height) = if (upright) -1 to 0 else 0 to -1
-            root.addView(view, LinearLayout.LayoutParams(width, height, share))
+        if (upright) {
+            root.addView(stage, LinearLayout.LayoutParams(MATCH_PARENT, WRAP_CONTENT))
+            root.addView(panel, LinearLayout.LayoutParams(MATCH_PARENT, 0, 1f))
+        } else {
+            root.addView(stage, LinearLayout.LayoutParams(0, MATCH_PARENT, 1.4f))
+            root.addView(panel, LinearLayout.LayoutParams(0, MATCH_PARENT, 1f))
         }
         setContentView(root)
         if (Look(this).light) {

@@ -22,6 +22,8 @@ class ModelSheet(
     private val column = LinearLayout(context).apply { orientation = LinearLayout.VERTICAL }
 
     init {
+        val space = (12 * unit).toInt()
+        column.setPadding(space, 0, space, space)
         store.list().forEach(::add)
         column.addView(button("Open another …") { choice.open() })
         addView(column)
@@ -38,8 +40,8 @@ class ModelSheet(
             text = "${if (name == current) "✓ " else ""}$name\n${described(name)}"
             textSize = 15f
             setTextColor(Look(context).text)
-            val space = (16 * unit).toInt()
-            setPadding(space, space / 2, space, space / 2)
+            val space = (8 * unit).toInt()
+            setPadding(space, space, space, space)
             minimumHeight = (48 * unit).toInt()
             setOnClickListener { choice.use(name) }
         }

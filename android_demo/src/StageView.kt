@@ -9,6 +9,8 @@ import android.graphics.Paint
 import android.view.MotionEvent
 import android.view.View
 
+private const val SHARE = 60 // of an upright screen's height, per cent at most
+
 /**
  * Draws the picture that the network saw with what it says about it, and names
  * the class under a finger. There is no preview beside it to be apart from.
@@ -36,7 +38,20 @@ class StageView(context: Context) : View(context) {
     var pointed: String? = null
         private set
 
+    /** As high as the picture needs, where the height is not given. */
+    override fun onMeasure(width: Int, height: Int) {
+        val wide = MeasureSpec.getSize(width)
+        val most = MeasureSpec.getSize(height)
+        val shown = result
+        val wanted = if (shown == null) wide / 2 else wide * shown.height / shown.width
+        val exactly = MeasureSpec.getMode(height) == MeasureSpec.EXACTLY
+        val highest = most * SHARE / 100
+        setMeasuredDimension(wide, if (exactly) most else minOf(wanted, highest))
+    }
+
     fun show(result: Result, classes: List<ClassFacts>) {
+        val old = this.result
+        if (old?.width != result.width || old.height != result.height) requestLayout()
         this.result = result
         this.classes = classes
         picture = filled(picture, result.picture, result.width, result.height)

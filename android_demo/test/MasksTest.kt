@@ -1,5 +1,7 @@
 package org.dlakeras.demo
 
+import com.sun.management.ThreadMXBean
+import java.lang.management.ManagementFactory
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertTrue
 import org.junit.Test
@@ -49,6 +51,23 @@ class MasksTest {
             val again = segmenter.segment(frame, turn)
             assertTrue(first.contentEquals(again.mask))
             assertTrue(live.overlay === again.overlay) // nothing is made anew
+        }
+    }
+
+    @Test
+    fun `five hundred frames make no new arrays`() {
+        val bytes = Fixtures.model("int8-64x96")
+        val frame = Fixtures.frame("planar")
+        val threads = ManagementFactory.getThreadMXBean() as ThreadMXBean
+        val thread = Thread.currentThread().id
+        Segmenter(checkModel(bytes), bytes, 1, ::TfLiteEngine).use { segmenter ->
+            val frames = { repeat(500) { segmenter.segment(frame, Turn(90, it % 2 == 0)) } }
+            frames() // classes are loaded, and buffers made
+            val before = threads.getThreadAllocatedBytes(thread)
+            frames()
+            val each = (threads.getThreadAllocatedBytes(thread) - before) / 500
+            // The smallest array of a picture has 6,144 bytes.
+            assertTrue("$each bytes a frame", each < 5000)
         }
     }
 }

@@ -4,6 +4,10 @@ import android.Manifest
 import android.app.Activity
 import android.content.Intent
 import android.graphics.Bitmap
+import android.graphics.ImageFormat
+import android.hardware.camera2.CameraCharacteristics
+import android.hardware.camera2.CameraManager
+import android.util.Size
 import android.graphics.BitmapFactory
 import android.graphics.Canvas
 import android.net.Uri
@@ -28,7 +32,9 @@ import org.robolectric.Shadows.shadowOf
 import org.robolectric.android.controller.ActivityController
 import org.robolectric.annotation.Config
 import org.robolectric.annotation.GraphicsMode
+import org.robolectric.shadows.ShadowCameraCharacteristics
 import org.robolectric.shadows.ShadowDialog
+import org.robolectric.shadows.StreamConfigurationMapBuilder
 
 private const val PHONE = "w411dp-h891dp-port-420dpi"
 
@@ -269,6 +275,36 @@ class ScreenTest {
         tap("Camera")
         await("a sentence") { "This phone has no camera. Open a picture instead." in said() }
         assertTrue("Camera" in said().lines())
+    }
+
+    private fun addCamera(facing: Int, sizes: List<Size>) {
+        val traits = ShadowCameraCharacteristics.newCameraCharacteristics()
+        val map = StreamConfigurationMapBuilder.newBuilder()
+        sizes.forEach { map.addOutputSize(ImageFormat.YUV_420_888, it) }
+        shadowOf(traits).run {
+            set(CameraCharacteristics.LENS_FACING, facing)
+            set(CameraCharacteristics.SENSOR_ORIENTATION, 90)
+            set(CameraCharacteristics.SCALER_STREAM_CONFIGURATION_MAP, map.build())
+        }
+        val manager = RuntimeEnvironment.getApplication().getSystemService(CameraManager::class.java)
+        shadowOf(manager).addCamera("$facing", traits)
+    }
+
+    @Test
+    fun `a camera that another app takes, and one without sizes`() {
+        addCamera(CameraCharacteristics.LENS_FACING_BACK, listOf(Size(640, 480), Size(1920, 1080)))
+        addCamera(CameraCharacteristics.LENS_FACING_FRONT, emptyList())
+        open(MainActivity.Parts())
+        grant()
+        tap("Camera")
+        await("the camera") { "The camera runs" in said() && "Other camera" in said() }
+        shadowOf(activity.getSystemService(CameraManager::class.java)).triggerDisconnect()
+        await("a sentence") { "Another app took the camera. Start it again." in said() }
+        assertTrue("Camera" in said().lines())
+        tap("Camera")
+        await("the camera again") { "The camera runs" in said() }
+        tap("Other camera")
+        await("a sentence") { "no pictures that can be read" in said() }
     }
 
     private fun choose(name: String, request: Int, bytes: ByteArray) {
