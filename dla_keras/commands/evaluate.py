@@ -161,7 +161,7 @@ def evaluate_candidate(candidate: Candidate, earlier: dict, args) -> dict:
     scores = row.evaluate(
         candidate.find,
         candidate.split,
-        lambda indices: tqdm(indices, desc=candidate.name),
+        lambda indices: tqdm(indices, desc=candidate.name, disable=None),
         **options(args, row.EVALUATE_FLAGS),
     )
     scores |= {

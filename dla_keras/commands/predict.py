@@ -119,7 +119,7 @@ def write_all(jobs, findings, classes, output) -> list[str]:
     from dla_keras.data.pictures import read_rgb
 
     faults = []
-    for job in tqdm(jobs, unit="picture", desc="predict"):
+    for job in tqdm(jobs, unit="picture", desc="predict", disable=None):
         try:
             picture = read_rgb(job.picture)
         except (ValueError, OSError) as error:

@@ -288,7 +288,9 @@ def quantize(args) -> None:
         args.threads,
         fit,
         args.min_agreement,
-        lambda indices, label: tqdm(indices, f"score {label}", leave=False),
+        lambda indices, label: tqdm(
+            indices, f"score {label}", leave=False, disable=None
+        ),
     )
     output = pathlib.Path(
         args.output or pathlib.Path(args.model).parent / "compressed"

@@ -487,6 +487,13 @@ class Run:
         self._export("model")
         if scores is None or task.validate.is_bounded:
             scores = task.validate(self.signals.watch, whole=True)
+        speeds = [
+            row["pictures_per_second"]
+            for row in self.progress.rows
+            if row.get("pictures_per_second")
+        ]
+        if speeds:
+            scores["training_pictures_per_second"] = float(np.median(speeds))
         return scores
 
     def _note(self, scores, speed):

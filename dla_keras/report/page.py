@@ -339,6 +339,8 @@ def _times(run):
         last = run.history[-1]
         seconds, steps = float(last["seconds"]), int(last["step"])
         each = f"{1000 * seconds / max(steps, 1):.0f} ms a step"
+        if speed := last.get("pictures_per_second"):
+            each += f", {float(speed):.1f} pictures a second"
         yield "training", f"{duration(seconds)}, {each}"
     if "milliseconds" in run.scores:
         yield "prediction", f"{run.scores['milliseconds']:.1f} ms a picture"
