@@ -4,9 +4,9 @@ Labels are drawn when they are read: 0 where nobody annotated, the number of a
 class, from 1, elsewhere.
 """
 
+import collections
 import re
 import urllib.parse
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePosixPath
@@ -15,13 +15,13 @@ import numpy as np
 
 from dla_keras.data.class_files import ClassRow
 from dla_keras.data.class_files import Folder
+from dla_keras.data.class_files import field
 from dla_keras.data.class_files import with_background
-from dla_keras.data.datasets import IGNORE_LABEL
 from dla_keras.data.drawing import DrawnLabel
 from dla_keras.data.drawing import Region
+from dla_keras.data.drawing import coco_region
 from dla_keras.data.drawing import draw_regions
-from dla_keras.data.drawing import polygon_region
-from dla_keras.data.drawing import run_length_region
+from dla_keras.data.drawing import yolo_regions
 from dla_keras.data.folder_pairs import SPLITS
 from dla_keras.data.folder_pairs import describe
 from dla_keras.data.folder_pairs import some_of
@@ -91,25 +91,6 @@ class ImageFinder:
         return found[0]
 
 
-def _points(flat, where):
-    """Return the points of x, y, x, y, ..."""
-    try:
-        values = np.array(flat, np.float64)
-    except (TypeError, ValueError):
-        values = np.zeros(0)
-    if (
-        values.ndim != 1
-        or len(values) < 6
-        or len(values) % 2
-        or not (np.isfinite(values).all())
-    ):
-        raise ValueError(
-            f"{where}: expected three points or more, as x, y, x, y, ... "
-            f"Received: {str(flat)[:80]}."
-        )
-    return values.reshape(-1, 2)
-
-
 # --- COCO ---
 
 
@@ -121,7 +102,10 @@ def read_coco(folder: Folder, marks) -> Drawing | None:
         marks: Its json files; of others than COCO's nothing is read.
     """
     tables = {}  # split -> path and content
-    for path in marks if len(marks) <= _MOST_JSON else ():
+    counts = collections.Counter(path.parent for path in marks)
+    for path in marks:
+        if counts[path.parent] > _MOST_JSON:
+            continue
         content = read_json(folder.path / path)
         if not _is_coco(content):
             continue
@@ -142,7 +126,8 @@ def read_coco(folder: Folder, marks) -> Drawing | None:
         return None
     categories = _coco_categories(folder, tables)
     rows = with_background([ClassRow(name) for name in categories.values()])
-    values = dict(_values(categories, rows))
+    by_name = {row.name: row.value for row in rows}
+    values = {number: by_name[name] for number, name in categories.items()}
     find = ImageFinder(folder)
     return Drawing(
         rows,
@@ -153,7 +138,7 @@ def read_coco(folder: Folder, marks) -> Drawing | None:
     )
 
 
-_MOST_JSON = 30  # of a folder that may be COCO's; others have one an image
+_MOST_JSON = 12  # in one place: other tools write one for each image
 _WORD = re.compile(r"[a-z]+")
 
 
@@ -175,13 +160,22 @@ def _coco_categories(folder, tables):
     """Return the name of each category by its number, the same in all files."""
     said = {}
     for path, content in tables.values():
-        used = {each.get("category_id") for each in content["annotations"]}
-        above = {each.get("supercategory") for each in content["categories"]}
+        where = folder.path / path
+        rows = content["categories"]
+        used = {
+            field(each, "category_id", int, f"{where}, an annotation")
+            for each in content["annotations"]
+        }
+        names = {
+            field(each, "id", int, where): field(each, "name", str, where)
+            for each in rows
+        }
+        above = {each.get("supercategory") for each in rows}
+        # Roboflow lists the name above all classes as a class.
         said[path] = {
-            each["id"]: each["name"]
-            for each in sorted(content["categories"], key=lambda c: c["id"])
-            # Roboflow lists the name above all classes as a class.
-            if each["id"] in used or each["name"] not in above
+            number: name
+            for number, name in sorted(names.items())
+            if number in used or name not in above
         }
     first, *others = said
     for other in others:
@@ -197,34 +191,29 @@ def _coco_categories(folder, tables):
     return dict(sorted(said[first].items()))
 
 
-def _values(categories, rows):
-    """Yield each category's number and the value that it has in labels."""
-    values = {row.name: row.value for row in rows}
-    for number, name in categories.items():
-        yield number, values[name]
-
-
 def _coco_pairs(folder, find, path, content, values):
     """Return the images of a COCO file with their labels."""
-    by_image = {}
+    by_image, file = {}, folder.path / path
     for each in content["annotations"]:
-        by_image.setdefault(each["image_id"], []).append(each)
+        number = field(each, "image_id", int, f"{file}, an annotation")
+        by_image.setdefault(number, []).append(each)
     pairs = []
-    for image in content["images"]:
-        name = image["file_name"]
-        file = folder.path / path
-        size = (int(image["height"]), int(image["width"]))
-        annotations = by_image.get(image["id"], ())
+    for each in content["images"]:
+        name = field(each, "file_name", str, file)
+        image, where = find(name, path), f"{file} ({name})"
+        size = tuple(
+            field(each, side, int, where) for side in ("height", "width")
+        )
+        annotations = by_image.get(field(each, "id", int, where), ())
         draw = partial(_draw_coco, annotations, values, size, file)
-        label = DrawnLabel(file, f"{file} ({name})", draw, size)
-        pairs.append((find(name, path), label))
+        pairs.append((image, DrawnLabel(file, where, draw, size)))
     return pairs
 
 
 def _draw_coco(annotations, values, size, file):
     regions = []
     for each in annotations:
-        number = each.get("category_id")
+        number = each["category_id"]
         if number not in values:
             raise ValueError(
                 f"{file}, annotation {each.get('id')}: expected a category of "
@@ -232,43 +221,6 @@ def _draw_coco(annotations, values, size, file):
             )
         regions.append(coco_region(each, values[number], size, file))
     return draw_regions(regions, *size, rest=0)
-
-
-def coco_region(
-    annotation: dict, class_id: int, size: tuple[int, int], file
-) -> Region:
-    """Return the region of an annotation in COCO's format.
-
-    Args:
-        annotation: Entry of `annotations`.
-        class_id: Class id of its category.
-        size: Height and width of the image, in pixels.
-        file: Path of the file, for messages.
-
-    Raises:
-        ValueError: If it has no outline, or a damaged one.
-    """
-    where = f"{file}, annotation {annotation.get('id')}"
-    outline = annotation.get("segmentation")
-    if annotation.get("iscrowd"):
-        class_id = IGNORE_LABEL
-    if isinstance(outline, dict):
-        try:
-            if [*outline["size"]] != [*size]:
-                raise ValueError(f"size {outline['size']}")
-            return run_length_region(class_id, outline["counts"], size)
-        except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"{where}: expected 'counts' of a mask and its 'size', "
-                f"{size[0]} x {size[1]}. Received: {error}; export it again."
-            ) from error
-    if not outline:
-        raise ValueError(
-            f"{where}: expected a polygon or a mask as 'segmentation'. "
-            "Received: a box alone; boxes are for detection: draw outlines, "
-            "or remove the annotation."
-        )
-    return polygon_region(class_id, [_points(flat, where) for flat in outline])
 
 
 # --- YOLO ---
@@ -414,49 +366,6 @@ def _yolo_label(folder, image, values):
     # An image without objects has no file of labels.
     source = path if path.is_file() else picture
     return DrawnLabel(source, str(path), draw)
-
-
-def yolo_regions(
-    lines: Sequence[tuple[int, str]],
-    values: Sequence[int],
-    size: tuple[int, int],
-    file,
-) -> list[Region]:
-    """Return the regions of a label file in YOLO's format.
-
-    Args:
-        lines: Lines of the file with their numbers: the class, and the points
-            of a polygon as shares of the width and the height.
-        values: Value of each of YOLO's classes in the label, in order.
-        size: Height and width of the image, in pixels.
-        file: Path of the file, for messages.
-
-    Raises:
-        ValueError: If a line holds a box, or something else.
-    """
-    regions = []
-    for number, line in lines:
-        where = f"{file}, line {number}"
-        words = line.split()
-        if not words[0].isdecimal() or int(words[0]) >= len(values):
-            raise ValueError(
-                f"{where}: expected a class from 0 to {len(values) - 1}. "
-                f"Received: {words[0]!r}; mend it, or 'names' of the yaml file."
-            )
-        if len(words) == 5:
-            raise ValueError(
-                f"{where}: expected a class and a polygon. Received: a box, "
-                f"{line!r}; export polygons (YOLO segmentation)."
-            )
-        shares = _points(words[1:], where)
-        if shares.min() < -0.5 or shares.max() > 1.5:
-            raise ValueError(
-                f"{where}: expected shares of the width and the height, 0 to "
-                f"1. Received: {shares.min():g} to {shares.max():g}."
-            )
-        points = shares * (size[1], size[0])
-        regions.append(polygon_region(values[int(words[0])], [points]))
-    return regions
 
 
 # --- Label Studio ---

@@ -8,10 +8,18 @@ import csv
 import io
 import pathlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
+from dla_keras.data.datasets import IGNORE_LABEL
+from dla_keras.data.file_cache import Fault
+from dla_keras.data.file_cache import file_stamp
+from dla_keras.data.file_cache import remembered
+from dla_keras.data.labels import stored_values
+from dla_keras.data.pictures import open_header
+from dla_keras.data.pictures import open_picture
 from dla_keras.files import read_json
 from dla_keras.files import read_lines
 from dla_keras.files import read_text
@@ -35,6 +43,27 @@ class Folder:
         """Return the files whose whole path matches a regular expression."""
         found = re.compile(pattern, re.IGNORECASE)
         return [path for path in self.files if found.fullmatch(str(path))]
+
+
+def field(entry, key: str, kind: type, where) -> object:
+    """Return a field of an entry of a tool's file.
+
+    Args:
+        entry: Entry as JSON gives it.
+        key: Name of the field.
+        kind: Type of its value.
+        where: File, and place in it, for messages.
+
+    Raises:
+        ValueError: If the field is missing or has another type.
+    """
+    value = entry.get(key) if isinstance(entry, dict) else None
+    if type(value) is not kind:
+        raise ValueError(
+            f"{where}: expected {key!r}, a value of type {kind.__name__}. "
+            f"Received: {str(value)[:80]}; export it again."
+        )
+    return value
 
 
 class ClassRow(NamedTuple):
@@ -83,18 +112,23 @@ def read_mapillary(folder, marks) -> Coding | None:
         version = re.search(r"v\d\.\d", path.name)
         place = f"{version[0]}/labels" if version else "labels"
         masks = rf".*/{re.escape(place)}/.*"
-        if not labels or not folder.matching(masks):
+        if not isinstance(labels, list) or not folder.matching(masks):
             continue
-        short = {label["readable"] for label in labels}
-        key = "readable" if len(short) == len(labels) else "name"
+        where = folder.path / path
+        names = [
+            [field(each, key, str, where) for key in ("readable", "name")]
+            for each in labels
+        ]
+        short = len({readable for readable, _ in names}) == len(labels)
+        numbered = enumerate(zip(names, labels, strict=True))
         rows = [
             ClassRow(
-                label[key],
-                tuple(label["color"]),
+                name[0] if short else name[1],
+                _color(field(each, "color", list, where), where),
                 value,
-                not label.get("evaluate", True),
+                not each.get("evaluate", True),
             )
-            for value, label in enumerate(labels)
+            for value, (name, each) in numbered
         ]
         said = f"Its masks are those of {place}."
         return Coding(rows, labels=masks, said=(said,))
@@ -107,14 +141,17 @@ def read_supervisely(folder, marks) -> Coding:
     table = read_json(path)
     shown = {}
     for meta in folder.matching(r"meta\.json"):
-        classes = read_json(folder.path / meta).get("classes", [])
-        shown = {c["title"]: _hex_color(c.get("color")) for c in classes}
+        where = folder.path / meta
+        for each in field(read_json(where), "classes", list, where):
+            name = field(each, "title", str, where)
+            shown[name] = _hex_color(each.get("color"))
     rows = []
-    for name, color in table.items():
+    for name in table if isinstance(table, dict) else ():
+        color = _color(field(table, name, list, path), f"{path}, {name!r}")
         if len({*color}) != 1:
             raise ValueError(
                 f"{path}, class {name!r}: expected a grey machine color. "
-                f"Received: {color}; export with machine masks."
+                f"Received: {[*color]}; export with machine masks."
             )
         rows.append(ClassRow(name, shown.get(name), color[0]))
     return Coding(with_background(rows), labels=r"(.*/)?masks_machine/.*")
@@ -229,12 +266,13 @@ _PASCAL = (
 
 def _csv_rows(path, columns):
     """Yield the place and the cells, by column, of each row of a CSV file."""
-    reader = csv.reader(io.StringIO(read_text(path)), skipinitialspace=True)
+    lines = io.StringIO("\n".join(read_text(path).splitlines()))
+    reader = csv.reader(lines, skipinitialspace=True)
     header = [cell.strip().lower() for cell in next(reader, [])]
     if {*columns} - {*header}:
         raise ValueError(
             f"{path}, line 1: expected the columns {', '.join(columns)}. "
-            f"Received: {', '.join(header) or 'none'}."
+            f"Received: {header}."
         )
     for cells in reader:
         if any(cell.strip() for cell in cells):
@@ -257,8 +295,8 @@ def _whole(text, where):
 
 
 def _color(numbers, where):
-    """Return a color from three texts."""
-    texts = [text.strip() for text in numbers]
+    """Return a color from three numbers or their texts."""
+    texts = [str(number).strip() for number in numbers]
     if len(texts) != 3 or not all(
         text.isdecimal() and int(text) < 256 for text in texts
     ):
@@ -271,5 +309,104 @@ def _color(numbers, where):
 
 def _hex_color(text):
     """Return the color that `#rrggbb` says, or `None`."""
-    found = re.match(r"#([0-9a-f]{6})", text or "", re.IGNORECASE)
+    found = re.match(r"#([0-9a-f]{6})", str(text), re.IGNORECASE)
     return tuple(bytes.fromhex(found[1])) if found else None
+
+
+# --- What the masks say ---
+
+
+def read_contents(folder: Folder, labels: Sequence) -> Coding:
+    """Return the classes of masks that no file names, from all of them.
+
+    Args:
+        folder: The folder.
+        labels: Paths of the masks.
+
+    Raises:
+        ValueError: If they hold too many colors, or none can be read.
+    """
+    values, colors = _contents_of(labels)
+    cure = f'name them in {folder.path / "info.json"}: {{"names": [...]}}'
+    if colors:  # where some are grey, those are colors too
+        colors = sorted(colors | {(value,) * 3 for value in values})
+        return _coding_of_colors(folder, colors, cure)
+    classes = sorted(values - {IGNORE_LABEL}) or [0]
+    if values == {0, IGNORE_LABEL}:
+        said = "The masks hold 0 and 255 alone: background and foreground."
+        rows = [
+            ClassRow(BACKGROUND, value=0),
+            ClassRow("foreground", value=IGNORE_LABEL),
+        ]
+    elif classes[-1] < 1.5 * len(classes):
+        rows = [ClassRow(f"class_{i}", value=i) for i in range(classes[-1] + 1)]
+        said = f"No file names the {len(rows)} classes; {cure}."
+    else:
+        rows = [ClassRow(f"value_{value}", value=value) for value in classes]
+        said = f"No file names the classes of {len(rows)} values; {cure}."
+    return Coding(rows, said=(said,))
+
+
+def _coding_of_colors(folder, colors, cure):
+    if len(colors) > IGNORE_LABEL:
+        raise ValueError(
+            f"Expected masks of few colors in {folder.path}. Received: "
+            f"{len(colors)} colors or more; save masks as PNG, without "
+            "smoothing."
+        )
+    rows = [ClassRow(f"color_{bytes(color).hex()}", color) for color in colors]
+    said = f"No file names the classes of {len(rows)} colors; {cure}."
+    return Coding(rows, colored=True, said=(said,))
+
+
+def _contents_of(labels):
+    """Return the values of all masks, and their colors.
+
+    A broken mask has none: the checks of the labels name it.
+    """
+    rows = remembered(
+        "contents",
+        [*map(str, labels)],
+        [file_stamp((label,)) for label in labels],
+        lambda index: _contents(labels[index]),
+    )
+    whole = [row for row in rows if not isinstance(row, Fault)]
+    if not whole:
+        raise ValueError(rows[0])
+    items = [item for row in whole for item in row]
+    colors = {tuple(item) for item in items if isinstance(item, list)}
+    return {item for item in items if not isinstance(item, list)}, colors
+
+
+def _contents(label):
+    """Return the values of a mask, or its colors as lists."""
+    if values := stored_values(label):
+        return sorted(values)
+    image = open_picture(label).convert("RGB")
+    # Pillow counts in place; NumPy would make integers of the bytes first.
+    counted = image.getcolors(image.width * image.height)
+    # More of them are no classes, whichever they are.
+    return sorted([*color] for _, color in counted)[: IGNORE_LABEL + 1]
+
+
+def with_palette(coding: Coding, label) -> Coding:
+    """Return the coding with the colors of a palette mask, if it has none.
+
+    Args:
+        coding: Classes of a folder.
+        label: Path of one of its masks.
+    """
+    if coding.colored or any(row.color for row in coding.rows):
+        return coding
+    with open_header(label) as image:
+        if image.mode != "P":
+            return coding
+        flat = image.getpalette("RGB")
+    colors = [tuple(flat[at : at + 3]) for at in range(0, len(flat), 3)]
+    rows = [
+        row._replace(color=colors[row.value])
+        if row.value is not None and row.value < len(colors)
+        else row
+        for row in coding.rows
+    ]
+    return coding._replace(rows=rows)

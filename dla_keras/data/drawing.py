@@ -1,4 +1,7 @@
-"""Draws a label from outlines: polygons, run lengths, the order of objects."""
+"""Draws labels from outlines, as COCO and YOLO write them.
+
+Polygons and run lengths become regions, and regions a label.
+"""
 
 import math
 from collections.abc import Callable
@@ -183,3 +186,102 @@ def run_length_region(class_id: int, counts, size: Sequence[int]) -> Region:
         return np.repeat(runs, counts).reshape(size[::-1]).T
 
     return Region(class_id, sum(counts[1::2]), pixels)
+
+
+def coco_region(
+    annotation: dict, class_id: int, size: tuple[int, int], file
+) -> Region:
+    """Return the region of an annotation in COCO's format.
+
+    Args:
+        annotation: Entry of `annotations`.
+        class_id: Class id of its category.
+        size: Height and width of the image, in pixels.
+        file: Path of the file, for messages.
+
+    Raises:
+        ValueError: If it has no outline, or a damaged one.
+    """
+    where = f"{file}, annotation {annotation.get('id')}"
+    outline = annotation.get("segmentation")
+    if annotation.get("iscrowd"):
+        class_id = IGNORE_LABEL
+    if isinstance(outline, dict):
+        try:
+            if [*outline["size"]] != [*size]:
+                raise ValueError(f"size {outline['size']}")
+            return run_length_region(class_id, outline["counts"], size)
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{where}: expected 'counts' of a mask and its 'size', "
+                f"{size[0]} x {size[1]}. Received: {error}; export it again."
+            ) from error
+    if not outline:
+        raise ValueError(
+            f"{where}: expected a polygon or a mask as 'segmentation'. "
+            "Received: a box alone; boxes are for detection: draw outlines, "
+            "or remove the annotation."
+        )
+    return polygon_region(class_id, [_points(flat, where) for flat in outline])
+
+
+def yolo_regions(
+    lines: Sequence[tuple[int, str]],
+    values: Sequence[int],
+    size: tuple[int, int],
+    file,
+) -> list[Region]:
+    """Return the regions of a label file in YOLO's format.
+
+    Args:
+        lines: Lines of the file with their numbers: the class, and the points
+            of a polygon as shares of the width and the height.
+        values: Value of each of YOLO's classes in the label, in order.
+        size: Height and width of the image, in pixels.
+        file: Path of the file, for messages.
+
+    Raises:
+        ValueError: If a line holds a box, or something else.
+    """
+    regions = []
+    for number, line in lines:
+        where = f"{file}, line {number}"
+        words = line.split()
+        if not words[0].isdecimal() or int(words[0]) >= len(values):
+            raise ValueError(
+                f"{where}: expected a class from 0 to {len(values) - 1}. "
+                f"Received: {words[0]!r}; mend it, or 'names' of the yaml file."
+            )
+        if len(words) == 5:
+            raise ValueError(
+                f"{where}: expected a class and a polygon. Received: a box, "
+                f"{line!r}; export polygons (YOLO segmentation)."
+            )
+        shares = _points(words[1:], where)
+        if shares.min() < -0.5 or shares.max() > 1.5:
+            raise ValueError(
+                f"{where}: expected shares of the width and the height, 0 to "
+                f"1. Received: {shares.min():g} to {shares.max():g}."
+            )
+        points = shares * (size[1], size[0])
+        regions.append(polygon_region(values[int(words[0])], [points]))
+    return regions
+
+
+def _points(flat, where):
+    """Return the points of x, y, x, y, ..."""
+    try:
+        values = np.array(flat, np.float64)
+    except (TypeError, ValueError):
+        values = np.zeros(0)
+    if (
+        values.ndim != 1
+        or len(values) < 6
+        or len(values) % 2
+        or not (np.isfinite(values).all())
+    ):
+        raise ValueError(
+            f"{where}: expected three points or more, as x, y, x, y, ... "
+            f"Received: {str(flat)[:80]}."
+        )
+    return values.reshape(-1, 2)

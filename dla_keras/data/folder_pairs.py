@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from dla_keras.data.pictures import SUFFIXES
@@ -448,3 +449,57 @@ def pick_listed(pairs: Pairs, path) -> list[tuple[Picture, Picture]]:
             )
         picked.append(known[0])
     return picked
+
+
+def split_by_name(pairs: Pairs, folder, files: Iterable[PurePosixPath]):
+    """Return the pairs by split, as lists or folders say, and remarks.
+
+    Args:
+        pairs: Pairs from `pair_by_name`.
+        folder: Path of the folder.
+        files: Its files.
+
+    Returns:
+        A dictionary from the split to its pairs, and a list of sentences.
+
+    Raises:
+        ValueError: If an image or a label is alone, or a list names no image.
+    """
+    lists, said = find_lists(files), []
+    if pairs.rest:
+        said.append(
+            f"{len(pairs.rest)} files that are neither images nor labels by "
+            f"their names are left out: {some_of(pairs.rest)}."
+        )
+    if lists and not any(image.split for image, _ in pairs.found):
+        splits = {}
+        for split, path in lists.items():
+            try:
+                picked = pick_listed(pairs, folder / path)
+            except ValueError as error:
+                if split != "test":  # whose labels often are not public
+                    raise
+                said.append(f"Left out: {error}")
+            else:
+                splits["train" if split == "default" else split] = picked
+        left = len(pairs.found) - sum(map(len, splits.values()))
+        if left > 0:
+            said.append(f"{left} images are in no list, and are left out.")
+        return splits, said
+    splits = {}
+    for image, label in pairs.found:
+        splits.setdefault(image.split or "train", []).append((image, label))
+    labelled = {image.split for image, _ in pairs.found}
+    for split in ("val", "test", None):
+        bare = [image for image in pairs.images if image.split == split]
+        if bare and split not in labelled:
+            said.append(
+                f"{len(bare)} images of {f'{split}/' if split else 'no split'} "
+                f"have no labels, and are left out: {some_of(bare)}."
+            )
+            pairs = replace(
+                pairs,
+                images=tuple(p for p in pairs.images if p.split != split),
+            )
+    check_alone(pairs, folder)
+    return splits, said

@@ -21,42 +21,34 @@ import numpy as np
 from dla_keras.data.annotations import read_brushes
 from dla_keras.data.annotations import read_coco
 from dla_keras.data.annotations import read_yolo
-from dla_keras.data.class_files import BACKGROUND
-from dla_keras.data.class_files import ClassRow
 from dla_keras.data.class_files import Coding
 from dla_keras.data.class_files import Folder
 from dla_keras.data.class_files import bare_name
 from dla_keras.data.class_files import read_color_lines
 from dla_keras.data.class_files import read_color_table
+from dla_keras.data.class_files import read_contents
 from dla_keras.data.class_files import read_cvat
 from dla_keras.data.class_files import read_listed_names
 from dla_keras.data.class_files import read_mapillary
 from dla_keras.data.class_files import read_pascal
 from dla_keras.data.class_files import read_roboflow
 from dla_keras.data.class_files import read_supervisely
+from dla_keras.data.class_files import with_palette
 from dla_keras.data.datasets import DATASETS
 from dla_keras.data.datasets import IGNORE_LABEL
 from dla_keras.data.datasets import DatasetInfo
 from dla_keras.data.datasets import distinct_palette
-from dla_keras.data.file_cache import Fault
-from dla_keras.data.file_cache import file_stamp
-from dla_keras.data.file_cache import remembered
 from dla_keras.data.folder_pairs import bare_stem
-from dla_keras.data.folder_pairs import check_alone
 from dla_keras.data.folder_pairs import describe
 from dla_keras.data.folder_pairs import draw_share
-from dla_keras.data.folder_pairs import find_lists
 from dla_keras.data.folder_pairs import list_files
 from dla_keras.data.folder_pairs import pair_by_name
-from dla_keras.data.folder_pairs import pick_listed
-from dla_keras.data.folder_pairs import some_of
+from dla_keras.data.folder_pairs import split_by_name
 from dla_keras.data.info_file import NAME
 from dla_keras.data.info_file import folder_info
 from dla_keras.data.info_file import read_info
-from dla_keras.data.labels import stored_values
 from dla_keras.data.pictures import SUFFIXES
 from dla_keras.data.pictures import open_header
-from dla_keras.data.pictures import open_picture
 
 # Classes of these names are no classes: their pixels are ignored.
 _VOID = frozenset(
@@ -210,44 +202,6 @@ def _finished(folder, info, splits, said) -> FolderDataset:
     return FolderDataset(info, whole, tuple(said), drawn)
 
 
-def _split_by_name(folder, pairs):
-    """Return the pairs by split, as lists or folders say, and remarks."""
-    lists, said = find_lists(folder.files), []
-    if pairs.rest:
-        said.append(
-            f"{len(pairs.rest)} files that are neither images nor labels by "
-            f"their names are left out: {some_of(pairs.rest)}."
-        )
-    if lists and not any(image.split for image, _ in pairs.found):
-        splits = {
-            "train" if split == "default" else split: pick_listed(
-                pairs, folder.path / path
-            )
-            for split, path in lists.items()
-        }
-        left = len(pairs.found) - sum(map(len, splits.values()))
-        if left > 0:
-            said.append(f"{left} images are in no list, and are left out.")
-        return splits, said
-    splits = {}
-    for image, label in pairs.found:
-        splits.setdefault(image.split or "train", []).append((image, label))
-    labelled = {image.split for image, _ in pairs.found}
-    for split in {"val", "test", None} - labelled:
-        bare = [image for image in pairs.images if image.split == split]
-        if bare:
-            said.append(
-                f"{len(bare)} images of {f'{split}/' if split else 'no split'} "
-                f"have no labels, and are left out: {some_of(bare)}."
-            )
-            pairs = replace(
-                pairs,
-                images=tuple(p for p in pairs.images if p.split != split),
-            )
-    check_alone(pairs, folder.path)
-    return splits, said
-
-
 # --- Masks ---
 
 
@@ -262,8 +216,8 @@ def _read_masks(folder, marks, classes) -> FolderDataset | None:
         info = folder_info(folder.path, None, labels)
         return _finished(folder, info, paths, said)
     if not coding.rows:
-        coding = _coding_of_masks(folder, labels)
-    info, notes = _info(folder, _with_palette(coding, labels[0]))
+        coding = read_contents(folder, labels)
+    info, notes = _info(folder, with_palette(coding, labels[0]))
     info = folder_info(folder.path, info, labels)
     return _finished(folder, info, paths, [*coding.said, *notes, *said])
 
@@ -286,7 +240,7 @@ def _find_masks(folder, pattern):
     pairs = pair_by_name(folder.files, pattern)
     if not pairs.found:
         raise NoLayoutError(_nothing_found(folder))
-    splits, said = _split_by_name(folder, pairs)
+    splits, said = split_by_name(pairs, folder.path, folder.files)
     paths = {
         split: [(image.path, folder.path / label.path) for image, label in row]
         for split, row in splits.items()
@@ -305,8 +259,9 @@ def _info(folder, coding):
     colors = {row.name: row.color for row in reversed(rows)}
     free = distinct_palette(len(names), names)
     ids = {name: index for index, name in enumerate(names)}
-    values = {r.value: ids[r.name] for r in rows if r.value is not None}
-    by_color = {r.color: ids[r.name] for r in rows if coding.colored}
+    values = _table(folder, ids, [(r.value, r.name) for r in rows])
+    by_color = [(r.color, r.name) for r in rows if coding.colored]
+    by_color = _table(folder, ids, by_color)
     info = DatasetInfo(
         name=folder.path.resolve().name,
         class_names=tuple(names),
@@ -323,87 +278,18 @@ def _info(folder, coding):
     return info, said
 
 
-def _with_palette(coding, label):
-    """Return the coding with the colors of a palette mask, if it has none."""
-    if coding.colored or any(row.color for row in coding.rows):
-        return coding
-    with open_header(label) as image:
-        if image.mode != "P":
-            return coding
-        flat = image.getpalette("RGB")
-    colors = [tuple(flat[at : at + 3]) for at in range(0, len(flat), 3)]
-    rows = [
-        row._replace(color=colors[row.value])
-        if row.value is not None and row.value < len(colors)
-        else row
-        for row in coding.rows
-    ]
-    return coding._replace(rows=rows)
-
-
-def _coding_of_masks(folder, labels) -> Coding:
-    """Return the classes of masks that no file names, from all of them."""
-    values, colors = _contents_of(labels)
-    cure = f'name them in {folder.path / NAME}: {{"names": [...]}}'
-    if colors:  # where some are grey, those are colors too
-        colors = sorted(colors | {(value,) * 3 for value in values})
-        return _coding_of_colors(folder, colors, cure)
-    classes = sorted(values - {IGNORE_LABEL}) or [0]
-    if values == {0, IGNORE_LABEL}:
-        said = "The masks hold 0 and 255 alone: background and foreground."
-        rows = [
-            ClassRow(BACKGROUND, value=0),
-            ClassRow("foreground", value=IGNORE_LABEL),
-        ]
-    elif classes[-1] < 1.5 * len(classes):
-        rows = [ClassRow(f"class_{i}", value=i) for i in range(classes[-1] + 1)]
-        said = f"No file names the {len(rows)} classes; {cure}."
-    else:
-        rows = [ClassRow(f"value_{value}", value=value) for value in classes]
-        said = f"No file names the classes of {len(rows)} values; {cure}."
-    return Coding(rows, said=(said,))
-
-
-def _coding_of_colors(folder, colors, cure):
-    if len(colors) > IGNORE_LABEL:
-        raise ValueError(
-            f"Expected masks of few colors in {folder.path}. Received: "
-            f"{len(colors)} colors or more; save masks as PNG, without "
-            "smoothing."
-        )
-    rows = [ClassRow(f"color_{bytes(color).hex()}", color) for color in colors]
-    said = f"No file names the classes of {len(rows)} colors; {cure}."
-    return Coding(rows, colored=True, said=(said,))
-
-
-def _contents_of(labels):
-    """Return the values of all masks, and their colors.
-
-    A broken mask has none: the checks of the labels name it.
-    """
-    rows = remembered(
-        "contents",
-        [*map(str, labels)],
-        [file_stamp((label,)) for label in labels],
-        lambda index: _contents(labels[index]),
-    )
-    whole = [row for row in rows if not isinstance(row, Fault)]
-    if not whole:
-        raise ValueError(rows[0])
-    items = [item for row in whole for item in row]
-    colors = {tuple(item) for item in items if isinstance(item, list)}
-    return {item for item in items if not isinstance(item, list)}, colors
-
-
-def _contents(label):
-    """Return the values of a mask, or its colors as lists."""
-    if values := stored_values(label):
-        return sorted(values)
-    image = open_picture(label).convert("RGB")
-    # Pillow counts in place; NumPy would make integers of the bytes first.
-    counted = image.getcolors(image.width * image.height)
-    # More of them are no classes, whichever they are.
-    return sorted([*color] for _, color in counted)[: IGNORE_LABEL + 1]
+def _table(folder, ids, pairs):
+    """Return the class id of each value or color, which is of one class."""
+    table = {}
+    for key, name in pairs:
+        if key is not None and table.setdefault(key, ids[name]) != ids[name]:
+            others = [n for k, n in pairs if k == key]
+            raise ValueError(
+                f"Expected one class for {key} in the masks of {folder.path}. "
+                f"Received: {' and '.join(others)}; export them in colors of "
+                "their own."
+            )
+    return table
 
 
 def _read_drawn(folder, marks, draw) -> FolderDataset | None:

@@ -679,3 +679,32 @@ def test_a_faulty_folder_is_explained(tmp_path, tool, fault):
     with pytest.raises(ValueError, match=message) as error:
         list(open_split(str(tmp_path), "train"))
     assert "\n" not in str(error.value)
+
+
+JUNK = (b"", b"\n", b'"', b"[", b"null", b"-1", b"1e999", b"{}", b"\xff", b"x,")
+
+
+@pytest.mark.parametrize("tool", ["coco", "label_studio", "yolo", "kaggle"])
+def test_a_damaged_text_is_read_or_explained_in_a_line(tmp_path, tool):
+    EXPORTS[tool](tmp_path)
+    random = np.random.default_rng(0)
+    texts = [
+        p for p in tmp_path.rglob("*.*") if p.suffix not in (".jpg", ".png")
+    ]
+    explained = 0
+    for round_ in range(40):
+        path = texts[round_ % len(texts)]
+        whole = path.read_bytes()
+        start = int(random.integers(len(whole)))
+        end = start + int(random.integers(9))
+        junk = JUNK[random.integers(len(JUNK))]
+        path.write_bytes(whole[:start] + junk + whole[end:])
+        try:
+            split = open_split(str(tmp_path), "train")
+            for index in range(len(split)):
+                split.label(index)
+        except (ValueError, OSError) as error:  # and no other one
+            explained += 1
+            assert "\n" not in str(error) and str(tmp_path) in str(error)
+        path.write_bytes(whole)
+    assert explained > 5
