@@ -279,8 +279,7 @@ def _csv_rows(path, columns):
             where = f"{path}, line {reader.line_num}"
             if len(cells) < len(header):
                 raise ValueError(
-                    f"{where}: expected {len(header)} cells. Received: "
-                    f"{','.join(cells)}."
+                    f"{where}: expected {len(header)} cells. Received: {cells}."
                 )
             yield where, dict(zip(header, map(str.strip, cells)))  # noqa: B905
 
