@@ -11,6 +11,7 @@ with what a demo must say of each.
 import itertools
 import json
 import pathlib
+import re
 import sys
 
 import numpy as np
@@ -20,10 +21,12 @@ from PIL import Image
 from small_model import draw_samples
 from small_model import small_model_files
 
+from dla_keras.data.fitting import read_fit
 from dla_keras.data.toy_streets import draw_picture
 from dla_keras.inference.prediction_files import blend_mask
 from dla_keras.inference.predictor import Predictor
 from dla_keras.inference.predictor import fit_picture
+from dla_keras.inference.tflite_check import NO_DIGEST
 from dla_keras.inference.tflite_model import LiteModel
 
 SIZES = ((96, 192), (64, 96))  # height and width, pixels
@@ -32,6 +35,7 @@ PICTURES = 8
 # (shrunk), and larger in one direction only.
 SCALES = ((1, 1), (0.75, 0.5), (2, 2), (1.37, 0.7))
 OPACITY = 0.6
+DIGEST = rb'(?P<key>"digest": ?")[0-9a-f]{64}'
 
 FRAME = (12, 20)  # height and width of camera frames, even as cameras' are
 # How a camera may lay out a frame: bytes from row to row, from row to row of
@@ -64,14 +68,15 @@ def write_masks(folder, name, data):
     """Pictures, what goes into the network, and masks, raw, and a list."""
     model = LiteModel(data)
     size = model.input_shape[1:3]
-    predictor = Predictor(model, size)
+    predictor = Predictor(model, size, model.fit)
     palette = np.array(model.palette)
     entries = []
     for index, picture in enumerate(pictures_for(size)):
         stem = f"{name}-{index}"
         mask = predictor(picture)
         Image.fromarray(picture).save(folder / f"{stem}.png")
-        (folder / f"{stem}.input").write_bytes(fit_picture(picture, *size))
+        fitted = fit_picture(picture, *size, model.fit)
+        (folder / f"{stem}.input").write_bytes(np.ascontiguousarray(fitted))
         (folder / f"{stem}.mask").write_bytes(np.ascontiguousarray(mask))
         overlay = blend_mask(Image.fromarray(picture), mask, palette, OPACITY)
         (folder / f"{stem}.overlay").write_bytes(overlay.tobytes())
@@ -82,9 +87,18 @@ def write_masks(folder, name, data):
 
 
 def edited(data, change) -> bytes:
-    """Return a `.tflite` file after `change` to its object form."""
+    """Return a `.tflite` file after `change` to its object form.
+
+    It carries no digest, which would be that of the file before.
+    """
     model = schema.ModelT.InitFromPackedBuf(bytearray(data), 0)
     change(model, model.subgraphs[0])
+    for entry in model.metadata:
+        if entry.name == b"DLA_KERAS":
+            buffer = model.buffers[entry.buffer]
+            none = rb"\g<key>" + NO_DIGEST.encode()
+            plain = re.sub(DIGEST, none, bytes(buffer.data))
+            buffer.data = np.frombuffer(plain, np.uint8)
     builder = Builder(len(data))
     builder.Finish(model.Pack(builder), b"TFL3")
     labels = data[data.rindex(b"PK\3\4") :]
@@ -125,6 +139,39 @@ def with_facts(**facts):
     return replace_facts(
         lambda content: json.dumps(json.loads(content) | facts).encode()
     )
+
+
+# Rules of fitting, as a file's facts say them: picture, room -> size in it.
+FITS = {
+    "letterbox": {"fit": "letterbox", "max_side": 80},
+    "stretch": {"fit": "stretch"},
+}
+FITTED = (
+    ((3008, 4000), (800, 1024)), ((4000, 3008), (800, 1024)),
+    ((600, 800), (800, 1024)), ((5, 160), (32, 96)), ((1, 4000), (32, 64)),
+    ((481, 641), (192, 192)), ((360, 480), (384, 480)),
+)  # fmt: skip
+
+
+def with_fit(fit):
+    """Let a file say another rule of fitting."""
+
+    def change(content):
+        facts = json.loads(content)
+        return json.dumps(facts | {"input": facts["input"] | fit}).encode()
+
+    return replace_facts(change)
+
+
+def fitted_sizes() -> list:
+    """Return rules, pictures and rooms with the sizes in them."""
+    rules = [{"fit": "pad"}, {"fit": "letterbox"}, *FITS.values()]
+    rules.append({"fit": "letterbox", "max_side": 1000})
+    return [
+        {**rule, "picture": picture, "room": room, "size": size}
+        for rule, (picture, room) in itertools.product(rules, FITTED)
+        for size in [read_fit(rule).content(*picture, room)]
+    ]
 
 
 def crop_to(frame, network) -> tuple[int, int, int, int]:
@@ -226,9 +273,18 @@ def main(folder):
         (models / f"{name}.tflite").write_bytes(data)
         masks[name] = write_masks(pictures, name, data)
     (pictures / "masks.json").write_text(json.dumps(masks, indent=2))
+    fits = {}
+    for name, fit in FITS.items():
+        other = edited(data, with_fit(fit))
+        (models / f"{name}.tflite").write_bytes(other)
+        fits[name] = write_masks(pictures, name, other)
+    sizes = {"sizes": fitted_sizes(), "masks": fits}
+    (pictures / "fits.json").write_text(json.dumps(sizes, indent=2))
     draw_samples(models, 2)
     for name, (change, _) in FAULTS.items():
         (faults / f"{name}.tflite").write_bytes(edited(data, change))
+    other = edited(data, with_fit({"fit": "crop"}))
+    (faults / "other-fit.tflite").write_bytes(other)
     (faults / "cut.tflite").write_bytes(data[: len(data) // 2])
     (faults / "letter.tflite").write_text("This is a letter.\n")
     (faults / "letter.png").write_text("This is a letter too.\n")

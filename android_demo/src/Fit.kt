@@ -67,9 +67,33 @@ class CropFit(width: Int, height: Int, facts: ModelFacts) : Fit {
     override fun unfit(mask: ByteArray) = mask
 }
 
+/** What a file may say of pictures of another size than its own. */
+val FITS = listOf("pad", "letterbox", "stretch")
+
 /**
- * Pads a still picture that fits at the bottom and the right, and shrinks
- * another one, as Python does (`dla_keras/inference/predictor.py`).
+ * Width and height that a still picture has in the network; the rest is border.
+ * It is `Fit.content` of `dla_keras/data/fitting.py`, in whole numbers.
+ */
+fun contentSize(width: Int, height: Int, facts: ModelFacts): Pair<Int, Int> {
+    fun inside(size: Pair<Int, Int>) = size.first <= facts.width && size.second <= facts.height
+    fun scaled(part: Int, whole: Int): Pair<Int, Int> {
+        fun side(length: Int) =
+            maxOf(1, ((2L * length * part + whole) / (2L * whole)).toInt())
+        return Pair(side(width), side(height))
+    }
+    val room = Pair(facts.width, facts.height)
+    if (facts.fit == "stretch") return room
+    if (facts.fit == "pad") return Pair(width, height).takeIf(::inside) ?: room
+    val longest = maxOf(width, height)
+    val found = scaled(minOf(facts.maxSide ?: longest, longest), longest)
+    if (inside(found)) return found
+    val tall = facts.height.toLong() * width <= facts.width.toLong() * height
+    return if (tall) scaled(facts.height, height) else scaled(facts.width, width)
+}
+
+/**
+ * Brings a still picture to the network's size by the file's rule, with a
+ * border at the bottom and the right, as Python does.
  */
 class PictureFit(
     private val width: Int, private val height: Int, private val facts: ModelFacts,
@@ -77,29 +101,33 @@ class PictureFit(
     override val box = Box(0, 0, width, height)
     override val maskWidth = width
     override val maskHeight = height
-    private val fits = width <= facts.width && height <= facts.height
-    private val resampler =
-        if (fits) null else Resampler(height, width, facts.height, facts.width)
+    private val content = contentSize(width, height, facts)
+    private val resampler = if (content == Pair(width, height)) null else {
+        Resampler(height, width, content.second, content.first)
+    }
 
     override fun fit(rgb: ByteArray, input: ByteArray) {
-        if (resampler != null) return resampler.resize(rgb, 0, 3 * width, input)
+        val (wide, tall) = content
+        val inside = resampler?.let { resampler ->
+            ByteArray(3 * wide * tall).also { resampler.resize(rgb, 0, 3 * width, it) }
+        } ?: rgb
         for (at in input.indices step 3) {
             input[at] = (facts.padColor shr 16).toByte()
             input[at + 1] = (facts.padColor shr 8).toByte()
             input[at + 2] = facts.padColor.toByte()
         }
-        for (row in 0 until height) {
-            rgb.copyInto(input, 3 * row * facts.width, 3 * row * width, 3 * (row + 1) * width)
+        for (row in 0 until tall) {
+            inside.copyInto(input, 3 * row * facts.width, 3 * row * wide, 3 * (row + 1) * wide)
         }
     }
 
     override fun unfit(mask: ByteArray): ByteArray {
-        if (!fits) return resizeNearest(mask, facts.height, facts.width, height, width)
-        val result = ByteArray(height * width)
-        for (row in 0 until height) {
-            mask.copyInto(result, row * width, row * facts.width, row * facts.width + width)
+        val (wide, tall) = content
+        val inside = ByteArray(wide * tall)
+        for (row in 0 until tall) {
+            mask.copyInto(inside, row * wide, row * facts.width, row * facts.width + wide)
         }
-        return result
+        return if (resampler == null) inside else resizeNearest(inside, tall, wide, height, width)
     }
 }
 

@@ -2,6 +2,7 @@ package org.dlakeras.demo
 
 import java.nio.ByteBuffer
 import java.nio.charset.CodingErrorAction
+import java.security.MessageDigest
 import org.json.JSONException
 import org.json.JSONObject
 
@@ -36,6 +37,8 @@ data class ModelFacts(
     val height: Int,
     val width: Int,
     val padColor: Int,
+    val fit: String,
+    val maxSide: Int?,
     val cropFraction: Double?,
     val outputs: List<Output>,
     val score: String?,
@@ -56,6 +59,7 @@ data class ModelFacts(
 private const val IDENTIFIER = "TFL3" // bytes 4 to 8
 private const val END = "PK\u0005\u0006" // the record that ends a ZIP archive
 private const val END_SIZE = 22
+private val NO_DIGEST = "0".repeat(64)
 private const val FACTS_NAME = "DLA_KERAS"
 private const val FACTS_FORMAT = 1
 private const val EXPORT = "Export it with dla-keras export-tflite"
@@ -95,7 +99,10 @@ fun checkModel(bytes: ByteBuffer): ModelFacts {
             " dla_keras. $EXPORT of a current version.",
     )
     try {
-        return checkFacts(facts, content).also { checkEnd(bytes, it) }
+        return checkFacts(facts, content).also {
+            checkEnd(bytes, it)
+            checkDigest(bytes, facts.optString("digest"))
+        }
     } catch (error: JSONException) {
         throw ModelError("Its facts are incomplete: ${error.message}. $EXPORT again.")
     }
@@ -124,6 +131,30 @@ private fun checkEnd(bytes: ByteBuffer, facts: ModelFacts) {
     if (at < 0 || END.indices.any { bytes.get(at + it).toInt() != END[it].code }) {
         throw cutShort(bytes)
     }
+}
+
+/**
+ * A file's facts hold the digest of its bytes, counted with zeros in its place:
+ * a flipped bit would give other masks without a word.
+ */
+private fun checkDigest(bytes: ByteBuffer, digest: String) {
+    if (digest.length != NO_DIGEST.length || digest == NO_DIGEST) return
+    val whole = ByteArray(bytes.limit()).also { bytes.duplicate().apply { rewind() }.get(it) }
+    val place = whole.lastIndexOf(digest.toByteArray())
+    NO_DIGEST.toByteArray().copyInto(whole, place)
+    val found = MessageDigest.getInstance("SHA-256").digest(whole)
+    if (found.joinToString("") { "%02x".format(it) } != digest) {
+        throw ModelError(
+            "It is not what the exporter wrote: it was damaged or changed since. Copy it" +
+                " again, or export it anew.",
+        )
+    }
+}
+
+private fun ByteArray.lastIndexOf(part: ByteArray): Int {
+    var at = size - part.size
+    while (at >= 0 && part.indices.any { this[at + it] != part[it] }) at--
+    return at
 }
 
 private fun parse(model: Table): Content {
@@ -211,6 +242,14 @@ private fun checkFacts(facts: JSONObject, content: Content): ModelFacts {
     if (pixels != "RGB 0 to 255") {
         throw ModelError("It takes pixels as $pixels; this app gives RGB 0 to 255.")
     }
+    // Files of earlier versions do not say.
+    val fit = input.optString("fit", FITS[0])
+    if (fit !in FITS) {
+        throw ModelError(
+            "It wants other pictures brought to its size by \"$fit\"; this app knows" +
+                " ${FITS.joinToString()}. Update the app.",
+        )
+    }
     val task = facts.getString("task")
     val classes = classesOf(facts, task)
     val (_, height, width) = content.inputs[0].shape
@@ -227,6 +266,7 @@ private fun checkFacts(facts: JSONObject, content: Content): ModelFacts {
     return ModelFacts(
         facts.getString("name"), facts.getString("precision"), classes, height, width,
         if (input.has("pad_color")) color(input.getJSONArray("pad_color")) else 0,
+        fit, input.optInt("max_side").takeIf { it > 0 },
         input.optDouble("crop_fraction").takeUnless { it.isNaN() }, outputs,
         scoreOf(facts.optJSONObject("metrics")),
     )

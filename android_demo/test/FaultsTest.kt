@@ -45,6 +45,23 @@ class FaultsTest {
         }
     }
 
+    @Test
+    fun `a flipped bit is refused`() {
+        val bytes = Fixtures.bytes("models/int8-64x96.tflite")
+        for (place in listOf(bytes.size / 4, bytes.size / 2)) { // weights
+            bytes[place] = (bytes[place].toInt() xor 1).toByte()
+            val text = refusal(Fixtures.direct(bytes)).orEmpty()
+            assertTrue(text, "damaged or changed" in text)
+            bytes[place] = (bytes[place].toInt() xor 1).toByte()
+        }
+    }
+
+    @Test
+    fun `a rule of fitting from the future is refused`() {
+        val text = refusal(Fixtures.direct(Fixtures.bytes("faults/other-fit.tflite"))).orEmpty()
+        assertTrue(text, Regex("by \"crop\"; this app knows pad").containsMatchIn(text))
+    }
+
     /** Every length of both ends, where tables and facts lie; then a sieve. */
     private fun lengths(end: Int) =
         (0 until 1000) + (1000 until end - 1000 step 997) + (end - 1000 until end)

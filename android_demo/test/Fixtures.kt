@@ -31,12 +31,20 @@ object Fixtures {
         return Triple(argb, image.width, image.height)
     }
 
+    /** Models whose pictures have masks of Python's: in the network's way, and by other rules. */
+    private val masks: Map<String, JSONArray> by lazy {
+        val lists = listOf(
+            json("pictures/masks.json"), json("pictures/fits.json").getJSONObject("masks"),
+        )
+        lists.flatMap { list -> list.keys().asSequence().map { it to list.getJSONArray(it) } }.toMap()
+    }
+
     fun stems(model: String): List<String> {
-        val entries = json("pictures/masks.json").getJSONArray(model)
+        val entries = masks.getValue(model)
         return List(entries.length()) { entries.getJSONObject(it).getString("stem") }
     }
 
-    val models: List<String> get() = json("pictures/masks.json").keys().asSequence().toList()
+    val models: List<String> get() = masks.keys.toList()
 
     /** A camera's frame in one of the layouts. */
     fun frame(layout: String): Frame {
