@@ -27,6 +27,8 @@ from dla_keras.commands.shared import find_dataset
 from dla_keras.commands.shared import number_of
 from dla_keras.commands.shared import run_command
 from dla_keras.commands.shared import size_text
+from dla_keras.commands.train import add_allow
+from dla_keras.commands.train import stop_at_errors
 from dla_keras.files import new_folder
 from dla_keras.lite.options import METHODS
 from dla_keras.provenance import command_line
@@ -57,6 +59,7 @@ RENEWAL_STEPS = 20
 def parse_flags(argv):
     parser = export_parser("quantize", __doc__)
     add = parser.add_argument
+    add_allow(parser)
     add(
         "--method",
         choices=METHODS,
@@ -229,17 +232,21 @@ def method_config(args, run, method, plan, around) -> dict:
     return {**run, "fine_tuning": fine_tuning}
 
 
-def open_splits(args, model, source) -> tuple:
+def open_splits(args, model, run) -> tuple:
     """Return the splits to train and to score on, in the model's classes."""
+    from dla_keras.data.checks import check_splits
     from dla_keras.data.segmentation import open_split
     from dla_keras.models.classes import KnownClasses
     from dla_keras.models.classes import in_model_order
 
     known = KnownClasses(args.model, model.class_names, model.num_classes)
     by_number, once = args.classes_by_number, lambda remark: None
+    source = run["dataset"], run["data_dir"]
     train = open_split(source[0], "train", source[1])
-    train = in_model_order(train, known, by_number, once)
     val = open_split(source[0], "val", source[1])
+    allow = args.allow or run.get("allow", ())
+    stop_at_errors(check_splits(train, val, allow), *source)
+    train = in_model_order(train, known, by_number, once)
     return train, in_model_order(val, known, by_number)
 
 
@@ -260,9 +267,8 @@ def quantize(args) -> None:
     from dla_keras.lite.convert.pipeline import require_memory
 
     run = run_settings(args)
-    source = run["dataset"], run["data_dir"]
     model = load_for(args)
-    train, val = open_splits(args, model, source)
+    train, val = open_splits(args, model, run)
     fit = fit_of(model.working_size)
     train = at_working_size(train, fit)
     seen = at_working_size(val, fit)

@@ -360,7 +360,8 @@ def train(task: str, args) -> None:
     labels = sum(len(getattr(split, "pairs", ())) for split in splits)
     if labels > MANY:
         print(f"Looking at {labels} labels", flush=True)
-    stop_at_errors(row.check(*splits, args.allow), args)
+    findings = row.check(*splits, args.allow)
+    stop_at_errors(findings, args.dataset, args.data_dir)
     fit = working_fit(task, args, splits)
     splits = [
         row.working_split(split, fit, scored)
@@ -371,20 +372,21 @@ def train(task: str, args) -> None:
         finish(row, run_dir, scores, *splits)
 
 
-def stop_at_errors(findings, args) -> None:
+def stop_at_errors(findings, dataset: str, data_dir: str | None) -> None:
     """Print the warnings among findings about the data; raise its errors.
 
     Args:
         findings: Findings of the row's `check`, errors first.
-        args: Parsed flags, for the command that shows all of them.
+        dataset: Name of the dataset, or its folder.
+        data_dir: Folder of the data, or `None`.
     """
     errors = [row.message for row in findings if row.error]
     for row in findings[len(errors) :]:
         print(f"warning: {row.message}", file=sys.stderr)
     if errors:
-        words = ["dla-keras", "check", "--dataset", args.dataset]
-        if args.data_dir:
-            words += ["--data-dir", args.data_dir]
+        words = ["dla-keras", "check", "--dataset", dataset]
+        if data_dir:
+            words += ["--data-dir", data_dir]
         more = f" {len(errors) - 1} more:" if errors[1:] else " All about it:"
         raise ValueError(f"{errors[0]}{more} {shlex.join(words)}")
 

@@ -378,8 +378,20 @@ def check_splits(train, val, allow: Iterable[str] = ()) -> list[Finding]:
         return []
     facts = read_facts(train, "train"), read_facts(val, "val")
     found = find_faults(*facts, train.info)
-    found += find_strays(train) + find_strays(val)
+    found += find_strays(train) + find_strays(val) + _shared(train, val)
     return ordered(found, allow)
+
+
+def _shared(train, val):
+    known = {str(image) for image, _ in train.pairs}
+    shared = [image for image, _ in val.pairs if str(image) in known]
+    if not shared:
+        return []
+    message = (
+        f"{len(shared)} of {len(val)} pictures of val train, too, for "
+        f"instance {shared[0]}: the scores will be too good."
+    )
+    return [Finding("shared-pictures", message, False)]
 
 
 def check_classes(train, val, allow: Iterable[str] = ()) -> list[Finding]:
