@@ -63,9 +63,13 @@ class KnownClasses:
     def __str__(self):
         if self.names is None:
             return f"{self.count} classes without names"
-        rest = len(self.names) - _SHOWN
-        shown = ", ".join(self.names[:_SHOWN])
-        return f"{shown} and {rest} more" if rest > 0 else shown
+        return _listed(self.names)
+
+
+def _listed(names):
+    rest = len(names) - _SHOWN
+    shown = ", ".join(names[:_SHOWN]) or "none"
+    return f"{shown} and {rest} more" if rest > 0 else shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,12 +134,10 @@ def _match_names(model, data):
             f"{data.owner} has the classes of {model.owner} in another order: "
             "matched by name.",
         )
+    pairs = (model, theirs), (data, ours)
     alone = [
-        ", ".join(n for n, key in zip(a.names, a.keys, strict=True) if key in s)
-        for a, s in (
-            (model, {*ours} - {*theirs}),
-            (data, {*theirs} - {*ours}),
-        )
+        _listed([n for n, k in zip(a.names, a.keys, strict=True) if k not in b])
+        for a, b in pairs
     ]
     insist = (
         " If these are other words for the same classes, insist with "
@@ -146,7 +148,7 @@ def _match_names(model, data):
     raise ValueError(
         f"Expected the {len(ours)} classes of {model.owner}: {model}. "
         f"Received: {data.owner} with {len(theirs)}: {data}. Only the model "
-        f"has {alone[0] or 'none'}; only the data {alone[1] or 'none'}. Pass "
+        f"has {alone[0]}; only the data {alone[1]}. Pass "
         f"the data set that it was trained on.{insist}"
     )
 

@@ -12,6 +12,7 @@ import states
 
 import dla_keras
 from dla_keras import weights
+from dla_keras.weights import torch_files
 from dla_keras.weights.loading import likely_variant
 
 safetensors = pytest.importorskip("safetensors.numpy")
@@ -149,6 +150,51 @@ def test_headers_that_the_library_takes_are_looked_at(tmp_path):
     for header in ("[" * 9999, "{", "[1, 2]", '{"a": 3}'):
         write(header)
         with pytest.raises(ValueError, match="no whole .safetensors file"):
+            weights.read_torch_file(path)
+
+
+class Tensor:
+    """What a tensor of PyTorch shows, of numbers that NumPy lacks."""
+
+    layout, device = "torch.strided", "cpu"
+
+    def __init__(self, dtype, values=None):
+        self.dtype, self.values = dtype, values
+
+    def detach(self):
+        return self
+
+    def float(self):
+        return Tensor("torch.float32", self.values)
+
+    def numpy(self):
+        if self.values is None:
+            raise TypeError("NumPy has no such numbers.")
+        return self.values
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda state: {"model_state_dict": state, "epoch": 3},
+        lambda state: {"net": {"state_dict": state}},
+        lambda state: {"params": {}, "params_ema": state},
+    ],
+)
+def test_wrappers_are_opened_and_strange_tensors_named(
+    tmp_path, monkeypatch, wrap
+):
+    path = tmp_path / "x.pth"
+    path.touch()
+    half = np.float16([0.5, 2])
+    content = wrap({"module.a": Tensor("torch.bfloat16", half)})
+    monkeypatch.setitem(torch_files._READERS, ".pth", lambda path: content)
+    found = weights.read_torch_file(path)
+    assert found["a"].dtype == np.float32
+    np.testing.assert_array_equal(found["a"], half)
+    for dtype in ("torch.float8_e4m3fn", "torch.qint8"):
+        content = wrap({"b": Tensor(dtype)})
+        with pytest.raises(ValueError, match=f"x.pth with b of {dtype}"):
             weights.read_torch_file(path)
 
 
