@@ -19,6 +19,8 @@ import sys
 from collections import Counter
 from dataclasses import dataclass
 
+from dla_keras.commands.flags import WORKING_SIZE
+from dla_keras.commands.flags import read_fit
 from dla_keras.commands.shared import BAD_INPUT
 from dla_keras.commands.shared import make_parser
 from dla_keras.commands.shared import run_command
@@ -47,6 +49,8 @@ def parse_flags(argv=None):
         help="what the pictures are for; default: what the folder looks like",
     )
     add_allow(parser)
+    for name, settings in WORKING_SIZE.items():
+        add(name, **settings)
     add("--output", help="path of the page; default: check-NAME.html")
     args = parser.parse_args(argv)
     args.dataset = args.dataset or args.folder
@@ -335,7 +339,8 @@ def next_commands(args, task: str, dataset) -> list[tuple[str, str]]:
     data = ["--dataset", args.dataset]
     if args.data_dir:
         data += ["--data-dir", args.data_dir]
-    flags = training_flags(task, dataset, shutil.which("nvidia-smi"))
+    asked = working_size_flags(args)
+    flags = training_flags(task, dataset, shutil.which("nvidia-smi"), asked)
     allow = ["--allow", *args.allow] if args.allow else []
     train = ["dla-keras", command, *data, *flags, *allow, "--run-dir", run]
     export = ["dla-keras", "export-tflite", "--model", f"{run}/model.keras"]
@@ -349,6 +354,14 @@ def next_commands(args, task: str, dataset) -> list[tuple[str, str]]:
         ("A file for phones and browsers:", typed(export)),
         ("On pictures of your own:", typed(predict)),
     ]
+
+
+def working_size_flags(args) -> list[str]:
+    """Return the working size that was asked for, as flags."""
+    read_fit(args)  # refuses what no picture can have
+    if args.resize:
+        return ["--resize", args.resize]
+    return [] if args.max_side is None else ["--max-side", str(args.max_side)]
 
 
 def typed(words, width: int = 76) -> str:
@@ -371,13 +384,14 @@ def typed(words, width: int = 76) -> str:
     return " \\\n".join(lines)
 
 
-def training_flags(task: str, dataset, card) -> list[str]:
+def training_flags(task: str, dataset, card, asked=()) -> list[str]:
     """Return the size, model, weights and length that fit a dataset.
 
     Args:
         task: Name of the task.
         dataset: Figures and findings.
         card: Whether there is a GPU to train on.
+        asked: Working size as flags. Defaults to `()`: what fits the crops.
     """
     sizes = sum(dataset.sizes, Counter())
     width, height = sizes.most_common(1)[0][0] if sizes else (256, 256)
@@ -393,7 +407,8 @@ def training_flags(task: str, dataset, card) -> list[str]:
         scale = min(1.0, (area / (width * height)) ** 0.5)
         crop = [max(64, 32 * round(s * scale / 32)) for s in (height, width)]
         flags += ["--size", f"{crop[0]}x{crop[1]}"]
-        if max(width, height) > 2 * max(crop):
+        flags += asked
+        if not asked and max(width, height) > 2 * max(crop):
             # A crop shall show half of each side, or it hardly shows what is
             # what.
             flags += ["--max-side", str(2 * max(crop))]

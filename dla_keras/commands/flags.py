@@ -353,6 +353,9 @@ def read_fit(args):
         ValueError: If there are two, or it is no size.
     """
     from dla_keras.data.fitting import fit_of
+
+    if not (args.resize or args.max_side):
+        return None if args.max_side is None else fit_of(None)
     from dla_keras.models.backbone import MAX_STRIDE
 
     if args.resize and args.max_side:
@@ -367,12 +370,12 @@ def read_fit(args):
                 f"{MAX_STRIDE}. Received: {args.resize}."
             )
         return fit_of(size)
-    if args.max_side and args.max_side < MAX_STRIDE:
+    if args.max_side < MAX_STRIDE:
         raise ValueError(
             f"--max-side is at least {MAX_STRIDE} pixels, or 0 for the "
             f"pictures' own size. Received: {args.max_side}."
         )
-    return None if args.max_side is None else fit_of(args.max_side or None)
+    return fit_of(args.max_side)
 
 
 def model_fit(args, model):

@@ -4,46 +4,81 @@
 
 import {resizeBilinear, resizeNearest} from "./resample.js";
 
+/** What a file may say of pictures of another size than its own. */
+export const FITS = ["pad", "letterbox", "stretch"];
+
 /**
- * Pads a picture that fits at the bottom and the right; shrinks another one.
+ * The size that a picture has in the network; what is left is border. It is
+ * `Fit.content` of `dla_keras/data/fitting.py`.
+ *
+ * @param {number} height of the picture
+ * @param {number} width of the picture
+ * @param {{height: number, width: number, fit: string, maxSide: number?}} facts
+ * @return {number[]} height and width
+ */
+export function contentSize(height, width, {height: rows, width: columns, fit, maxSide}) {
+  const inside = ([tall, wide]) => tall <= rows && wide <= columns;
+  if (fit === "stretch") return [rows, columns];
+  if (fit === "pad") return inside([height, width]) ? [height, width] : [rows, columns];
+  const longest = Math.max(height, width);
+  const scaled = (part, whole) => [height, width].map(
+    (side) => Math.max(1, rounded(side * part, whole)));
+  const found = scaled(Math.min(maxSide ?? longest, longest), longest);
+  if (inside(found)) return found;
+  const tall = rows * width <= columns * height; // the height decides
+  return tall ? scaled(rows, height) : scaled(columns, width);
+}
+
+/**
+ * Brings a picture to the network's size by the file's rule, with a border at
+ * the bottom and the right.
  *
  * @param {Uint8ClampedArray} rgba of the picture
  * @param {number} height of the picture
  * @param {number} width of the picture
- * @param {{height: number, width: number, padColor: number[]}} facts
+ * @param {{height: number, width: number, padColor: number[], fit: string,
+ *     maxSide: number?}} facts
  * @return {Uint8Array} RGB, `facts.height` x `facts.width` x 3
  */
 export function fitPicture(rgba, height, width, facts) {
-  if (!fits(height, width, facts)) {
-    const rgb = new Uint8Array(height * width * 3);
-    copyRows(rgba, height, width, rgb, width);
-    return resizeBilinear(rgb, height, width, facts.height, facts.width);
+  const [tall, wide] = contentSize(height, width, facts);
+  let content = new Uint8Array(height * width * 3);
+  for (let to = 0, from = 0; to < content.length; from += 4) {
+    content[to++] = rgba[from];
+    content[to++] = rgba[from + 1];
+    content[to++] = rgba[from + 2];
   }
+  if (tall !== height || wide !== width) {
+    content = resizeBilinear(content, height, width, tall, wide);
+  }
+  if (tall === facts.height && wide === facts.width) return content;
   const rgb = new Uint8Array(facts.height * facts.width * 3);
   for (let i = 0; i < rgb.length; i += 3) rgb.set(facts.padColor, i);
-  copyRows(rgba, height, width, rgb, facts.width);
+  for (let y = 0; y < tall; y++) {
+    const row = content.subarray(y * wide * 3, (y + 1) * wide * 3);
+    rgb.set(row, y * facts.width * 3);
+  }
   return rgb;
 }
 
 /**
- * Cuts the border off a mask again, or enlarges it.
+ * Cuts the border off a mask again, and brings it to the picture's size.
  *
  * @param {Uint8Array} mask `facts.height` x `facts.width`
  * @param {number} height of the picture
  * @param {number} width of the picture
- * @param {{height: number, width: number}} facts
+ * @param {{height: number, width: number, fit: string, maxSide: number?}} facts
  * @return {Uint8Array} `height` x `width`
  */
 export function unfitMask(mask, height, width, facts) {
-  if (!fits(height, width, facts)) {
-    return resizeNearest(mask, facts.height, facts.width, height, width);
-  }
-  const result = new Uint8Array(height * width);
-  for (let y = 0; y < height; y++) {
+  const [tall, wide] = contentSize(height, width, facts);
+  const content = new Uint8Array(tall * wide);
+  for (let y = 0; y < tall; y++) {
     const start = y * facts.width;
-    result.set(mask.subarray(start, start + width), y * width);
+    content.set(mask.subarray(start, start + wide), y * wide);
   }
-  return result;
+  if (tall === height && wide === width) return content;
+  return resizeNearest(content, tall, wide, height, width);
 }
 
 /**
@@ -70,19 +105,4 @@ export function cropTo(width, height, facts) {
 /** A quotient to the nearest whole number, halves up. */
 function rounded(dividend, divisor) {
   return Math.floor((2 * dividend + divisor) / (2 * divisor));
-}
-
-function fits(height, width, facts) {
-  return height <= facts.height && width <= facts.width;
-}
-
-function copyRows(rgba, height, width, rgb, stride) {
-  for (let y = 0; y < height; y++) {
-    let to = y * stride * 3;
-    for (let from = y * width * 4; from < (y + 1) * width * 4; from += 4) {
-      rgb[to++] = rgba[from];
-      rgb[to++] = rgba[from + 1];
-      rgb[to++] = rgba[from + 2];
-    }
-  }
 }

@@ -1,5 +1,6 @@
 // Which models this page can run, and what it tells of the others.
 
+import {FITS} from "./fit_picture.js";
 import {ModelError, readModel} from "./tflite_facts.js";
 
 const FACTS_FORMAT = 1;
@@ -14,6 +15,8 @@ const EXPORT = "Export it with export_tflite.py";
  * @property {number} height of the pictures that the network takes
  * @property {number} width
  * @property {number[]} padColor RGB
+ * @property {string} fit the rule for pictures of another size, of `FITS`
+ * @property {number?} maxSide the longest side of a picture
  * @property {number} outputIndex of the mask among the outputs
  * @property {number?} miou on the validation pictures, 0 to 1
  */
@@ -94,6 +97,11 @@ function checkFacts(facts) {
     throw new ModelError(
       `It takes pixels as ${pixels}; this page gives RGB 0 to 255.`);
   }
+  if (!FITS.includes(input.fit ?? FITS[0])) {
+    throw new ModelError(
+      `It wants other pictures brought to its size by "${input.fit}"; this`
+      + ` page knows ${FITS.join(", ")}. Update the page.`);
+  }
 }
 
 function withSize(facts, image, outputs) {
@@ -124,6 +132,8 @@ function withSize(facts, image, outputs) {
     height,
     width,
     padColor: facts.input.pad_color,
+    fit: facts.input.fit ?? FITS[0], // as files of earlier versions are meant
+    maxSide: facts.input.max_side ?? null,
     outputIndex,
     miou: facts.metrics?.miou ?? null,
   };

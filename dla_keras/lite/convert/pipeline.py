@@ -51,7 +51,7 @@ from dla_keras.tasks import TASKS
 
 # Memory of an export: TensorFlow and pictures, copies of a weight, bytes of a
 # pixel, and of a class's score in it.
-BASE_BYTES, WEIGHT_COPIES, PIXEL_BYTES, CLASS_BYTES = 1.0e9, 6, 600, 40
+BASE_BYTES, WEIGHT_COPIES, PIXEL_BYTES, CLASS_BYTES = 0.9e9, 32, 1000, 16
 
 # Processor -> edits for it; the files run everywhere, with the same outputs.
 EDITS = {"arm": (add_zeros,), "x86": (add_zeros, pack_stem)}
