@@ -299,6 +299,7 @@ def read_flags(task: str, command: str, doc: str, argv=None):
     given = given_flags(parser, argv)
     _check_ranges(parser, args)
     _check_lengths(parser, args, given)
+    _check_weights(parser, args, given)
     for flag, table in (FLAGS[task].presets or {}).items():
         preset = table.get(vars(args)[flag], {})
         for name in sorted(given & preset.keys()):
@@ -337,6 +338,25 @@ def _check_lengths(parser, args, given):
         parser.error(
             "--milestones are for --schedule step. Received: --schedule "
             f"{args.schedule}; leave --milestones out."
+        )
+
+
+def _check_weights(parser, args, given):
+    """Refuse flags about weights where there are none, or none that train."""
+    if args.freeze_backbone and not args.weights:
+        parser.error(
+            "--freeze-backbone keeps weights that somebody trained. Received: "
+            "no --weights; pass --weights imagenet, or a file."
+        )
+    if args.freeze_backbone and "backbone_rate" in given:
+        parser.error(
+            "--backbone-rate is for a backbone that trains. Received: "
+            "--freeze-backbone; leave one of the two out."
+        )
+    if args.classes_by_number and not args.weights:
+        parser.error(
+            "--classes-by-number is about the classes of --weights. Received: "
+            "none; leave it out."
         )
 
 

@@ -138,18 +138,11 @@ def start_from(args, model):
         model: Model whose weights are at their start.
 
     Raises:
-        ValueError: If nothing fits, or the backbone would stay as random as
-            it is.
+        ValueError: If there are weights of which nothing fits.
     """
     if args.weights:
         print(take_weights(model, args.weights, args.classes_by_number))
     if args.freeze_backbone:
-        if not args.weights:
-            raise ValueError(
-                "A frozen backbone needs weights that somebody trained. "
-                "Received: --freeze-backbone without --weights; pass "
-                "--weights imagenet, or a file."
-            )
         model.backbone.trainable = False
     return model
 

@@ -211,7 +211,9 @@ def _take_head(taken, theirs, model, names, by_number):
             and theirs[name].shape[1:] == (taken.slots[name].shape[1:])
         ):
             slot = taken.slots[name]
-            values = [keras.ops.convert_to_numpy(v) for v in slot.variables]
+            values = [
+                keras.ops.convert_to_numpy(v.value) for v in slot.variables
+            ]
             array = np.array(slot.from_keras(values))
             array[list(rows)] = theirs[name][list(rows.values())]
             taken.arrays[name] = array

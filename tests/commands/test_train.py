@@ -290,6 +290,21 @@ def test_what_trains_is_counted(tmp_path, name, task, total):
         args = flags(name, f"--variant dla_tiny --weights {weights}{frozen}")
         trained = row.make_model(args, info).trainable_variables
         assert len(trained) == (total - 78 if frozen else total)
-    args = flags(name, "--variant dla_tiny --weights none --freeze-backbone")
-    with pytest.raises(ValueError, match="pass --weights imagenet"):
-        row.make_model(args, info)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("--freeze-backbone", "pass --weights imagenet"),
+        ("--classes-by-number", "about the classes of --weights"),
+        (
+            "--weights x.keras --freeze-backbone --backbone-rate 0.1",
+            "a backbone that trains",
+        ),
+    ],
+)
+@pytest.mark.parametrize("name", ["train_seg", "train_boundary"])
+def test_flags_about_weights_need_some(name, text, message, capsys):
+    with pytest.raises(SystemExit):
+        flags(name, text)
+    assert message in capsys.readouterr().err
