@@ -31,6 +31,7 @@ from dla_keras.commands.shared import given_flags
 from dla_keras.commands.shared import make_parser
 from dla_keras.commands.shared import run_command
 from dla_keras.commands.shared import say_choices
+from dla_keras.commands.shared import warn_of_trained
 from dla_keras.files import atomic_path
 from dla_keras.files import write_json
 from dla_keras.tables import text_table
@@ -128,6 +129,8 @@ def candidates(args):
     firsts = list(map(in_order, files))
     for path, opened, first in zip(args.model, files, firsts, strict=True):
         path, tasks = pathlib.Path(path), chosen_tasks(opened, args.task)
+        if args.split == "val":
+            warn_of_trained(open_split(opened.tasks[0]), path.parent)
         if len(args.model) == 1:
             refuse_others(args.given, tasks)
         for task in tasks:

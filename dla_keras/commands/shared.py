@@ -177,6 +177,25 @@ def say_choices(split) -> None:
         print(line)
 
 
+def warn_of_trained(split, folder) -> None:
+    """Print a warning if a run trained on what a drawn share now holds.
+
+    Args:
+        split: Split to score on.
+        folder: Folder of the run.
+    """
+    from dla_keras.data.folder_pairs import trained_on
+
+    if trained := trained_on(split, folder):
+        print(
+            f"warning: {len(trained)} of {len(split)} images to score on "
+            f"trained {folder} ({trained[0]}, ...): the dataset has other "
+            f"images since. Copy train.txt and val.txt of {folder} into its "
+            "folder to keep them apart.",
+            file=sys.stderr,
+        )
+
+
 def plain_message(error: Exception) -> str:
     """Return what went wrong, without what TensorFlow wraps around it.
 

@@ -397,6 +397,23 @@ def write_drawn(folder, splits: Mapping) -> None:
                 path.write_text("".join(f"{n}\n" for n in names), "utf-8")
 
 
+def trained_on(split, folder) -> list[str]:
+    """Return the images of a drawn split that a run has trained on.
+
+    There are some if images came into the dataset's folder, or left it, after
+    the training.
+
+    Args:
+        split: Split to score on.
+        folder: Folder of the run, with what `write_drawn` wrote.
+    """
+    path = pathlib.Path(folder) / "train.txt"
+    if not (getattr(split, "drawn", ()) and path.is_file()):
+        return []
+    trained = {name for _, name in read_lines(path)}
+    return [name for name in split.drawn if name in trained]
+
+
 def find_lists(files: Iterable[PurePosixPath]) -> dict[str, PurePosixPath]:
     """Return the lists that name each split's images: train.txt and val.txt.
 

@@ -6,6 +6,7 @@ order. Names and colors of the classes come from the tools' own files.
 """
 
 import contextlib
+import json
 import os
 import pathlib
 from collections import Counter
@@ -305,7 +306,16 @@ def _read_drawn(folder, marks, draw) -> FolderDataset | None:
         split: [(image, replace(label, ids=ids)) for image, label in pairs]
         for split, pairs in drawing.splits.items()
     }
-    return _finished(folder, info, splits, [*drawing.said, *notes])
+    said = [*drawing.said, *notes]
+    rest = drawing.rows[0].name
+    if rest in info.class_names:
+        others = [name for name in info.class_names if name != rest]
+        said.append(
+            f"Pixels that nobody labelled are the class {rest!r}; "
+            f"{folder.path / NAME} ignores them if it names the others alone: "
+            f"{json.dumps({'names': others})}."
+        )
+    return _finished(folder, info, splits, said)
 
 
 # --- Messages ---

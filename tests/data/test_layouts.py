@@ -9,6 +9,7 @@ import pytest
 from exports import EXPORTS
 from PIL import Image
 
+from dla_keras.commands.shared import warn_of_trained
 from dla_keras.data.annotations import read_brush_name
 from dla_keras.data.datasets import DATASETS
 from dla_keras.data.datasets import IGNORE_LABEL
@@ -16,6 +17,8 @@ from dla_keras.data.drawing import decode_counts
 from dla_keras.data.drawing import fill_polygon
 from dla_keras.data.drawing import run_length_region
 from dla_keras.data.folder_pairs import draw_share
+from dla_keras.data.folder_pairs import trained_on
+from dla_keras.data.folder_pairs import write_drawn
 from dla_keras.data.layouts import find_layout
 from dla_keras.data.segmentation import open_split
 
@@ -194,6 +197,26 @@ def test_the_order_of_the_file_system_does_not_matter(tmp_path, monkeypatch):
     assert list(val.drawn) == [
         f"images/{p.name}" for p, _ in found.splits["val"]
     ]
+
+
+def test_a_share_that_moved_since_a_training_is_noticed(tmp_path, capsys):
+    data, run_dir = tmp_path / "data", tmp_path / "run"
+    EXPORTS["images_masks"](data)
+    opened = {s: open_split(str(data), s) for s in ("train", "val")}
+    write_drawn(run_dir, opened)
+    assert trained_on(opened["val"], run_dir) == []
+    for _, label in opened["val"].pairs:  # others validate when these go
+        label.unlink()
+    for path, _ in opened["val"].pairs:
+        path.unlink()
+    val = open_split(str(data), "val")
+    warn_of_trained(val, run_dir)
+    assert trained_on(val, run_dir) == list(val.drawn)
+    assert "1 of 1 images to score on trained" in capsys.readouterr().err
+    for name in ("train.txt", "val.txt"):  # the lists keep the split
+        shutil.copy(run_dir / name, data)
+    with pytest.raises(ValueError, match="val.txt, line 1: expected an image"):
+        open_split(str(data), "val")
 
 
 def test_lists_of_splits_are_read(tmp_path):
