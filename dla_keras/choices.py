@@ -234,7 +234,7 @@ NUMBERS = {
     "min_agreement": Number(float, 0, 1, "share of agreement"),
     "max_loss": Number(float, 0, 100, "points of mIoU"),
     "sparsity": Number(float, 0, 1, "share of zeros", ")"),
-    "clusters": Number(int, 2, 2**16, "different numbers in a kernel"),
+    "clusters": Number(int, 2, 255, "different numbers in a kernel"),
     "runs": Number(int, 1, 10**6, "runs that are timed"),
     "warm_up": Number(int, 0, 10**6, "runs before them"),
     "seconds": Number(float, 0, 10**6, "seconds of one file", "("),

@@ -12,6 +12,12 @@ from paths import ROOT
 
 import dla_keras
 from dla_keras import layers
+from dla_keras.data.augmentation import Augmentation
+from dla_keras.data.augmentation import Mixing
+from dla_keras.data.augmentation import RandomResizedCrop
+from dla_keras.data.augmentation import central_crop
+from dla_keras.engine.optimizers import Schedule
+from dla_keras.lite.compress.fine_tuning import FineTuning
 
 # Argument -> why it has several defaults.
 DEFAULTS = {
@@ -166,3 +172,38 @@ def test_type_checkers_see_the_arguments(tmp_path):
         in (found[0])
     )
     assert "use.py:4" in found[1] and 'expected "int"' in found[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        (
+            "drop_path_rate",
+            lambda v: dla_keras.DLABackbone("dla46_c", drop_path_rate=v),
+        ),
+        (
+            "drop_path_rate",
+            lambda v: dla_keras.DLASegmenter("dla46_c", 3, drop_path_rate=v),
+        ),
+        (
+            "dropout_rate",
+            lambda v: dla_keras.DLA46C(num_classes=3, dropout_rate=v),
+        ),
+        ("threads", lambda v: dla_keras.load("absent.tflite", threads=v)),
+        ("jitter", lambda v: Augmentation((32, 32), jitter=v)),
+        ("rotation", lambda v: Augmentation((32, 32), rotation=v)),
+        ("scale", lambda v: Augmentation((32, 32), scale=(v, 2.0))),
+        ("area", lambda v: RandomResizedCrop((32, 32), area=(v, 1.0))),
+        ("cutmix", lambda v: Mixing(3, cutmix=v)),
+        (
+            "crop_fraction",
+            lambda v: central_crop(np.zeros((9, 9, 3)), (8, 8), v),
+        ),
+        ("learning_rate", lambda v: Schedule(v, 10)),
+        ("sparsity", lambda v: FineTuning(1, 1e-3, sparsity=v)),
+    ],
+)
+def test_arguments_have_the_ranges_of_flags(name, make):
+    for value in (float("nan"), float("inf"), -1, 1e30):
+        with pytest.raises(ValueError, match=f"`{name}` is a .*Received: "):
+            make(value)

@@ -122,8 +122,6 @@ def benchmark(args) -> None:
     output = pathlib.Path(args.output or pathlib.Path("benchmarks", name))
     check_csv(output, COLUMNS)
     threads = sorted(set(args.threads))
-    if threads[0] < 1:
-        raise ValueError(f"--threads is at least 1. Received: {threads[0]}.")
     picture = open_picture(args.picture, args.picture_size)
     for path in args.model:
         LiteModel(path)  # so that what is wrong shows before the first minute

@@ -253,6 +253,7 @@ def central_crop(image, size, crop_fraction: float = 0.875) -> np.ndarray:
     >>> central_crop(np.zeros((300, 400, 3), "uint8"), (224, 224)).shape
     (224, 224, 3)
     """
+    check_number("crop_fraction", crop_fraction)
     shrunk = [math.floor(length / crop_fraction) for length in size]
     # The side that lacks most of its length decides; the other one follows.
     short = max(0, 1, key=lambda side: shrunk[side] / image.shape[side])

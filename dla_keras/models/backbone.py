@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import keras
 from keras.saving import register_keras_serializable
 
+from dla_keras.choices import check_number
 from dla_keras.layers.convolution import ConvBN
 from dla_keras.layers.hierarchical import Tree
 from dla_keras.models.network import DType
@@ -71,6 +72,7 @@ class DLABackbone(Network):
         dtype: DType = None,
     ) -> None:
         row = find_variant(variant)
+        check_number("drop_path", drop_path_rate, "drop_path_rate")
         if output_stride not in (8, 16, 32):
             raise ValueError(
                 f"`output_stride` must be 8, 16 or 32. Received: "

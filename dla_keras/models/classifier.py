@@ -100,6 +100,7 @@ class DLAClassifier(Network):
                 "`pooling` must be None, 'avg' or 'max'. Received: "
                 f"{pooling!r}."
             )
+        check_number("dropout", dropout_rate, "dropout_rate")
         if include_top:
             check_number("num_classes", num_classes)
         if include_top and class_names and len(class_names) != num_classes:

@@ -126,14 +126,8 @@ def test_rows_go_to_the_machines_own_file(file, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--runs", "0"], "at least one run"),
-        (["--warm-up", "-1"], "-1 of warm-up"),
-        (["--seconds", "0"], "more than 0 seconds"),
-        (["--threads", "0"], "--threads is at least 1"),
         (["--picture", "nowhere.png"], "nowhere.png"),
         (["--picture", "BROKEN"], "broken"),
-        (["--picture-size", "0x5"], "must not be empty"),
-        (["--picture-size", "5"], "HEIGHTxWIDTH"),
         (["--model", "nowhere.tflite"], "no file at nowhere.tflite"),
         (["--model", "BROKEN"], "no complete .tflite file"),
         (["--output", "OTHER"], "has other columns"),

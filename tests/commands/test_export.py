@@ -117,11 +117,8 @@ def test_below_the_threshold_nothing_is_written(
     ("changes", "message"),
     [
         (["--size", "64x100"], "multiples of 32"),
-        (["--size", "64"], "HEIGHTxWIDTH"),
         (["--model", "nowhere.keras"], "nowhere"),
         (["--dataset", "no_such", "--data-dir", "nowhere"], "no_such"),
-        (["--verification-pictures", "0"], "at least one picture"),
-        (["--precision", "int8", "--calibration-pictures", "0"], "one picture"),
         (["--output", "RUN"], "--output is a file. Received: the folder"),
         (["--output", "RUN/config.json/x.tflite"], "config.json is a file"),
         (["--output", "RUN/model.keras"], "overwrites no other kind"),

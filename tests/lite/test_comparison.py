@@ -351,6 +351,7 @@ def test_integers_need_calibration(run_folder, tmp_path, capsys):
     main = command("export_tflite")
     arguments = ["--model", str(run_folder / "model.keras")]
     arguments += ["--output", str(tmp_path / "x"), "--precision", "all"]
-    assert main([*arguments, "--calibration-pictures", "0"]) == 2
-    assert "at least one picture" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*arguments, "--calibration-pictures", "0"])
+    assert "--calibration-pictures: expected" in capsys.readouterr().err
     assert not any(tmp_path.iterdir())

@@ -254,7 +254,7 @@ def test_no_layer_is_rounded_by_surprise():
 )
 def test_what_cannot_be_is_refused(values):
     ((name, value),) = values.items()
-    with pytest.raises(ValueError, match=f"`{name}` must .* Received: {value}"):
+    with pytest.raises(ValueError, match=f"`{name}` is a .* Received: {value}"):
         FineTuning(**{"steps": 1, "learning_rate": 1e-3, **values})
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from dla_keras.choices import check_number
 from dla_keras.lite.compress.fake_quantization import Rounding
 from dla_keras.lite.compress.fake_quantization import kernel_of
 from dla_keras.lite.compress.fake_quantization import measure_ranges
@@ -70,17 +71,8 @@ class FineTuning:
     clusters: int = 32
 
     def __post_init__(self):
-        for argument, fits, expected in (
-            ("steps", self.steps >= 1, "at least 1"),
-            ("learning_rate", self.learning_rate > 0, "more than 0"),
-            ("sparsity", 0 <= self.sparsity < 1, "from 0 to less than 1"),
-            ("clusters", 2 <= self.clusters <= 255, "from 2 to 255"),
-        ):
-            if not fits:
-                raise ValueError(
-                    f"`{argument}` must be {expected}. Received: "
-                    f"{getattr(self, argument)}."
-                )
+        for name, value in vars(self).items():
+            check_number(name, value)
 
     def sparsity_at(self, step: int) -> float | None:
         """Return what is zero from a step on; `None` if that is no news.
