@@ -329,6 +329,10 @@ _CURES = {
     r"(.*/)?ann/.*\.json": "Supervisely's annotations are not read: use its "
     "app 'Export as masks'.",
     r"(.*/)?labels/.*\.txt": "YOLO's labels need its data.yaml, with 'names'.",
+    r"(.*/)?Annotations/.*\.xml": "PASCAL VOC's .xml files hold boxes: masks "
+    "in SegmentationClass/ are needed.",
+    r".*\.mat": "BSDS500's boundaries are for train-boundary.",
+    r".*\.(zip|tar|tgz|gz|7z|rar)": "Unpack the archives.",
     r"(.*/)?[^/]+\.json": "If the json files are labelme's, convert them with "
     "labelme2voc.",
 }
@@ -368,7 +372,8 @@ def _cure(folder):
             by_place, key=lambda place: _looks_like_masks(folder, place)
         )
         stems = set().union(*(by_place[place] for place in others))
-        if len(stems & by_place[last]) * 2 > len(by_place[last]):
+        same = len(stems & by_place[last]) * 2 > len(by_place[last])
+        if same and (len(others) == 1 or _looks_like_masks(folder, last)[0]):
             return f"Rename {last}/ to masks/ if it holds the labels."
         return (
             "If each folder is a class, use train-cls. If not, put the images "

@@ -527,6 +527,28 @@ def photographs(folder):
     return "masks of few colors in .* save masks as PNG"
 
 
+def classes(folder):
+    for name in ("images", "masks"):
+        shutil.rmtree(folder / name)
+    for name in ("cat", "dog", "owl"):
+        image(folder / name / "1.jpg", mode="RGB")
+    return "1 .jpg in cat/.* If each folder is a class, use train-cls"
+
+
+def boundaries(folder):
+    shutil.rmtree(folder / "masks")
+    (folder / "groundTruth").mkdir()
+    (folder / "groundTruth/1.mat").touch()
+    return "1 .mat in groundTruth/.* for train-boundary"
+
+
+def archives(folder):
+    for name in ("images", "masks"):
+        shutil.rmtree(folder / name)
+    (folder / "street.zip").touch()
+    return "Received: 1 .zip. Unpack the archives"
+
+
 def one_image(folder):
     for index in range(1, exports.COUNT):
         for path in folder.glob(f"*/street_{index:02d}*"):
@@ -673,7 +695,7 @@ def two_tables(folder):
 FAULTS = {
     "images_masks": (
         *(alone, twice, other_size, other_word, no_masks, one_image, no_train),
-        *(jpeg_masks, photographs),
+        *(jpeg_masks, photographs, classes, boundaries, archives),
     ),
     "cvat": (unsaved_images, bad_color),
     "roboflow": (bad_value, other_classes),
