@@ -12,6 +12,10 @@ from PIL import ImageFont
 
 from dla_keras.choices import spread
 from dla_keras.data.datasets import IGNORE_LABEL
+from dla_keras.data.fitting import LARGE
+from dla_keras.data.fitting import fit_of
+from dla_keras.data.fitting import resize_label
+from dla_keras.data.fitting import resize_picture
 from dla_keras.inference.prediction_files import colorize
 
 RED, GREEN, BLUE = (214, 0, 50), (0, 150, 60), (60, 110, 230)
@@ -24,6 +28,7 @@ DIFFERENCES = {
     "both are wrong": (235, 150, 0),
     "not labelled": BLUE,
 }
+DRAWN = fit_of(LARGE)  # of what is drawn before it is shrunk for a page
 WIDTH = 480  # pixels that pictures of a page are shrunk to
 OPACITY = 0.7  # of a mask over its picture
 GREYS = 16  # few, and pale: they are for orientation
@@ -151,6 +156,20 @@ def _shares_spoken(label, names, most: int = 3):
     return ", ".join(parts) + (", ..." if len(order) > most else "")
 
 
+def drawable(image, *masks) -> list:
+    """Return an image and masks of its size, shrunk if it is large.
+
+    Several photographs with their views would fill the memory.
+
+    Args:
+        image: uint8 `(h, w, 3)`.
+        *masks: uint8 `(h, w)` each.
+    """
+    size = DRAWN.content(*image.shape[:2])
+    shrunk = [resize_label(np.asarray(mask), *size) for mask in masks]
+    return [resize_picture(image, *size), *shrunk]
+
+
 def segmentation_galleries(
     predict: Callable[[np.ndarray], np.ndarray],
     split,
@@ -171,8 +190,8 @@ def segmentation_galleries(
     palette = split.info.palette
 
     def show(example, row):
-        image, label = example.image, example.label
-        mask = np.asarray(predict(image))
+        mask = np.asarray(predict(example.image))
+        image, label, mask = drawable(example.image, example.label, mask)
         kinds = (mask != label) & (label != IGNORE_LABEL), label == IGNORE_LABEL
         views = {
             "picture": Image.fromarray(image),
@@ -376,14 +395,13 @@ def prediction_grid(predict, split, count: int = 6, width: int = 384):
         A PIL image.
     """
     names, palette = split.info.class_names, split.info.palette
-    rows = [
-        {
-            "picture": Image.fromarray(example.image),
-            "truth": colored_mask(example.label, palette),
-            "prediction": colored_mask(predict(example.image), palette),
-        }
-        for example in spread(split, count)
-    ]
+    rows = []
+    for example in spread(split, count):
+        found = predict(example.image)
+        image, *masks = drawable(example.image, example.label, found)
+        truth, mask = (colored_mask(each, palette) for each in masks)
+        image = Image.fromarray(image)
+        rows.append({"picture": image, "truth": truth, "prediction": mask})
     colors = [*zip(names, palette, strict=True), ("ignored", (0, 0, 0))]
     return _grid(rows, width, colors)
 

@@ -19,6 +19,9 @@ BY_CLASS = {
 }
 
 
+_PART = 2**20  # pixels that are counted at once
+
+
 def confusion_matrix(label, prediction, num_classes: int) -> np.ndarray:
     """Return counts of pixels by true class (rows) and found class (columns).
 
@@ -46,9 +49,15 @@ def confusion_matrix(label, prediction, num_classes: int) -> np.ndarray:
             f"Expected class ids below {num_classes}. Received: a mask with "
             f"{prediction.max()}; it is of a model with other classes."
         )
-    valid = label != IGNORE_LABEL
-    pairs = num_classes * label[valid].astype(np.int64) + prediction[valid]
-    counts = np.bincount(pairs, minlength=num_classes**2)
+    counts = np.zeros(num_classes**2, np.int64)
+    labels, found = label.ravel(), prediction.ravel()
+    # In parts: whole numbers of a photograph would take 300 MB.
+    for start in range(0, labels.size, _PART):
+        part = slice(start, start + _PART)
+        valid = labels[part] != IGNORE_LABEL
+        truth = labels[part][valid].astype(np.int64)
+        pairs = num_classes * truth + found[part][valid]
+        counts += np.bincount(pairs, minlength=num_classes**2)
     return counts.reshape(num_classes, num_classes)
 
 

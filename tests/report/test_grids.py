@@ -9,6 +9,7 @@ from pictures import make_split
 from PIL import Image
 
 from dla_keras.report.galleries import boundary_grid
+from dla_keras.report.galleries import drawable
 from dla_keras.report.galleries import prediction_grid
 from dla_keras.report.galleries import resized
 
@@ -29,6 +30,17 @@ def test_pictures_truth_and_predictions_side_by_side():
         np.testing.assert_array_equal(views[2], colors[guess(example.image)])
     legend = {tuple(c) for c in pixels[84:].reshape(-1, 3).tolist()}
     assert legend >= {*PALETTE, (0, 0, 0)}
+
+
+def test_large_pictures_are_shrunk_before_they_are_drawn():
+    image = np.zeros((100, 4096, 3), np.uint8)
+    mask = np.arange(4096, dtype=np.uint8).repeat(100).reshape(-1, 100).T
+    small, found = drawable(image, mask)
+    assert small.shape == (50, 2048, 3)
+    np.testing.assert_array_equal(found[0], mask[0, 1::2])
+    kept, same = drawable(image[:, :2048], mask[:, :2048])
+    assert kept.shape == (100, 2048, 3)
+    np.testing.assert_array_equal(same, mask[:, :2048])
 
 
 def test_boundaries_are_dark_on_white():

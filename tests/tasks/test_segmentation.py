@@ -28,6 +28,17 @@ def example(label):
     return Example(np.zeros((*label.shape, 3), np.uint8), label, "made")
 
 
+def test_photographs_are_counted_in_parts():
+    random = np.random.default_rng(0)
+    label, found = random.integers(0, 5, (2, 1100, 2000), np.uint8)
+    label[:, 7] = 255
+    counts = confusion_matrix(label, found.T.copy().T, 5)  # column by column
+    assert counts.sum() == 1100 * 1999
+    for truth, guess in ((0, 0), (3, 1)):
+        both = (label == truth) & (found == guess)
+        assert counts[truth, guess] == both.sum()
+
+
 def test_scores_equal_the_definition():
     random = np.random.default_rng(0)
     label = random.integers(0, 5, (20, 30))
