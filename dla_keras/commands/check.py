@@ -24,12 +24,14 @@ from dla_keras.commands.flags import read_fit
 from dla_keras.commands.shared import BAD_INPUT
 from dla_keras.commands.shared import make_parser
 from dla_keras.commands.shared import run_command
+from dla_keras.commands.shared import say_wait
 from dla_keras.commands.train import add_allow
 
 TASKS = ("segmentation", "classification")
 OVERLAYS = {"train": 8, "val": 4}
 MOST = 10_000  # pictures of a split that are compared with the other's
-MANY = 2000  # pictures of class folders whose sizes are read
+SIZES = 2000  # pictures of class folders whose sizes are read
+PAGE = b"default-src 'none'"  # what every page of ours says
 CLASSES = 60  # rows of the terminal's table
 FAULTS = 10  # files that the terminal names; the page names more
 RARE = 0.01  # share of a class that weights help to learn
@@ -77,16 +79,33 @@ def check(args) -> list:
     from dla_keras.files import atomic_path
     from dla_keras.report.dataset_page import dataset_page
 
+    if args.output:
+        check_page(pathlib.Path(args.output))
     task, train, val = open_splits(args)
+    say_wait((train, val))
     look = {"segmentation": look_at_labels, "classification": look_at_classes}
     dataset, gallery = look[task](args, train, val)
     commands = next_commands(args, task, dataset)
     page = dataset_page(dataset, gallery, commands)
     path = pathlib.Path(args.output or f"check-{dataset.name}.html")
+    check_page(path)
     with atomic_path(path) as temporary:
         temporary.write_text(page, encoding="utf-8", errors="replace")
     print_summary(dataset, commands, path)
     return dataset.findings
+
+
+def check_page(path) -> None:
+    """Raise `ValueError` if a path holds something else than such a page.
+
+    Args:
+        path: Path that the page is written to.
+    """
+    if path.exists() and not (path.is_file() and PAGE in path.read_bytes()):
+        raise ValueError(
+            f"{path} is no page of this command, and is not replaced. Pass "
+            "--output with another path."
+        )
 
 
 def open_splits(args):
@@ -214,11 +233,11 @@ def look_at_classes(args, train, val):
         for i, name in enumerate(names)
     ]
     paths = [[path for path, _ in each] for each in files]
-    sizes = [checks.picture_sizes(spread(each, MANY)) for each in paths]
+    sizes = [checks.picture_sizes(spread(each, SIZES)) for each in paths]
     twins = compare_pictures(*paths)
     notes = [*getattr(train, "said", ()), *twins.notes]
-    if max(map(len, paths)) > MANY:
-        notes.append(f"The sizes are those of {MANY} pictures of a split.")
+    if max(map(len, paths)) > SIZES:
+        notes.append(f"The sizes are those of {SIZES} pictures of a split.")
     found = checks.check_classes(train, val) + twins.findings
     dataset = Dataset(
         train.info.name,

@@ -17,6 +17,7 @@ from dla_keras.provenance import read_beside
 from dla_keras.version import missing_extra
 
 BAD_INPUT = 2  # exit code
+MANY = 1000  # labels that take a while to look at
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
@@ -194,6 +195,17 @@ def warn_of_trained(split, folder) -> None:
             "folder to keep them apart.",
             file=sys.stderr,
         )
+
+
+def say_wait(splits) -> None:
+    """Print that labels are looked at, where there are many of them.
+
+    Args:
+        splits: Splits of a dataset; those of files have `pairs`.
+    """
+    labels = sum(len(getattr(split, "pairs", ())) for split in splits)
+    if labels > MANY:
+        print(f"Looking at {labels} labels", flush=True)
 
 
 def plain_message(error: Exception) -> str:

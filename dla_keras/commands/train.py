@@ -18,6 +18,7 @@ from dla_keras.commands.shared import interval
 from dla_keras.commands.shared import make_parser
 from dla_keras.commands.shared import number_of
 from dla_keras.commands.shared import say_choices
+from dla_keras.commands.shared import say_wait
 from dla_keras.data.datasets import ALLOWED
 from dla_keras.data.datasets import DATASETS
 from dla_keras.tables import text_table
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from dla_keras.data.fitting import Fit
 
 LOGGERS = ("wandb", "mlflow")  # `engine/loggers`
-MANY = 1000  # labels that take a while to look at
 STRATEGIES = ("one_device", "mirrored", "multi_worker")  # `engine/strategies`
 
 
@@ -377,9 +377,7 @@ def train(task: str, args) -> None:
         for split in ("train", "val")
     ]
     say_choices(splits[0])
-    labels = sum(len(getattr(split, "pairs", ())) for split in splits)
-    if labels > MANY:
-        print(f"Looking at {labels} labels", flush=True)
+    say_wait(splits)
     findings = row.check(*splits, args.allow)
     stop_at_errors(findings, args.dataset, args.data_dir)
     fit = working_fit(task, args, splits)

@@ -165,6 +165,13 @@ def test_mistakes_are_one_line(tmp_path, capsys):
         with pytest.raises(SystemExit):
             run(capsys, *arguments)
         assert message in capsys.readouterr().err
+    (tmp_path / "notes.html").write_text("mine")
+    write_folder(tmp_path)
+    code, output = run(capsys, tmp_path, "--output", "notes.html")
+    assert code == 2 and "notes.html is no page of this" in output.err
+    assert (tmp_path / "notes.html").read_text() == "mine"
+    assert run(capsys, tmp_path, "--output", "new.html")[0] == 0
+    assert run(capsys, tmp_path, "--output", "new.html")[0] == 0
     code, output = run(capsys, "absent")
     assert code == 2 and output.err.startswith("error: Unknown dataset")
 
