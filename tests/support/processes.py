@@ -23,11 +23,11 @@ class Started:
 
     Args:
         process: Its process.
-        log: File of what it prints.
+        log: Path of what it prints, until it ends.
     """
 
     process: multiprocessing.Process
-    log: tempfile.NamedTemporaryFile
+    log: pathlib.Path
 
     def is_alive(self):
         return self.process.is_alive()
@@ -38,15 +38,18 @@ class Started:
     def kill(self):
         self.process.kill()
         self.process.join()
+        self.log.unlink()
 
     def printed(self):
-        return pathlib.Path(self.log.name).read_text(encoding="utf-8")
+        return self.log.read_text(encoding="utf-8")
 
     def finish(self, code=0):
         """Wait until it ends with an exit code; return what it printed."""
         self.process.join(300)
-        assert self.process.exitcode == code, self.printed()
-        return self.printed()
+        printed = self.printed()
+        assert self.process.exitcode == code, printed
+        self.log.unlink()
+        return printed
 
 
 def start(script, *arguments, environment=None):
@@ -57,13 +60,14 @@ def start(script, *arguments, environment=None):
         arguments: Words after its name.
         environment: Variables that it has beside ours.
     """
-    log = tempfile.NamedTemporaryFile(prefix=f"{script}-", suffix=".log")
+    descriptor, log = tempfile.mkstemp(prefix=f"{script}-", suffix=".log")
+    os.close(descriptor)
     words = [str(word) for word in arguments]
     process = FORKS.Process(
-        target=_run, args=(script, words, environment or {}, log.name)
+        target=_run, args=(script, words, environment or {}, log)
     )
     process.start()
-    return Started(process, log)
+    return Started(process, pathlib.Path(log))
 
 
 def _run(script, arguments, environment, log):
