@@ -319,6 +319,7 @@ def test_agreement_counts_pixels(model, files):
         input_shape = (1, *SIZE, 3)
         tasks = ("segmentation",)
         gives_mask = True
+        fit = half_right.fit
         class_names = palette = num_classes = None
         facts = {}
 
