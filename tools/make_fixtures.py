@@ -23,10 +23,10 @@ from small_model import small_model_files
 
 from dla_keras.data.fitting import read_fit
 from dla_keras.data.toy_streets import draw_picture
+from dla_keras.inference.model_checks import NO_DIGEST
 from dla_keras.inference.prediction_files import blend_mask
 from dla_keras.inference.predictor import Predictor
 from dla_keras.inference.predictor import fit_picture
-from dla_keras.inference.tflite_check import NO_DIGEST
 from dla_keras.inference.tflite_model import LiteModel
 
 SIZES = ((96, 192), (64, 96))  # height and width, pixels

@@ -19,6 +19,7 @@ from dla_keras.data.fitting import PAD
 from dla_keras.data.fitting import Fit
 from dla_keras.data.fitting import fit_of
 from dla_keras.data.fitting import read_fit
+from dla_keras.inference.model_checks import check_saved_model
 from dla_keras.inference.predictor import Predictor
 from dla_keras.inference.predictor import boundary_predictor
 from dla_keras.inference.predictor import log_probabilities
@@ -319,6 +320,7 @@ def describe_lite(model) -> ModelFile:
 def _open_saved_model(path):
     import tensorflow as tf
 
+    check_saved_model(path)
     try:
         loaded = tf.saved_model.load(str(path))
     except Exception as error:  # several of TensorFlow's, with its traces

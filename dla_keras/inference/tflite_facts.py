@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from flatbuffers.number_types import Uint32Flags
 
-from dla_keras.inference.tflite_check import Walk
+from dla_keras.inference.model_checks import Walk
 
 BUFFER = "DLA_KERAS"
 FORMAT = 1

@@ -8,10 +8,10 @@ import zipfile
 import numpy as np
 
 from dla_keras.data.fitting import read_fit
+from dla_keras.inference.model_checks import check_file
+from dla_keras.inference.model_checks import is_sealed
+from dla_keras.inference.model_checks import try_apart
 from dla_keras.inference.predictor import resize_scores
-from dla_keras.inference.tflite_check import check_file
-from dla_keras.inference.tflite_check import is_sealed
-from dla_keras.inference.tflite_check import try_apart
 from dla_keras.inference.tflite_facts import read_facts
 from dla_keras.quiet import quiet_stderr
 

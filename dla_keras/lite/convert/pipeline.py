@@ -21,9 +21,9 @@ from dla_keras.data.fitting import Fit
 from dla_keras.data.fitting import fit_of
 from dla_keras.data.pipeline import free_memory
 from dla_keras.files import atomic_path
+from dla_keras.inference.model_checks import sealed
 from dla_keras.inference.model_files import CROP_FRACTION
 from dla_keras.inference.predictor import size_for
-from dla_keras.inference.tflite_check import sealed
 from dla_keras.inference.tflite_model import LiteModel
 from dla_keras.lite.convert.graph import check_head
 from dla_keras.lite.convert.graph import check_model

@@ -19,8 +19,8 @@ from flatbuffers import Builder
 from dla_keras.data.datasets import distinct_palette
 from dla_keras.data.fitting import PAD
 from dla_keras.data.fitting import Fit
+from dla_keras.inference.model_checks import NO_DIGEST
 from dla_keras.inference.predictor import PAD_COLOR
-from dla_keras.inference.tflite_check import NO_DIGEST
 from dla_keras.inference.tflite_facts import BUFFER
 from dla_keras.inference.tflite_facts import FORMAT
 from dla_keras.inference.tflite_facts import OUTPUTS

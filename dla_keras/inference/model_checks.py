@@ -1,13 +1,16 @@
-"""Looks at a `.tflite` file as data before a runtime, native code, gets it.
+"""Looks at a model file as data before native code gets it.
 
-A file that our exporter wrote carries a digest of itself: one flipped bit of a
-download, or of a phone's storage, gives another mask without a word otherwise.
-Any file is walked first, within its bytes; and one without a digest runs once
-in a process of its own, since a runtime may die of a valid FlatBuffer.
+A SavedModel's operations can read and write any file; a network needs none of
+those. A `.tflite` file that our exporter wrote carries a digest of itself: one
+flipped bit of a download, or of a phone's storage, gives another mask without a
+word otherwise. Any such file is walked first, within its bytes; and one without
+a digest runs once in a process of its own, since a runtime may die of a valid
+FlatBuffer.
 """
 
 import hashlib
 import math
+import pathlib
 import signal
 import struct
 import subprocess
@@ -18,6 +21,17 @@ from flatbuffers.number_types import Int8Flags
 from flatbuffers.number_types import Int32Flags
 from flatbuffers.number_types import Uint32Flags
 from flatbuffers.table import Table
+
+# Operations that `export-saved-model` writes, and that compute only.
+OPERATIONS = frozenset(
+    """
+    AddV2 ArgMax AvgPool BiasAdd Cast ConcatV2 Const Conv2D DepthToSpace
+    DepthwiseConv2dNative Identity MatMul MaxPool Mean Mul NoOp Pack Pad
+    PartitionedCall Placeholder ReadVariableOp Relu Reshape ResizeBilinear
+    Rsqrt Select Shape Sigmoid Softmax Split Squeeze StatefulPartitionedCall
+    StridedSlice Sub
+    """.split()
+)
 
 IDENTIFIER = b"TFL3"
 NO_DIGEST = "0" * 64  # stands in a file's facts while its digest is computed
@@ -256,3 +270,61 @@ def try_apart(data: bytes, package: str) -> None:
     if done.returncode:
         lines = done.stderr.decode(errors="replace").strip().splitlines()
         raise ValueError(f"The runtime cannot run the file: {lines[-1]}")
+
+
+def check_saved_model(path) -> None:
+    """Raise `ValueError` if a SavedModel may do more than compute.
+
+    Args:
+        path: Path of the folder.
+    """
+    from google.protobuf.message import DecodeError
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    file = pathlib.Path(path, "saved_model.pb")
+    content = SavedModel()
+    try:
+        content.ParseFromString(file.read_bytes())
+        (graph,) = content.meta_graphs
+    except (DecodeError, ValueError) as error:
+        raise ValueError(
+            f"{file} is no SavedModel with one graph, or is incomplete. Export "
+            "the model again."
+        ) from error
+    # Whatever runs in TensorFlow 2 is in a function of an object. What saves
+    # and restores variables is not: those may touch files, and never run.
+    entries = list(graph.object_graph_def.concrete_functions)
+    functions = {
+        each.signature.name: each for each in graph.graph_def.library.function
+    }
+    foreign = _operations(entries, functions) - OPERATIONS
+    if foreign or not entries:
+        raise ValueError(
+            "Expected a SavedModel that export-saved-model wrote. Received: "
+            f"{path}, which "
+            + (
+                f"uses {', '.join(sorted(foreign))}: it may do more than "
+                "compute, so it was not opened."
+                if foreign
+                else "holds no function of TensorFlow 2."
+            )
+        )
+
+
+def _operations(names, functions):
+    """Return the operations of functions and of all that they call."""
+    found, seen, waiting = set(), set(), list(names)
+    while waiting:
+        name = waiting.pop()
+        if name in seen or name not in functions:
+            continue
+        seen.add(name)
+        for node in functions[name].node_def:
+            found.add(node.op)
+            if node.op in functions:  # an operation may be a function's name
+                waiting.append(node.op)
+            for value in node.attr.values():
+                waiting += [
+                    each.name for each in (value.func, *value.list.func)
+                ]
+    return found - functions.keys()

@@ -1,15 +1,17 @@
-"""A `.tflite` file is looked at as data before a runtime gets it."""
+"""A model file is looked at as data before native code gets it."""
 
 import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from tiny_variant import TINY_VARIANT
 
 from dla_keras import DLASegmenter
-from dla_keras.inference import tflite_check
-from dla_keras.inference.tflite_check import NO_DIGEST
-from dla_keras.inference.tflite_check import check_file
+from dla_keras.inference import model_checks
+from dla_keras.inference.model_checks import NO_DIGEST
+from dla_keras.inference.model_checks import check_file
+from dla_keras.inference.model_files import open_model
 from dla_keras.inference.tflite_facts import named_buffers
 from dla_keras.inference.tflite_facts import read_facts
 from dla_keras.inference.tflite_model import LiteModel
@@ -30,7 +32,7 @@ def data():
 
 
 def unsealed(data):
-    place = tflite_check.digest_place(data)
+    place = model_checks.digest_place(data)
     return data[:place] + NO_DIGEST.encode() + data[place + 64 :]
 
 
@@ -138,7 +140,7 @@ def test_valid_flatbuffers_are_looked_through(message, data):
 
 
 def test_tables_without_end_stop(data):
-    walk = tflite_check.Walk(data)
+    walk = model_checks.Walk(data)
     with pytest.raises(ValueError, match="no complete"):
         for _ in range(len(data)):
             walk.tables(walk.model, 4)
@@ -154,7 +156,7 @@ def test_a_file_of_others_runs_apart_first(data, tmp_path, monkeypatch):
         ("import os; os.abort()", r"other.tflite: The runtime dies .*SIGABRT"),
         ("raise RuntimeError('lacks data')", "cannot run .*lacks data"),
     ):
-        monkeypatch.setattr(tflite_check, "_TRIAL", trial)
+        monkeypatch.setattr(model_checks, "_TRIAL", trial)
         with pytest.raises(ValueError, match=message):
             LiteModel(path)
         path.write_bytes(data)
@@ -166,4 +168,77 @@ def test_the_digest_is_the_files(data):
     facts = read_facts(data)
     assert json.loads(bytes(named_buffers(data)["DLA_KERAS"])) == facts
     assert len(facts["digest"]) == 64 and facts["digest"] != NO_DIGEST
-    assert tflite_check.sealed(unsealed(data)) == data
+    assert model_checks.sealed(unsealed(data)) == data
+
+
+# === SavedModels ===
+
+IMAGES = tf.TensorSpec((None, 32, 32, 3), tf.uint8)
+
+
+def mask(images):
+    return tf.cast(images[..., 0] > 9, tf.int64)
+
+
+def writes(images):
+    with tf.control_dependencies([tf.io.write_file("written", "x")]):
+        return mask(images)
+
+
+def reads(images):
+    size = tf.strings.length(tf.io.read_file("/etc/hostname"))
+    return mask(images) + tf.cast(size, tf.int64)
+
+
+def runs_python(images):
+    return tf.ensure_shape(
+        tf.py_function(mask, [images], tf.int64), (None, 32, 32)
+    )
+
+
+def lies_deep(images):
+    inner = tf.function(
+        lambda x: tf.while_loop(
+            lambda i, _: i < 1,
+            lambda i, y: (i + 1, writes(images)),
+            (0, mask(x)),
+        )[1]
+    )
+    return tf.function(lambda x: inner(x))(images)
+
+
+def write(function, folder):
+    module = tf.Module()
+    module.serve = tf.function(
+        lambda images: {"mask": function(images)}, input_signature=[IMAGES]
+    )
+    tf.saved_model.save(
+        module, str(folder), signatures={"serving_default": module.serve}
+    )
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("function", "operation"),
+    [
+        (writes, "WriteFile"),
+        (reads, "ReadFile"),
+        (runs_python, "EagerPyFunc"),
+        (lies_deep, "While"),
+    ],
+)
+def test_what_does_more_than_compute_is_named(
+    function, operation, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    folder = write(function, tmp_path / "model")
+    (tmp_path / "written").unlink(missing_ok=True)
+    with pytest.raises(ValueError, match=f"uses .*{operation}.* not opened"):
+        open_model(folder)
+    assert not (tmp_path / "written").exists()
+
+
+def test_an_old_or_broken_graph_is_told(tmp_path):
+    (tmp_path / "saved_model.pb").write_bytes(b"\x00broken")
+    with pytest.raises(ValueError, match="saved_model.pb is no SavedModel"):
+        open_model(tmp_path)
