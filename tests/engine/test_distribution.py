@@ -59,7 +59,8 @@ def two_replicas(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def one_device(tmp_path_factory):
-    return results(tmp_path_factory.mktemp("one") / "1.npz", 1, *SMALL)
+    path = tmp_path_factory.mktemp("one") / "1.npz"
+    return results(path, 1, *SMALL, "validation")
 
 
 def assert_equal(ours, theirs, tolerance, cases):
@@ -91,9 +92,17 @@ def test_replicas_and_workers_take_the_steps_of_one(
     tmp_path, one_device, replicas, workers, cases
 ):
     ours = results(
-        tmp_path / "n.npz", replicas, *cases, "exchange", workers=workers
+        tmp_path / "n.npz",
+        replicas,
+        *cases,
+        "validation",
+        "exchange",
+        workers=workers,
     )
     assert_the_steps_of_one(ours, one_device, cases)
+    scores = str(ours["validation/scores"])
+    assert scores == str(one_device["validation/scores"])
+    assert json.loads(scores)["pictures"] == 7
     # What processes tell each other arrives as it is, in their order.
     first, second = json.loads(str(ours["exchange/told"]))
     assert ours["exchange/count"] == len(first) == workers

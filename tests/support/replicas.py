@@ -17,11 +17,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 from tiny_run import CLASSES
+from tiny_run import ROW
 from tiny_run import Noise
 from tiny_run import Tiny
 
 from dla_keras.data.augmentation import Augmentation
 from dla_keras.data.pipeline import training_batches
+from dla_keras.engine.averages import Snapshot
 from dla_keras.engine.averages import WeightAverage
 from dla_keras.engine.optimizers import Schedule
 from dla_keras.engine.optimizers import make_optimizer
@@ -31,7 +33,9 @@ from dla_keras.engine.strategies import is_chief
 from dla_keras.engine.strategies import join_replicas
 from dla_keras.engine.strategies import make_exchange
 from dla_keras.engine.strategies import make_strategy
+from dla_keras.engine.strategies import own_devices
 from dla_keras.engine.strategies import place
+from dla_keras.engine.validation import Validation
 from dla_keras.tasks.losses import cross_entropy_sums
 
 WEIGHTS = (1.0, 2.0, 0.5, 1.0)  # of the classes
@@ -176,6 +180,23 @@ def exchange(strategy):
     return {"exchange/told": json.dumps(told), "exchange/count": count}
 
 
+def validation(strategy):
+    """Return the scores that all devices and processes find together."""
+    keras.utils.set_random_seed(0)
+    with strategy.scope():
+        model = Tiny(dropout_rate=0.0)
+    snapshot = Snapshot(model, devices=own_devices(strategy))
+    snapshot.take()
+    validate = Validation(
+        ROW,
+        snapshot.models,
+        Noise(7),
+        exchange=make_exchange(strategy),
+        place=place(strategy),
+    )
+    return {"validation/scores": json.dumps(validate())}
+
+
 def main(arguments):
     path, replicas, *cases = arguments
     workers = bool(os.environ.get("TF_CONFIG"))
@@ -191,6 +212,7 @@ def main(arguments):
         "overflow": overflow,
         "dropout": dropout_masks,
         "exchange": exchange,
+        "validation": validation,
     }
     for case in cases:
         if case in special:
