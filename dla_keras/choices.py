@@ -220,7 +220,7 @@ NUMBERS = {
     "drop_path": Number(float, 0, 1, "rate of dropped blocks", ")"),
     # models
     "num_classes": Number(
-        int, 2, 2**20, "classes; of one thing it and its background"
+        int, 2, 10**6, "classes; of one thing it and its background"
     ),
     "top": Number(int, 1, 1000, "classes of ImageNet"),
     # scores and files

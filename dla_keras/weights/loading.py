@@ -225,7 +225,8 @@ def _likely_cause(model, state, faults):
     segmenter = isinstance(model, DENSE_MODELS)
     bias = state.get("fc.0.bias" if segmenter else "fc.bias")
     resizable = {"segmentation", "classification"} & {*model.tasks}
-    ours, theirs = model.num_classes, 0 if bias is None else len(bias)
+    theirs = len(bias) if np.ndim(bias) == 1 else 0
+    ours = model.num_classes
     if resizable and faults.keys() <= _CLASSES and theirs not in (0, ours):
         head = f", then take `model.with_head(num_classes={ours})`; or load "
         return (

@@ -316,9 +316,8 @@ def load_pretrained(model: keras.Model, weights: str | os.PathLike) -> None:
     >>> model = dla_keras.DLASegmenter("dla34", num_classes=19)
     >>> load_pretrained(model, "imagenet")  # doctest: +SKIP
     """
-    path = pathlib.Path(weights)
-    if path.name.endswith(".weights.h5"):
-        _load_keras_weights(model, path)
+    if os.path.basename(_checked(weights)).endswith(".weights.h5"):
+        _load_keras_weights(model, pathlib.Path(weights))
         return
     source = read_weights(weights, model)
     try:
@@ -357,7 +356,7 @@ def read_weights(weights: str | os.PathLike, model: keras.Model) -> Weights:
         ValueError: If the name is unknown, or the file is damaged or of no
             model of this package.
     """
-    path = pathlib.Path(weights)
+    path = pathlib.Path(_checked(weights))
     if path.is_dir():
         path = _model_in(path)
     if path.name.endswith(".keras"):
@@ -375,6 +374,15 @@ def read_weights(weights: str | os.PathLike, model: keras.Model) -> Weights:
         return Weights(str(path), reads[0](path))
     name = find_preset(os.fspath(weights), model.variant)
     return Weights(name, fetch_preset(name))
+
+
+def _checked(weights):
+    if isinstance(weights, (str, os.PathLike)) and os.fspath(weights):
+        return weights
+    raise ValueError(
+        "Expected the name of a preset or the path of a file. Received: "
+        f"{weights!r}."
+    )
 
 
 def _model_in(folder):
@@ -485,8 +493,10 @@ def _like(shapes, variant):
     heads = [
         shape[-1]
         for name, shape in shapes.items()
-        if re.fullmatch(r"layers/(conv2d|dense)(_\d+)?/vars/0", name)
+        if re.fullmatch(r"layers/(conv2d|dense)(_\d+)?/vars/0", name) and shape
     ]
+    if stages and not heads:
+        raise ValueError("It has no head.")
     if stages:
         shared = {
             "head_stride": 2 ** (5 - len(stages)),

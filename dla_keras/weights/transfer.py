@@ -145,7 +145,7 @@ def _common(values: Mapping) -> dict:
     """Return slots or arrays by the names that all kinds of models share."""
     head = values.get("fc.0.weight")
     # A head of one score finds boundaries; classes are two or more.
-    detects = head is not None and head.shape[0] == 1
+    detects = head is not None and head.shape[:1] == (1,)
     return {
         f"boundary_{name}"
         if detects and re.match(r"(fc\.0|up)\.", name)
@@ -201,21 +201,19 @@ def _take_head(taken, theirs, model, names, by_number):
         return
     if theirs[mine].shape[1:] != taken.slots[mine].shape[1:]:
         return  # of other features
-    rows, said = _rows(model, names, len(theirs[mine]), by_number)
+    count = len(theirs[mine])
+    rows, said = _rows(model, names, count, by_number)
     taken.classes = said
     if not rows:
         return
     for name in ours:
-        if (
-            name in theirs
-            and theirs[name].shape[1:] == (taken.slots[name].shape[1:])
-        ):
-            slot = taken.slots[name]
+        slot, other = taken.slots[name], theirs.get(name)
+        if other is not None and other.shape == (count, *slot.shape[1:]):
             values = [
                 keras.ops.convert_to_numpy(v.value) for v in slot.variables
             ]
             array = np.array(slot.from_keras(values))
-            array[list(rows)] = theirs[name][list(rows.values())]
+            array[list(rows)] = other[list(rows.values())]
             taken.arrays[name] = array
 
 

@@ -180,6 +180,19 @@ def test_what_fits_nothing_is_refused(models, files, tmp_path):
     keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]).save(other)
     with states.refused(model, "model of dla_keras", "with a Sequential"):
         take_weights(model, other)
+    for weights_of_nothing in (None, "", 3):
+        for take in (take_weights, dla_keras.load_pretrained):
+            with states.refused(model, f"Received: {weights_of_nothing!r}"):
+                take(model, weights_of_nothing)
+    head = {"fc.0.weight": (2, 16, 1, 1), "fc.0.bias": (7,)}
+    head = {n: np.ones(s, np.float32) for n, s in head.items()}
+    safetensors.save_file(head, path)
+    assert "head 1 of 2" in take_weights(MODELS["segmenter"](), path)
+    safetensors.save_file({n: np.zeros((), np.float32) for n in head}, path)
+    with states.refused(model, "nothing fits"):
+        take_weights(model, path)
+    with states.refused(model, "unexpected: fc.0.bias"):
+        dla_keras.load_pretrained(model, path)
     with states.refused(model, "Pass the .keras file"):
         take_weights(model, tmp_path / "x.tflite")
 
