@@ -70,6 +70,7 @@ except ImportError as error:
 
 
 FLAGS = {
+    "check": "x",
     "predict": "--model x.keras --input x --output y",
     "evaluate": "--model x.keras",
     "quantize": "--model x.keras",
