@@ -121,7 +121,8 @@ def test_examples_of_docstrings_are_marked(monkeypatch):
 
 def test_links_of_pages_outside_the_site_lead_somewhere():
     """`make docs` checks those of the site."""
-    for name in ("README", "CONTRIBUTING", "web_demo/README"):
+    demos = ("web_demo/README", "android_demo/README")
+    for name in ("README", "CONTRIBUTING", *demos):
         page = ROOT / f"{name}.md"
         for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
             if not target.startswith("http"):
