@@ -21,13 +21,16 @@ from PIL import Image
 from small_model import draw_samples
 from small_model import small_model_files
 
+from dla_keras.data.augmentation import central_crop
 from dla_keras.data.fitting import read_fit
 from dla_keras.data.toy_streets import draw_picture
 from dla_keras.inference.model_checks import NO_DIGEST
+from dla_keras.inference.model_files import CROP_FRACTION
 from dla_keras.inference.prediction_files import blend_mask
 from dla_keras.inference.predictor import Predictor
 from dla_keras.inference.predictor import fit_picture
 from dla_keras.inference.tflite_model import LiteModel
+from dla_keras.quiet import quiet_stderr
 
 SIZES = ((96, 192), (64, 96))  # height and width, pixels
 PICTURES = 8
@@ -260,12 +263,43 @@ FAULTS = {
 NO_MODELS = {"cut": r"cut short or damaged", "letter": r"no \.tflite file"}
 
 
+def write_others(models, pictures) -> None:
+    """Files that give other things than a mask, and their numbers."""
+    import keras
+
+    from dla_keras import DLAClassifier
+    from dla_keras import DLASegmenter
+    from dla_keras.lite.convert.pipeline import export_tflite
+
+    keras.utils.set_random_seed(5)
+    picture, _ = draw_picture("val", 1)
+    Image.fromarray(picture).save(pictures / "others.png")
+    names = [f"street {index}" for index in range(7)]
+    networks = {
+        "boundary": DLASegmenter("dla46_c", 3, boundary_head=True),
+        "classifier": DLAClassifier("dla46_c", 7, class_names=names),
+    }
+    for name, network in networks.items():
+        network(picture[None], training=True)
+        with quiet_stderr():
+            data = export_tflite(network, None, "float32", (64, 96)).data
+        (models / f"{name}.tflite").write_bytes(data)
+        model = LiteModel(data)
+        if name == "classifier":
+            fitted = central_crop(picture, (64, 96), CROP_FRACTION)
+            numbers = model.run(fitted)
+            (pictures / "others.input").write_bytes(fitted.tobytes())
+        else:
+            numbers = model.boundaries(fit_picture(picture, 64, 96, model.fit))
+        content = np.asarray(numbers, "<f4").tobytes()
+        (pictures / f"{name}.f32").write_bytes(content)
+
+
 def main(folder):
-    models, faults, pictures, frames = (
-        pathlib.Path(folder) / part
-        for part in ("models", "faults", "pictures", "frames")
-    )
-    for part in (models, faults, pictures, frames):
+    folders = ("models", "others", "faults", "pictures", "frames")
+    parts = [pathlib.Path(folder) / name for name in folders]
+    models, other_models, faults, pictures, frames = parts
+    for part in parts:
         part.mkdir(parents=True, exist_ok=True)
     masks = {}
     for (precision, size), data in small_model_files(SIZES).items():
@@ -280,6 +314,7 @@ def main(folder):
         fits[name] = write_masks(pictures, name, other)
     sizes = {"sizes": fitted_sizes(), "masks": fits}
     (pictures / "fits.json").write_text(json.dumps(sizes, indent=2))
+    write_others(other_models, pictures)
     draw_samples(models, 2)
     for name, (change, _) in FAULTS.items():
         (faults / f"{name}.tflite").write_bytes(edited(data, change))

@@ -3,6 +3,7 @@ package org.dlakeras.demo
 import java.nio.ByteBuffer
 import java.nio.charset.CodingErrorAction
 import java.security.MessageDigest
+import java.util.Locale
 import org.json.JSONException
 import org.json.JSONObject
 
@@ -48,7 +49,7 @@ data class ModelFacts(
     val boundary = outputs.find { it.kind == Kind.BOUNDARY }
     val probabilities = outputs.find { it.kind == Kind.PROBABILITIES }
 
-    /** For instance "DLA-46-C-Up, int8, 192 x 384, 14 classes, mIoU 0.201". */
+    /** For instance "DLA-46-C-Up, int8, 192 × 384, 14 classes". */
     val description: String
         get() = listOfNotNull(
             name, precision, "$height × $width",
@@ -341,7 +342,7 @@ private fun checkShape(output: Output, content: Content, classes: Int, input: JS
 private fun scoreOf(metrics: JSONObject?): String? {
     for ((key, label) in listOf("miou" to "mIoU", "ods" to "ODS", "top1" to "top-1")) {
         val value = metrics?.optDouble(key) ?: continue
-        if (!value.isNaN()) return "$label ${"%.3f".format(java.util.Locale.ROOT, value)}"
+        if (!value.isNaN()) return "$label ${"%.3f".format(Locale.ROOT, value)} before export"
     }
     return null
 }

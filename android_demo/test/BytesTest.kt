@@ -61,15 +61,14 @@ class BytesTest {
     @Test
     fun `sizes in the network are Python's, by each rule`() {
         val sizes = Fixtures.json("pictures/fits.json").getJSONArray("sizes")
-        val some = checkModel(Fixtures.model("int8-64x96"))
         for (i in 0 until sizes.length()) {
             val entry = sizes.getJSONObject(i)
             fun pair(key: String) = List(2) { entry.getJSONArray(key).getInt(it) }
             val (height, width) = pair("picture")
             val (roomHeight, roomWidth) = pair("room")
-            val facts = some.copy(
-                height = roomHeight, width = roomWidth, fit = entry.getString("fit"),
-                maxSide = entry.optInt("max_side").takeIf { it > 0 },
+            val facts = ModelFacts(
+                "", "", emptyList(), roomHeight, roomWidth, 0, entry.getString("fit"),
+                entry.optInt("max_side").takeIf { it > 0 }, null, emptyList(), null,
             )
             val (found, tall) = contentSize(width, height, facts)
             assertEquals("$entry", pair("size"), listOf(tall, found))

@@ -2,6 +2,8 @@ package org.dlakeras.demo
 
 import com.sun.management.ThreadMXBean
 import java.lang.management.ManagementFactory
+import java.nio.ByteOrder
+import org.junit.Assert.assertArrayEquals
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertTrue
 import org.junit.Test
@@ -35,6 +37,58 @@ class MasksTest {
                 val most = if (model.startsWith("float32")) 2e-3 else 0.0
                 assertTrue("$model, $threads threads: $share", share <= most)
             }
+        }
+    }
+
+    private fun numbers(name: String): FloatArray {
+        val bytes = Fixtures.direct(Fixtures.bytes("pictures/$name.f32"))
+        bytes.order(ByteOrder.LITTLE_ENDIAN)
+        return FloatArray(bytes.limit() / 4) { bytes.getFloat(4 * it) }
+    }
+
+    private fun open(name: String): Segmenter {
+        val bytes = Fixtures.direct(Fixtures.bytes("others/$name.tflite"))
+        return Segmenter(checkModel(bytes), bytes, 1, ::TfLiteEngine)
+    }
+
+    @Test
+    fun `a classifier looks at Python's crop and is as sure as there`() {
+        open("classifier").use {
+            val (argb, width, height) = Fixtures.picture("others")
+            val rgb = ByteArray(3 * argb.size).also { toRgb(argb, it) }
+            val input = ByteArray(3 * 64 * 96)
+            CentralCrop(width, height, it.facts).fit(rgb, input)
+            assertArrayEquals(Fixtures.bytes("pictures/others.input"), input)
+            val shares = it.segment(argb, width, height).shares
+            assertEquals(1f, shares.sum(), 1e-4f)
+            assertArrayEquals(numbers("classifier"), shares, 1e-4f)
+            assertEquals("street 0", it.facts.classes[0].name)
+        }
+    }
+
+    @Test
+    fun `boundaries are Python's, over the mask of the same file`() {
+        open("boundary").use {
+            val (argb, width, height) = Fixtures.picture("others")
+            val result = it.segment(argb, width, height)
+            val expected = numbers("boundary")
+            assertTrue(expected.maxOrNull()!! - expected.minOrNull()!! > 0.01)
+            val colors = palette(it.facts.classes)
+            var reddened = 0
+            for (y in 0 until height) {
+                for (x in 0 until width) {
+                    val share = expected[y * 64 / height * 96 + x * 96 / width]
+                    val below = colors[result.mask!![y * width + x].toInt()]
+                    val wanted = mix(below, 0xffc80028.toInt(), (share * 255).toInt() / 255f)
+                    val found = result.overlay[y * width + x]
+                    for (shift in listOf(0, 8, 16)) {
+                        val apart = (wanted shr shift and 255) - (found shr shift and 255)
+                        assertTrue("$x $y: $apart", apart in -2..2) // sums in another order
+                    }
+                    if (found != below) reddened++
+                }
+            }
+            assertTrue("$reddened", reddened > 0)
         }
     }
 

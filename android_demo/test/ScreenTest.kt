@@ -76,7 +76,7 @@ class ScreenTest {
     }
 
     private fun await(what: String, done: () -> Boolean) {
-        val end = System.nanoTime() + 10_000_000_000
+        val end = System.nanoTime() + 60_000_000_000
         while (true) {
             shadowOf(Looper.getMainLooper()).idle()
             if (done()) return
@@ -348,6 +348,16 @@ class ScreenTest {
             .first { it.text.toString() == "Remove" }.performClick()
         await("the bundled model") { "The app's own: DLA-46-C-Up" in said() }
         assertEquals(listOf(ModelStore.BUNDLED), ModelStore(activity).list())
+    }
+
+    @Test
+    fun `a classifier's file lists its likeliest classes`() {
+        open()
+        openModel("classes.tflite", Fixtures.bytes("others/classifier.tflite"))
+        await("the classifier") { "classes.tflite: DLA-46-C, float32" in said() }
+        await("its classes") { Regex("The sample: street \\d").containsMatchIn(said()) }
+        assertEquals(5, Regex("^street \\d$", RegexOption.MULTILINE).findAll(said()).count())
+        screenshot("classes")
     }
 
     @Test
