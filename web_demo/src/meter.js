@@ -17,9 +17,7 @@ export class Meter {
   reset() {
     this.#frames = [];
     this.#shownAt = 0;
-    for (const element of Object.values(this.elements)) {
-      element.textContent = "–";
-    }
+    for (const step of Object.keys(this.elements)) this.#tell(step, "");
   }
 
   /** @param {{prepare: number, infer: number, draw: number}} latency in ms */
@@ -30,11 +28,17 @@ export class Meter {
     this.#shownAt = at;
     for (const step of ["prepare", "infer", "draw"]) {
       const typical = median(this.#frames.map((frame) => frame[step]));
-      this.elements[step].textContent = `${typical.toFixed(1)} ms`;
+      this.#tell(step, `${typical.toFixed(1)} ms`);
     }
     const {length} = this.#frames;
     const rate = (1000 * (length - 1)) / (at - this.#frames[0].at);
-    this.elements.rate.textContent = length > 1 ? rate.toFixed(1) : "–";
+    this.#tell("rate", length > 1 ? rate.toFixed(1) : "");
+  }
+
+  /** A box is there once it has a figure. */
+  #tell(step, text) {
+    this.elements[step].textContent = text;
+    this.elements[step].parentElement.hidden = !text;
   }
 }
 

@@ -45,7 +45,7 @@ export function describe({facts, threads}) {
     precision,
     `${height} × ${width} pixels`,
     `${classes.length} classes`,
-    miou === null ? "" : `mIoU ${miou.toFixed(3)}`,
+    miou === null ? "" : `mIoU ${miou.toFixed(3)} before export`,
     threads === 1 ? "1 thread" : `${threads} threads`,
   ].filter(Boolean).join(" · ");
 }

@@ -99,6 +99,7 @@ function draw({picture, mask, shares, latency}) {
   legend.setShares(shares);
   picture.close();
   element("empty").hidden = true;
+  element("save").disabled = false;
   const painting = performance.now() - start;
   meter.add({...latency, draw: latency.draw + painting});
 }
@@ -145,6 +146,15 @@ function setLive(on) {
   live = on;
   element("camera").setAttribute("aria-pressed", on);
   element("camera").textContent = on ? "Stop camera" : "Start camera";
+}
+
+async function save() {
+  const file = await stage.toFile(element("opacity").value / 100);
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(file);
+  link.download = "mask.png";
+  link.click();
+  URL.revokeObjectURL(link.href);
 }
 
 /** A file that was chosen or dropped: a model by its ending, or a picture. */
@@ -202,6 +212,11 @@ function listen() {
     stage.setOpacity(target.value / 100);
     element("opacity-text").textContent = `${target.value} %`;
   };
+  element("before").oninput = ({target}) => {
+    stage.setBefore(target.value / 100);
+    element("before-text").textContent = `${target.value} %`;
+  };
+  element("save").onclick = save;
   for (const id of ["model-file", "picture-file"]) {
     element(id).onchange = ({target}) => {
       openFile(target.files[0]);

@@ -24,6 +24,25 @@ export class Stage {
     this.elements.mask.style.opacity = share;
   }
 
+  /** @param {number} share of the width, from the left, without a mask */
+  setBefore(share) {
+    this.elements.mask.style.clipPath = `inset(0 0 0 ${100 * share}%)`;
+  }
+
+  /**
+   * @param {number} opacity of the mask, 0 to 1
+   * @return {Promise<Blob>} a PNG file of what is shown, all of it masked
+   */
+  toFile(opacity) {
+    const {picture, mask} = this.elements;
+    const canvas = new OffscreenCanvas(picture.width, picture.height);
+    const surface = canvas.getContext("2d");
+    surface.drawImage(picture, 0, 0);
+    surface.globalAlpha = opacity;
+    surface.drawImage(mask, 0, 0);
+    return canvas.convertToBlob();
+  }
+
   /**
    * @param {ImageBitmap} picture
    * @param {Uint8Array} mask class ids, of the picture's size

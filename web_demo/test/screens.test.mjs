@@ -57,14 +57,14 @@ for (const [name, context] of Object.entries(CONTEXTS)) {
 test("everything is reached by keyboard", async () => {
   const page = await openPage({flags: FAKE_CAMERA});
   const reached = [];
-  for (let i = 0; i < 12; i++) {
+  for (let i = 0; i < 14; i++) {
     await page.keyboard.press("Tab");
     reached.push(await page.evaluate(() =>
       document.activeElement.id || document.activeElement.firstChild?.alt));
   }
-  assert.deepEqual(reached.slice(0, 8), [
-    "picture-file", "camera", "Sample 1", "Sample 2", "opacity", "model",
-    "model-file", "threads",
+  assert.deepEqual(reached.slice(0, 10), [
+    "picture-file", "camera", "save", "Sample 1", "Sample 2", "opacity",
+    "before", "model", "model-file", "threads",
   ]);
   await page.locator("#opacity").focus();
   await page.keyboard.press("Home");
@@ -75,6 +75,33 @@ test("everything is reached by keyboard", async () => {
   await page.locator("#rate", {hasText: /\d/}).waitFor();
   await page.locator("#opacity").fill("60");
   await screenshot(page, "desktop-camera");
+});
+
+test("what is saved is the picture under its mask", async () => {
+  const page = await openPage();
+  assert.ok(await page.locator("#rate").isHidden()); // nothing moves
+  assert.ok(await page.locator("#infer").isVisible());
+  await page.locator("#before").fill("40");
+  const clip = await page.locator("#mask").evaluate((mask) => mask.style.clipPath);
+  assert.equal(clip, "inset(0px 0px 0px 40%)");
+  await page.locator("#opacity").fill("100");
+  const [download] = await Promise.all([
+    page.waitForEvent("download"),
+    page.getByRole("button", {name: "Save"}).click(),
+  ]);
+  const saved = (await readFile(await download.path())).toString("base64");
+  const same = await page.evaluate(async (text) => {
+    const png = Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
+    const bitmap = await createImageBitmap(new Blob([png]));
+    const surface = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d");
+    surface.drawImage(bitmap, 0, 0);
+    const mask = document.getElementById("mask");
+    const area = [0, 0, mask.width, mask.height];
+    const found = surface.getImageData(...area).data;
+    const wanted = mask.getContext("2d").getImageData(...area).data;
+    return found.every((level, i) => level === wanted[i]);
+  }, saved);
+  assert.ok(same);
 });
 
 test("the class under the pointer is named", async () => {
