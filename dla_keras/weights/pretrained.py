@@ -11,12 +11,8 @@ import keras
 import numpy as np
 
 from dla_keras.choices import did_you_mean
-from dla_keras.models.backbone import DLABackbone
-from dla_keras.models.boundary_detector import DLABoundaryDetector
-from dla_keras.models.classifier import DLAClassifier
 from dla_keras.models.network import Network
 from dla_keras.models.network import check_values
-from dla_keras.models.segmenter import DLASegmenter
 from dla_keras.normalization import IMAGENET_MEAN
 from dla_keras.normalization import IMAGENET_STD
 from dla_keras.weights.loading import load_torch_state
@@ -362,8 +358,6 @@ def read_weights(weights: str | os.PathLike, model: keras.Model) -> Weights:
     if path.name.endswith(".keras"):
         found = _read_keras_file(path)
         return Weights(str(path), torch_state(found), found.class_names)
-    if path.name.endswith(".weights.h5"):
-        return Weights(str(path), torch_state(_rebuild(path, model)))
     if path.name.endswith(".tflite"):
         raise ValueError(
             f"{path} holds rounded weights of a graph without names. Pass the "
@@ -449,68 +443,3 @@ def _load_keras_weights(model, path):
             f"{path} is damaged, or its training diverged: {error} The model "
             "was left as it was."
         ) from error
-
-
-def _rebuild(path, model):
-    """Return a model like the one that a `.weights.h5` file is of.
-
-    The file holds no config. Its variant is taken to be that of `model`; the
-    rest shows in the names and shapes of its arrays.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no file {path}.")
-    try:
-        other = _like(_h5_shapes(path), model.variant)
-        other.load_weights(path)
-    except Exception as error:  # of h5py, and of Keras in the end
-        reason = str(error).splitlines()[0]
-        raise ValueError(
-            f"{path} cannot be read as weights of a {model.variant}: {reason} "
-            "A .weights.h5 file does not say what it is of; pass the .keras "
-            "file."
-        ) from error
-    return other
-
-
-def _h5_shapes(path):
-    import h5py  # Keras' own for these files
-
-    shapes = {}
-
-    def note(name, value):
-        if isinstance(value, h5py.Dataset):
-            shapes[name] = value.shape
-
-    with h5py.File(path) as file:
-        file.visititems(note)
-    return shapes
-
-
-def _like(shapes, variant):
-    """Return an untrained model whose weights have these names and shapes."""
-    names = "\n".join(shapes)
-    stages = {*re.findall(r"dla_up/(?:ida/)?(ida\w*)/", names)}
-    heads = [
-        shape[-1]
-        for name, shape in shapes.items()
-        if re.fullmatch(r"layers/(conv2d|dense)(_\d+)?/vars/0", name) and shape
-    ]
-    if stages and not heads:
-        raise ValueError("It has no head.")
-    if stages:
-        shared = {
-            "head_stride": 2 ** (5 - len(stages)),
-            "upsampling": "learned" if "learned" in names else "bilinear",
-            "node": "separable" if "separable" in names else "conv",
-        }
-        classes = max(heads)
-        if classes == 1:
-            return DLABoundaryDetector(variant, **shared)
-        return DLASegmenter(
-            variant, classes, boundary_head=1 in heads, **shared
-        )
-    if "dla_backbone" in names:
-        top = {"num_classes": heads[0]} if heads else {"include_top": False}
-        return DLAClassifier(variant, **top)
-    levels = {*re.findall(r"layers/(tree\w*)/", names)}
-    return DLABackbone(variant, levels=(f"P{len(levels) + 1}",))

@@ -6,22 +6,30 @@ said, part by part.
 """
 
 import os
+import pathlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
 
+import h5py
 import keras
 import numpy as np
 
+from dla_keras.models.backbone import DLABackbone
+from dla_keras.models.boundary_detector import DLABoundaryDetector
 from dla_keras.models.classes import class_keys
+from dla_keras.models.classifier import DLAClassifier
+from dla_keras.models.segmenter import DLASegmenter
 from dla_keras.weights.loading import array_fault
 from dla_keras.weights.loading import is_unused
 from dla_keras.weights.loading import likely_variant
 from dla_keras.weights.loading import with_convolutions
+from dla_keras.weights.pretrained import Weights
 from dla_keras.weights.pretrained import read_weights
 from dla_keras.weights.torch_conversion import Slot
 from dla_keras.weights.torch_conversion import torch_slots
+from dla_keras.weights.torch_conversion import torch_state
 
 _HEADS = ("fc.weight", "fc.bias", "fc.0.weight", "fc.0.bias", "up.weight")
 _SHOWN = 8  # classes in the line that says what was taken
@@ -111,7 +119,7 @@ def take_weights(
     ...     take_weights(other, path).partition(": ")[2]
     '287 of 287 arrays taken (backbone 240 of 240, DLA-Up 45 of 45, head ...'
     """
-    source = read_weights(weights, model)
+    source = _read(weights, model)
     slots, theirs = _common(torch_slots(model)), _common(source.state)
     theirs = with_convolutions(theirs)
     taken = Transfer(slots)
@@ -139,6 +147,13 @@ def take_weights(
     taken.assign()
     left = [n for n in theirs if n not in slots and not is_unused(n, theirs)]
     return taken.spoken(source.name, len(left))
+
+
+def _read(weights, model):
+    if not str(weights).endswith(".weights.h5"):
+        return read_weights(weights, model)
+    state = torch_state(_rebuild(pathlib.Path(weights), model))
+    return Weights(str(weights), state)
 
 
 def _common(values: Mapping) -> dict:
@@ -241,3 +256,69 @@ def _rows(model, names, count, by_number):
     shown = ", ".join(model.class_names[index] for index in rows)
     said = f"; {len(rows)} of {len(ours)} classes by name"
     return rows, f"{said}: {shown}" if 0 < len(rows) <= _SHOWN else said
+
+
+# --- Files of Keras that hold no config ---
+
+
+def _rebuild(path, model):
+    """Return a model like the one that a `.weights.h5` file is of.
+
+    The file holds no config. Its variant is taken to be that of `model`; the
+    rest shows in the names and shapes of its arrays.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no file {path}.")
+    try:
+        other = _like(_h5_shapes(path), model.variant)
+        other.load_weights(path)
+    except Exception as error:  # of h5py, and of Keras in the end
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"{path} cannot be read as weights of a {model.variant}: {reason} "
+            "A .weights.h5 file does not say what it is of; pass the .keras "
+            "file."
+        ) from error
+    return other
+
+
+def _h5_shapes(path):
+    shapes = {}
+
+    def note(name, value):
+        if isinstance(value, h5py.Dataset):
+            shapes[name] = value.shape
+
+    with h5py.File(path) as file:
+        file.visititems(note)
+    return shapes
+
+
+def _like(shapes, variant):
+    """Return an untrained model whose weights have these names and shapes."""
+    names = "\n".join(shapes)
+    stages = {*re.findall(r"dla_up/(?:ida/)?(ida\w*)/", names)}
+    heads = [
+        shape[-1]
+        for name, shape in shapes.items()
+        if re.fullmatch(r"layers/(conv2d|dense)(_\d+)?/vars/0", name) and shape
+    ]
+    if stages and not heads:
+        raise ValueError("It has no head.")
+    if stages:
+        shared = {
+            "head_stride": 2 ** (5 - len(stages)),
+            "upsampling": "learned" if "learned" in names else "bilinear",
+            "node": "separable" if "separable" in names else "conv",
+        }
+        classes = max(heads)
+        if classes == 1:
+            return DLABoundaryDetector(variant, **shared)
+        return DLASegmenter(
+            variant, classes, boundary_head=1 in heads, **shared
+        )
+    if "dla_backbone" in names:
+        top = {"num_classes": heads[0]} if heads else {"include_top": False}
+        return DLAClassifier(variant, **top)
+    levels = {*re.findall(r"layers/(tree\w*)/", names)}
+    return DLABackbone(variant, levels=(f"P{len(levels) + 1}",))
