@@ -68,6 +68,10 @@ def parse_flags(argv=None) -> argparse.Namespace:
         parser.error("expected --model FILE, or for boundaries --predictions")
     if args.predictions and not args.task:
         parser.error("--predictions needs --task: files do not say their task")
+    if args.predictions and args.model:
+        parser.error("--predictions stand for a model: leave --model out")
+    if args.ground_truth and not args.predictions:
+        parser.error("--ground-truth is for --predictions: leave it out")
     for flag in ("output_dir", "json"):
         if vars(args)[flag] and len(args.model) > 1:
             name = flag.replace("_", "-")

@@ -97,8 +97,9 @@ def find_start(
         overwrite: Whether to ignore the folder's content. Defaults to `False`.
 
     Raises:
-        ValueError: If the folder holds a run of other settings, or `resume`
-            is `"never"` and it holds any run.
+        ValueError: If the folder holds a run of other settings, `resume` is
+            `"never"` and it holds any run, or `overwrite` would remove the
+            checkpoint.
         SystemExit: If that run is finished; the exit code is 0.
     """
     run_dir = pathlib.Path(run_dir)
@@ -116,6 +117,12 @@ def find_start(
             )
             raise SystemExit(0)
     if resume not in ("auto", "never"):
+        inside = run_dir.resolve() in pathlib.Path(resume).resolve().parents
+        if overwrite and inside:
+            raise ValueError(
+                f"--overwrite would remove {resume}, which --resume goes on "
+                "from. Leave one of the two out, or choose another --run-dir."
+            )
         return read_checkpoint(resume)
     if resume == "never" or overwrite:
         return None

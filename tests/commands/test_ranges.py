@@ -102,6 +102,8 @@ NONSENSE = (
     ("train-seg", "--mixup 1"),
     ("train-boundary", "--thresholds 0"),
     ("evaluate", "--model x --threads 0"),
+    ("evaluate", "--model x --ground-truth y"),
+    ("evaluate", "--model x --task boundary --predictions y"),
     ("predict", "--model x --input a --output b --tile 0x32"),
     ("export-tflite", "--model x --output y --min-agreement 2"),
     ("export-tflite", "--model x --output y --size 320000x320000"),

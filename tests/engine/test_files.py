@@ -193,6 +193,8 @@ def test_what_cannot_go_on_in_its_folder_can_in_another(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="--steps 20 .there: 10") as error:
         find_start(run, {**now, "steps": 20})
     assert hint in str(error.value)
+    with pytest.raises(ValueError, match="--overwrite would remove"):
+        find_start(run, now, str(checkpoints.paths()[0]), overwrite=True)
     assert find_start(
         tmp_path / "new", {**now, "steps": 20}, str(checkpoints.paths()[0])
     ).facts == {"step": 5}

@@ -213,3 +213,17 @@ def test_patience_ends_a_run_where_it_would_end_without_a_stop(
         for other in ends[1:]:
             assert (other.arrays[name] == array).all()
     assert [end.facts["waited"] for end in ends] == [3, 3, 3]
+
+
+def test_what_the_clock_decides_changes_no_weight(tmp_path):
+    flags = ("--steps", 24, "--recalibrate-bn", 2)
+    often = "0.0001min"
+    assert run(tmp_path / "clock", *flags, "--validate-every", often) == 0
+    assert run(tmp_path / "end", *flags, "--validate-every", 0) == 0
+    assert len(rows(tmp_path / "clock")) > len(rows(tmp_path / "end")) == 1
+    clock, end = (
+        read_checkpoint(tmp_path / name / "checkpoints/step-00000024.npz")
+        for name in ("clock", "end")
+    )
+    for name, array in clock.arrays.items():
+        assert (array == end.arrays[name]).all(), name

@@ -207,6 +207,17 @@ def test_bars_have_the_colors_of_their_classes(run_dir):
     assert all(f"<small>{share:.1%}</small>" in page for share in shares)
 
 
+def test_precision_recall_and_f1_stand_by_class(run_dir):
+    page, scores = write(run_dir)
+    text = " ".join(Reader(page).text)
+    for name in scores["class_names"]:
+        cells = (
+            scores[f"per_class_{key}"][name]
+            for key in ("precision", "recall", "f1")
+        )
+        assert " ".join((name, *(f"{cell:.3f}" for cell in cells))) in text
+
+
 @pytest.mark.parametrize(
     "model, names",
     [
