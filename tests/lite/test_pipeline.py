@@ -286,6 +286,14 @@ def test_wrong_arguments_are_named(model, arguments, message):
         convert(**{"model": model, "size": SIZE, **arguments})
 
 
+def test_weights_that_are_no_numbers_are_not_exported():
+    broken = DLASegmenter("dla46_c", 3)
+    (kernel, *_) = broken.weights
+    kernel.assign(np.full(kernel.shape, np.nan))
+    with pytest.raises(ValueError, match="kernel is not finite"):
+        Exporter(broken, SIZE)
+
+
 def test_broken_files_are_named(files, tmp_path):
     path = tmp_path / "half.tflite"
     for data in (files["float32", "mask"][:50_000], b"no model", b""):

@@ -45,6 +45,7 @@ from dla_keras.lite.measure.agreement import lite_outputs
 from dla_keras.lite.measure.agreement import model_outputs
 from dla_keras.lite.options import HEADS
 from dla_keras.lite.options import PRECISIONS
+from dla_keras.models.network import check_values
 from dla_keras.provenance import read_beside
 from dla_keras.quiet import quiet_stderr
 from dla_keras.tasks import TASKS
@@ -149,6 +150,7 @@ class Exporter:
             object.__setattr__(self, "rule", rule)
         check_size(self.size)
         check_head(self.model, self.head)
+        check_values(self.model)  # argmax of not-a-number is a class, too
         choose("tuned_for", self.tuned_for, EDITS)
         check_number("threads", self.threads)
         if self.min_agreement is not None:
