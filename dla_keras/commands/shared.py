@@ -185,7 +185,7 @@ def warn_of_trained(split, folder) -> None:
         split: Split to score on.
         folder: Folder of the run.
     """
-    from dla_keras.data.folder_pairs import trained_on
+    from dla_keras.data.folders.pairs import trained_on
 
     if trained := trained_on(split, folder):
         print(

@@ -21,8 +21,8 @@ from dla_keras.data.datasets import DATASETS
 from dla_keras.data.datasets import IGNORE_LABEL
 from dla_keras.data.datasets import DatasetInfo
 from dla_keras.data.fitting import resize_picture
-from dla_keras.data.layouts import NoLayoutError
-from dla_keras.data.layouts import find_layout
+from dla_keras.data.folders.layouts import NoLayoutError
+from dla_keras.data.folders.layouts import find_layout
 from dla_keras.data.pictures import open_picture
 from dla_keras.data.pictures import read_rgb
 from dla_keras.data.segmentation import list_pairs

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from dla_keras.data.folder_pairs import draw_share
-from dla_keras.data.folder_pairs import is_images_and_labels
+from dla_keras.data.folders.pairs import draw_share
+from dla_keras.data.folders.pairs import is_images_and_labels
 from dla_keras.data.pictures import SUFFIXES
 from dla_keras.data.pictures import list_pictures
 from dla_keras.data.pictures import read_rgb

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from dataclasses import replace
 
 from dla_keras.choices import did_you_mean
-from dla_keras.data.class_files import BACKGROUND
 from dla_keras.data.datasets import IGNORE_LABEL
 from dla_keras.data.datasets import DatasetInfo
 from dla_keras.data.datasets import distinct_palette
+from dla_keras.data.folders.class_files import BACKGROUND
 from dla_keras.data.labels import stored_values
 from dla_keras.files import read_json
 

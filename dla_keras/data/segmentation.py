@@ -16,12 +16,12 @@ import numpy as np
 
 from dla_keras.data.datasets import DATASETS
 from dla_keras.data.datasets import DatasetInfo
-from dla_keras.data.drawing import DrawnLabel
+from dla_keras.data.folders.drawing import DrawnLabel
+from dla_keras.data.folders.layouts import LAYOUTS
+from dla_keras.data.folders.layouts import NoLayoutError
+from dla_keras.data.folders.layouts import find_layout
 from dla_keras.data.info_file import folder_info
 from dla_keras.data.labels import read_label
-from dla_keras.data.layouts import LAYOUTS
-from dla_keras.data.layouts import NoLayoutError
-from dla_keras.data.layouts import find_layout
 from dla_keras.data.pictures import open_picture
 from dla_keras.data.pictures import picture_size
 from dla_keras.data.pictures import read_rgb

@@ -11,7 +11,7 @@ from dla_keras.choices import MINUTES
 from dla_keras.choices import STEPS
 from dla_keras.choices import parse_interval
 from dla_keras.data.checks import fingerprint
-from dla_keras.data.folder_pairs import write_drawn
+from dla_keras.data.folders.pairs import write_drawn
 from dla_keras.data.pipeline import batch_names
 from dla_keras.data.pipeline import remember
 from dla_keras.data.pipeline import training_batches

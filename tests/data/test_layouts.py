@@ -10,16 +10,16 @@ from exports import EXPORTS
 from PIL import Image
 
 from dla_keras.commands.shared import warn_of_trained
-from dla_keras.data.annotations import read_brush_name
 from dla_keras.data.datasets import DATASETS
 from dla_keras.data.datasets import IGNORE_LABEL
-from dla_keras.data.drawing import decode_counts
-from dla_keras.data.drawing import fill_polygon
-from dla_keras.data.drawing import run_length_region
-from dla_keras.data.folder_pairs import draw_share
-from dla_keras.data.folder_pairs import trained_on
-from dla_keras.data.folder_pairs import write_drawn
-from dla_keras.data.layouts import find_layout
+from dla_keras.data.folders.annotations import read_brush_name
+from dla_keras.data.folders.drawing import decode_counts
+from dla_keras.data.folders.drawing import fill_polygon
+from dla_keras.data.folders.drawing import run_length_region
+from dla_keras.data.folders.layouts import find_layout
+from dla_keras.data.folders.pairs import draw_share
+from dla_keras.data.folders.pairs import trained_on
+from dla_keras.data.folders.pairs import write_drawn
 from dla_keras.data.segmentation import open_split
 
 
@@ -187,7 +187,7 @@ def test_the_order_of_the_file_system_does_not_matter(tmp_path, monkeypatch):
     assert not stems(found.splits["train"]) & stems(found.splits["val"])
     shutil.copytree(tmp_path / "here", tmp_path / "there")
     walk = exports.os_walk_backwards()
-    monkeypatch.setattr("dla_keras.data.folder_pairs.os.walk", walk)
+    monkeypatch.setattr("dla_keras.data.folders.pairs.os.walk", walk)
     again = find_layout(tmp_path / "there")
     for split, pairs in found.splits.items():
         assert [p.name for p, _ in pairs] == [

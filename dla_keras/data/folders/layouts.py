@@ -2,7 +2,7 @@
 
 `LAYOUTS` has one row for each kind of folder; `find_layout` tries them in
 order. Names and colors of the classes come from the tools' own files.
-`segmentation.open_split` is above, `folder_pairs` and `annotations` below.
+`data/segmentation.open_split` is above, `pairs` and `annotations` beside.
 """
 
 import contextlib
@@ -19,32 +19,32 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from dla_keras.data.annotations import read_brushes
-from dla_keras.data.annotations import read_coco
-from dla_keras.data.annotations import read_yolo
-from dla_keras.data.class_files import Coding
-from dla_keras.data.class_files import Folder
-from dla_keras.data.class_files import bare_name
-from dla_keras.data.class_files import read_color_lines
-from dla_keras.data.class_files import read_color_table
-from dla_keras.data.class_files import read_contents
-from dla_keras.data.class_files import read_cvat
-from dla_keras.data.class_files import read_listed_names
-from dla_keras.data.class_files import read_mapillary
-from dla_keras.data.class_files import read_pascal
-from dla_keras.data.class_files import read_roboflow
-from dla_keras.data.class_files import read_supervisely
-from dla_keras.data.class_files import with_palette
 from dla_keras.data.datasets import DATASETS
 from dla_keras.data.datasets import IGNORE_LABEL
 from dla_keras.data.datasets import DatasetInfo
 from dla_keras.data.datasets import distinct_palette
-from dla_keras.data.folder_pairs import bare_stem
-from dla_keras.data.folder_pairs import describe
-from dla_keras.data.folder_pairs import draw_share
-from dla_keras.data.folder_pairs import list_files
-from dla_keras.data.folder_pairs import pair_by_name
-from dla_keras.data.folder_pairs import split_by_name
+from dla_keras.data.folders.annotations import read_brushes
+from dla_keras.data.folders.annotations import read_coco
+from dla_keras.data.folders.annotations import read_yolo
+from dla_keras.data.folders.class_files import Coding
+from dla_keras.data.folders.class_files import Folder
+from dla_keras.data.folders.class_files import bare_name
+from dla_keras.data.folders.class_files import read_color_lines
+from dla_keras.data.folders.class_files import read_color_table
+from dla_keras.data.folders.class_files import read_contents
+from dla_keras.data.folders.class_files import read_cvat
+from dla_keras.data.folders.class_files import read_listed_names
+from dla_keras.data.folders.class_files import read_mapillary
+from dla_keras.data.folders.class_files import read_pascal
+from dla_keras.data.folders.class_files import read_roboflow
+from dla_keras.data.folders.class_files import read_supervisely
+from dla_keras.data.folders.class_files import with_palette
+from dla_keras.data.folders.pairs import bare_stem
+from dla_keras.data.folders.pairs import describe
+from dla_keras.data.folders.pairs import draw_share
+from dla_keras.data.folders.pairs import list_files
+from dla_keras.data.folders.pairs import pair_by_name
+from dla_keras.data.folders.pairs import split_by_name
 from dla_keras.data.info_file import NAME
 from dla_keras.data.info_file import folder_info
 from dla_keras.data.info_file import read_info

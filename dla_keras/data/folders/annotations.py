@@ -13,18 +13,18 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from dla_keras.data.class_files import ClassRow
-from dla_keras.data.class_files import Folder
-from dla_keras.data.class_files import field
-from dla_keras.data.class_files import with_background
-from dla_keras.data.drawing import DrawnLabel
-from dla_keras.data.drawing import Region
-from dla_keras.data.drawing import coco_region
-from dla_keras.data.drawing import draw_regions
-from dla_keras.data.drawing import yolo_regions
-from dla_keras.data.folder_pairs import SPLITS
-from dla_keras.data.folder_pairs import describe
-from dla_keras.data.folder_pairs import some_of
+from dla_keras.data.folders.class_files import ClassRow
+from dla_keras.data.folders.class_files import Folder
+from dla_keras.data.folders.class_files import field
+from dla_keras.data.folders.class_files import with_background
+from dla_keras.data.folders.drawing import DrawnLabel
+from dla_keras.data.folders.drawing import Region
+from dla_keras.data.folders.drawing import coco_region
+from dla_keras.data.folders.drawing import draw_regions
+from dla_keras.data.folders.drawing import yolo_regions
+from dla_keras.data.folders.pairs import SPLITS
+from dla_keras.data.folders.pairs import describe
+from dla_keras.data.folders.pairs import some_of
 from dla_keras.data.pictures import SUFFIXES
 from dla_keras.data.pictures import open_picture
 from dla_keras.data.pictures import picture_size
