@@ -239,6 +239,18 @@ def default_model() -> pathlib.Path:
     return small
 
 
+def default_sample(model: pathlib.Path) -> pathlib.Path:
+    """Return a drawn street on which a model is as good as on most."""
+    from small_model import draw_samples
+    from small_model import typical_pictures
+
+    try:
+        draw_samples(BUILD, typical_pictures(model.read_bytes(), 1))
+    except (OSError, ValueError) as error:
+        sys.exit(f"{model} cannot be packed. {error}")
+    return BUILD / "street-1.png"
+
+
 def main(argv=None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", help="a .tflite file of export-tflite")
@@ -250,13 +262,7 @@ def main(argv=None) -> None:
     args = parser.parse_args(argv)
     sys.path.insert(0, str(HERE.parent / "tools"))
     model = pathlib.Path(args.model or default_model()).resolve()
-    sample = BUILD / "street-1.png"
-    if args.sample:
-        sample = pathlib.Path(args.sample)
-    elif not sample.exists():
-        from small_model import draw_samples
-
-        draw_samples(BUILD, 1)
+    sample = pathlib.Path(args.sample or default_sample(model))
     out = pathlib.Path(args.out).resolve()
     build(model.read_bytes(), sample.read_bytes(), out)
     found = faults(out, model.read_bytes())

@@ -315,7 +315,7 @@ def main(folder):
     sizes = {"sizes": fitted_sizes(), "masks": fits}
     (pictures / "fits.json").write_text(json.dumps(sizes, indent=2))
     write_others(other_models, pictures)
-    draw_samples(models, 2)
+    draw_samples(models, range(2))
     for name, (change, _) in FAULTS.items():
         (faults / f"{name}.tflite").write_bytes(edited(data, change))
     other = edited(data, with_fit({"fit": "crop"}))

@@ -6,17 +6,22 @@ minute. Such a model finds sky and road and little else.
 
 import itertools
 import pathlib
+from collections.abc import Iterable
 
 import numpy as np
 from PIL import Image
 
 from dla_keras.data.datasets import DATASETS
+from dla_keras.data.datasets import IGNORE_LABEL
 from dla_keras.data.toy_streets import SIZE
 from dla_keras.data.toy_streets import draw_picture
 from dla_keras.files import atomic_path
+from dla_keras.inference.predictor import Predictor
+from dla_keras.inference.tflite_model import LiteModel
 from dla_keras.quiet import quiet_stderr
 
 PRECISIONS = ("float32", "int8")
+LOOKED_AT = 24  # val pictures that samples are taken of
 SMALL_MODEL_PICTURES = 24  # solved on these, calibrated on the first 8
 
 
@@ -91,9 +96,37 @@ def small_model_files(sizes=(SIZE,)) -> dict[tuple, bytes]:
     return files
 
 
-def draw_samples(folder: pathlib.Path, count: int) -> None:
-    """Draws the first pictures of `toy_streets`' val split as PNG files."""
-    for index in range(count):
+def typical_pictures(data: bytes, count: int) -> list[int]:
+    """Return which of `toy_streets`' val pictures show a file as it is.
+
+    They are those in the middle of its share of right pixels: neither its
+    best nor its worst. Of a file without masks they are the first.
+
+    Args:
+        data: Bytes of the `.tflite` file.
+        count: Number of pictures.
+    """
+    model = LiteModel(data)
+    if "segmentation" not in model.tasks:
+        return [*range(count)]
+    predictor = Predictor(model, model.input_shape[1:3], model.fit)
+    shares = []
+    for index in range(LOOKED_AT):
+        image, label = draw_picture("val", index)
+        known = label != IGNORE_LABEL
+        shares.append(np.mean(predictor(image)[known] == label[known]))
+    first = (LOOKED_AT - count) // 2
+    return sorted(map(int, np.argsort(shares)[first : first + count]))
+
+
+def draw_samples(folder: pathlib.Path, indices: Iterable[int]) -> None:
+    """Draw pictures of `toy_streets`' val split as `street-1.png` and so on.
+
+    Args:
+        folder: Folder of the files.
+        indices: Places of the pictures in the split.
+    """
+    for number, index in enumerate(indices, 1):
         image, _ = draw_picture("val", index)
-        with atomic_path(folder / f"street-{index + 1}.png") as temporary:
+        with atomic_path(folder / f"street-{number}.png") as temporary:
             Image.fromarray(image).save(temporary)

@@ -20,6 +20,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "tools"))
 from small_model import PRECISIONS
 from small_model import draw_samples
 from small_model import small_model_files
+from small_model import typical_pictures
 
 MODELS = pathlib.Path(__file__).parent / "models"
 SAMPLES = 4
@@ -38,7 +39,7 @@ def make(args) -> None:
     for precision, data in files.items():
         with atomic_path(MODELS / f"{precision}.tflite") as temporary:
             temporary.write_bytes(data)
-    draw_samples(MODELS, SAMPLES)
+    draw_samples(MODELS, typical_pictures(files["int8"], SAMPLES))
 
 
 def main(argv=None) -> int:
