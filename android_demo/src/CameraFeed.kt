@@ -4,6 +4,7 @@ package org.dlakeras.demo
 
 import android.content.Context
 import android.graphics.ImageFormat
+import android.hardware.DataSpace
 import android.hardware.camera2.CameraAccessException
 import android.hardware.camera2.CameraCaptureSession
 import android.hardware.camera2.CameraCharacteristics
@@ -12,8 +13,10 @@ import android.hardware.camera2.CameraManager
 import android.hardware.camera2.CaptureRequest
 import android.media.Image
 import android.media.ImageReader
+import android.os.Build
 import android.os.Handler
 import android.os.Looper
+import android.util.Log
 import android.view.WindowManager
 
 /** Where live frames come from. */
@@ -97,9 +100,15 @@ class CameraFeed(private val context: Context, private val handler: Handler) : F
             ?: return fail("The camera gives no pictures that can be read (YUV_420_888).")
         val frames = ImageReader.newInstance(width, height, ImageFormat.YUV_420_888, FRAMES)
         reader = frames
+        var told = Build.VERSION.SDK_INT < 33 // older phones do not say
         frames.setOnImageAvailableListener({
             // Older frames are given back by this; its calls for them find none.
-            use(it.acquireLatestImage()?.let { image -> ImageFrame(image, turn()) })
+            val image = it.acquireLatestImage()
+            if (image != null && !told) {
+                told = true
+                logColors(image)
+            }
+            use(image?.let { ImageFrame(image, turn()) })
         }, handler)
         manager.openCamera(id, object : CameraDevice.StateCallback() {
             override fun onOpened(device: CameraDevice) {
@@ -124,6 +133,13 @@ class CameraFeed(private val context: Context, private val handler: Handler) : F
                 fail(sentence(error))
             }
         }, main)
+    }
+
+    /** For whoever sees wrong colours: the app takes them for JFIF's. */
+    @Newer
+    private fun logColors(image: Image) {
+        val jfif = image.dataSpace == DataSpace.DATASPACE_JFIF
+        Log.i("dla", "The camera's data space is ${image.dataSpace}, JFIF: $jfif")
     }
 
     private fun begin(device: CameraDevice, frames: ImageReader, fail: (String) -> Unit) {
