@@ -244,10 +244,13 @@ def open_splits(args, model, run) -> tuple:
     source = run["dataset"], run["data_dir"]
     train = open_split(source[0], "train", source[1])
     val = open_split(source[0], "val", source[1])
+    ordered = (
+        in_model_order(train, known, by_number, once),
+        in_model_order(val, known, by_number),
+    )
     allow = args.allow or run.get("allow", ())
     stop_at_errors(check_splits(train, val, allow), *source)
-    train = in_model_order(train, known, by_number, once)
-    return train, in_model_order(val, known, by_number)
+    return ordered
 
 
 def quantize(args) -> None:
