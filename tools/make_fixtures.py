@@ -308,7 +308,8 @@ def main(folder):
         masks[name] = write_masks(pictures, name, data)
     (pictures / "masks.json").write_text(json.dumps(masks, indent=2))
     fits = {}
-    for name, fit in FITS.items():
+    for rule, fit in FITS.items():
+        name = f"int8-64x96-{rule}"
         other = edited(data, with_fit(fit))
         (models / f"{name}.tflite").write_bytes(other)
         fits[name] = write_masks(pictures, name, other)

@@ -82,8 +82,10 @@ def verify(args) -> None:
     pictures = read_pictures(args.pictures, args.count)
     fitted = {}
     for path in args.model:
-        size = LiteModel(path).input_shape[1:3]
-        fitted[path] = np.stack([fit_picture(p, *size) for p in pictures])
+        model = LiteModel(path)
+        size, fit = model.input_shape[1:3], model.fit
+        inputs = [fit_picture(p, *size, fit) for p in pictures]
+        fitted[path] = np.stack(inputs)
     runtimes = [row for row in RUNTIMES if row.name in args.runtimes]
     checks = []
     for check in check_files(fitted, args.cache, runtimes):

@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 
 ALL = "all"
 WORST = 10  # layers on the terminal
+# Who reads a file with a mask.
+MASKS_ARE_FOR = "Python, browser, app; not MediaPipe (--for mediapipe)"
 
 
 def parse_flags(argv):
@@ -307,6 +309,7 @@ def report(args, made) -> dict:
         "precision": args.precision,
         "input": file.inputs[0],
         "output": ", ".join(map(str, file.outputs)),
+        **({"for": MASKS_ARE_FOR} if "mask" in file.output_names else {}),
         "operations": f"{len(file.ops)}, of which {file.float_ops} on "
         "float numbers",
         "": ", ".join(f"{count} {name}" for name, count in counts),

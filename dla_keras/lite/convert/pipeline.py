@@ -414,7 +414,7 @@ def require_memory(model, size: tuple[int, int]) -> None:
     """
     needed, free = export_memory(model, size), free_memory()
     name = "x".join(map(str, size))
-    said = f"{needed / 1e9:.1f} GB of memory, about"
+    said = f"about {needed / 1e9:.1f} GB of memory"
     if needed > free:
         raise ValueError(
             f"Files of {name} take {said}, and {free / 1e9:.1f} GB are free. "
