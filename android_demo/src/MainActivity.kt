@@ -56,6 +56,8 @@ class MainActivity : Activity(), Session.Screen, Actions {
 
     override fun onCreate(state: Bundle?) {
         super.onCreate(state)
+        TfLiteEngine.place =
+            "${applicationInfo.sourceDir}!/lib/arm64-v8a/libjnitensorflowlite.so"
         store = ModelStore(this)
         session = Session(parts.engine, this)
         feed = parts.feed(this, session.handler)

@@ -112,7 +112,16 @@ class TfLiteEngine(private val model: ByteBuffer, threads: Int) : Engine {
         while (created.isNotEmpty()) created.removeAt(created.size - 1)()
     }
 
-    private companion object {
-        val library: Lite by lazy { Native.load("jnitensorflowlite", Lite::class.java) }
+    companion object {
+        /** Where the library lies inside the APK, for phones whose linker looks nowhere else. */
+        var place: String? = null
+
+        private val library: Lite by lazy {
+            try {
+                Native.load("jnitensorflowlite", Lite::class.java)
+            } catch (error: UnsatisfiedLinkError) {
+                Native.load(place ?: throw error, Lite::class.java)
+            }
+        }
     }
 }
