@@ -4,6 +4,7 @@ import hashlib
 import os
 import pathlib
 import re
+import sys
 import zipfile
 from dataclasses import dataclass
 
@@ -225,6 +226,7 @@ def fetch_preset(name: str) -> dict[str, np.ndarray]:
 def _from_hub(name, preset):
     try:
         import huggingface_hub
+        from huggingface_hub.utils import logging as hub_logging
     except ImportError as error:
         raise ImportError(
             f"{name!r} comes from the Hugging Face hub: "
@@ -232,10 +234,17 @@ def _from_hub(name, preset):
             f"{_HUB_FILE} and pass its path, or begin with random weights "
             f"(--weights none). {_address(preset)}"
         ) from error
-    try:
-        path = huggingface_hub.hf_hub_download(
-            preset.source, _HUB_FILE, revision=preset.revision
+    where = {"filename": _HUB_FILE, "revision": preset.revision}
+    # Its own lines about each try do not say what comes of them.
+    hub_logging.set_verbosity_error()
+    if not huggingface_hub.try_to_load_from_cache(preset.source, **where):
+        print(
+            f"Fetching {name} from huggingface.co; without a connection this "
+            "ends within half a minute.",
+            file=sys.stderr,
         )
+    try:
+        path = huggingface_hub.hf_hub_download(preset.source, **where)
     except Exception as error:  # many kinds, one remedy
         raise _unavailable(name, preset, error) from error
     # The hub's cache names a large file by its SHA-256.
@@ -272,7 +281,8 @@ def _unavailable(name, preset: Preset, error):
     return FileNotFoundError(
         f"{name!r} is neither cached nor to be had here ({reason}). "
         f"{_address(preset)} Where there is a connection, download that file, "
-        "and pass its path in place of the name."
+        "and pass its path in place of the name; or begin with random weights "
+        "(--weights none)."
     )
 
 
