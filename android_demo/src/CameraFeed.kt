@@ -98,18 +98,8 @@ class CameraFeed(private val context: Context, private val handler: Handler) : F
             ?.getOutputSizes(ImageFormat.YUV_420_888).orEmpty().map { it.width to it.height }
         val (width, height) = chooseSize(sizes, facts.width, facts.height, turn().swaps)
             ?: return fail("The camera gives no pictures that can be read (YUV_420_888).")
-        val frames = ImageReader.newInstance(width, height, ImageFormat.YUV_420_888, FRAMES)
+        val frames = frames(width, height, turn, use)
         reader = frames
-        var told = Build.VERSION.SDK_INT < 33 // older phones do not say
-        frames.setOnImageAvailableListener({
-            // Older frames are given back by this; its calls for them find none.
-            val image = it.acquireLatestImage()
-            if (image != null && !told) {
-                told = true
-                logColors(image)
-            }
-            use(image?.let { ImageFrame(image, turn()) })
-        }, handler)
         manager.openCamera(id, object : CameraDevice.StateCallback() {
             override fun onOpened(device: CameraDevice) {
                 if (!current()) return device.close()
@@ -133,6 +123,23 @@ class CameraFeed(private val context: Context, private val handler: Handler) : F
                 fail(sentence(error))
             }
         }, main)
+    }
+
+    private fun frames(
+        width: Int, height: Int, turn: () -> Turn, use: (FrameSource?) -> Unit,
+    ): ImageReader {
+        val frames = ImageReader.newInstance(width, height, ImageFormat.YUV_420_888, FRAMES)
+        var told = Build.VERSION.SDK_INT < 33 // older phones do not say
+        frames.setOnImageAvailableListener({
+            // Older frames are given back by this; its calls for them find none.
+            val image = it.acquireLatestImage()
+            if (image != null && !told) {
+                told = true
+                logColors(image)
+            }
+            use(image?.let { ImageFrame(image, turn()) })
+        }, handler)
+        return frames
     }
 
     /** For whoever sees wrong colours: the app takes them for JFIF's. */
