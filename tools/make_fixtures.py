@@ -311,7 +311,7 @@ def main(folder):
     for rule, fit in FITS.items():
         name = f"int8-64x96-{rule}"
         other = edited(data, with_fit(fit))
-        (models / f"{name}.tflite").write_bytes(other)
+        (other_models / f"{name}.tflite").write_bytes(other)
         fits[name] = write_masks(pictures, name, other)
     sizes = {"sizes": fitted_sizes(), "masks": fits}
     (pictures / "fits.json").write_text(json.dumps(sizes, indent=2))
