@@ -263,17 +263,28 @@ def test_a_file_of_one_size_can_be_tiled():
         ("--scales inf", "numbers above 0"),
         ("--scales ,", "numbers above 0"),
         ("--tile 100x128", "multiples of 32"),
-        ("--tile 0x128", "multiples of 32"),
         ("--tile 256x256 --overlap 40", "multiples of 32"),
-        ("--tile 256x256 --overlap=-32", "multiples of 32"),
         ("--tile 128x512", "at least twice the overlap.*at most 64"),
-        ("--tile 512", "HEIGHTxWIDTH"),
         ("--overlap 64", "pass --tile"),
     ],
 )
 def test_bad_flags_are_refused(flags, message):
     with pytest.raises(ValueError, match=message):
         find(flags)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--tile 0x128", "at least 1"),
+        ("--tile 256x256 --overlap=-32", "at least 0"),
+        ("--tile 512", "HEIGHTxWIDTH"),
+    ],
+)
+def test_what_no_flag_takes_is_refused_when_it_is_read(flags, message, capsys):
+    with pytest.raises(SystemExit):
+        find(flags)
+    assert message in capsys.readouterr().err
 
 
 def test_what_a_file_cannot_do_is_said():
