@@ -89,8 +89,9 @@ def test_at_most_ten_modules_are_flat():
     assert len(FLAT) + 1 <= 10, sorted(FLAT)  # and `__init__`
 
 
-def test_a_reader_meets_at_most_a_hundred_modules():
+def test_the_house_does_not_grow_unseen():
     modules = [p for p in PACKAGE.rglob("*.py") if p.name != "__init__.py"]
+    # 100 when it was rebuilt, and twenty for folders of people's own.
     assert len(modules) <= 120
 
 
