@@ -50,8 +50,8 @@ WORKING_SIZE = {
         "metavar": "PIXELS",
         "help": "working size: pictures whose longer side is longer are shrunk "
         "to it, and masks come back at the pictures' own size; 0: none; "
-        "default: the model's, and for training 1024 (or twice the crop) "
-        "where pictures of a folder are longer than 2048",
+        "default: the model's, and for training twice the crop's longer side "
+        "(at least 512) where pictures of a folder are longer than 2048",
     },
     "--resize": {
         "type": size_text,

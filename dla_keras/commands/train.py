@@ -471,4 +471,18 @@ def finish(row, run_dir, scores: dict, train, val) -> None:
             [(name, *cells.values()) for name, cells in table.items()],
         )
     )
+    _warn_of_guesses(row, scores, baselines)
     print(f"Written to {run_dir}: model.keras, metrics.json, report.html")
+
+
+def _warn_of_guesses(row, scores, baselines) -> None:
+    """Say that a network is no better than what looks at no picture."""
+    key = next(iter(row.COLUMNS))
+    guesses = {n: s[key] for n, s in baselines.items() if s[key] is not None}
+    name = max(guesses, key=guesses.get, default=None)
+    if name and (scores[key] or 0) < guesses[name]:
+        print(
+            f"The network is below {name!r}, which looks at no picture: it "
+            "has learned nothing yet. Train it for more steps, or look at the "
+            "labels with dla-keras check."
+        )

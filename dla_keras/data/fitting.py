@@ -28,7 +28,7 @@ POLICIES = {
 }
 
 LARGE = 2048  # pixels of the longer side that need a working size
-COMMON_SIDE = 1024  # of what is larger
+COMMON_SIDE = 512  # of what is larger, at least
 
 WorkingSize = int | Sequence[int] | None  # longer side, (height, width), own
 
@@ -164,13 +164,13 @@ def default_max_side(longest: int, crop: tuple[int, int]) -> int | None:
         crop: Height and width of training's crops.
 
     Returns:
-        1024 pixels, or twice the crop's longer side where that is more;
-        `None` up to 2048 pixels, which need none.
+        Twice the crop's longer side, of which a crop shows half, and at least
+        512 pixels; `None` up to 2048 pixels, which need none.
 
     Example:
 
     >>> default_max_side(4000, (192, 256)), default_max_side(2048, (64, 64))
-    (1024, None)
+    (512, None)
     """
     if longest <= LARGE:
         return None

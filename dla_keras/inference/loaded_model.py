@@ -194,7 +194,8 @@ def rgb_image(image) -> np.ndarray:
     >>> rgb_image(np.full((2, 3), 127.6)).tolist()[0][0]
     [128, 128, 128]
     """
-    if isinstance(image, Image.Image) and image.mode not in UNBOUNDED:
+    whole = isinstance(image, Image.Image) and min(image.size) > 0
+    if whole and image.mode not in UNBOUNDED:
         return to_rgb(upright(image))
     pixels = np.asarray(image)
     if pixels.ndim == 2:
@@ -204,7 +205,7 @@ def rgb_image(image) -> np.ndarray:
             "Expected an image (height, width) or (height, width, channels) "
             "of 1, 3 or 4 channels: grey, RGB or RGBA. Received: shape "
             f"{np.shape(image)}. Channels that stand first are moved by "
-            "np.moveaxis(image, 0, -1)."
+            "np.moveaxis(image, 0, -1); a file is opened by PIL.Image.open."
         )
     pixels = _to_bytes(pixels)
     if pixels.shape[2] == 1:

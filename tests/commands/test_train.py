@@ -5,6 +5,7 @@ import importlib
 import json
 import pathlib
 import shutil
+from types import SimpleNamespace
 from unittest import mock
 
 import keras
@@ -16,6 +17,7 @@ from running import command
 from tiny_variant import TINY_VARIANT
 
 import dla_keras
+from dla_keras.commands.train import _warn_of_guesses
 from dla_keras.data.datasets import DATASETS
 from dla_keras.tasks import TASKS
 from dla_keras.variants import VARIANTS
@@ -308,3 +310,14 @@ def test_flags_about_weights_need_some(name, text, message, capsys):
     with pytest.raises(SystemExit):
         flags(name, text)
     assert message in capsys.readouterr().err
+
+
+def test_a_network_below_a_guess_is_told(capsys):
+    row = SimpleNamespace(COLUMNS={"miou": "mIoU", "pixel_accuracy": "pixel"})
+    guesses = {"majority class": {"miou": 0.1}, "class by row": {"miou": 0.15}}
+    for miou, told in ((0.02, True), (None, True), (0.15, False), (0.4, False)):
+        _warn_of_guesses(row, {"miou": miou}, guesses)
+        said = capsys.readouterr().out
+        assert ("below 'class by row', which looks at no" in said) == told
+    _warn_of_guesses(row, {"miou": 0.0}, {})
+    assert capsys.readouterr().out == ""

@@ -189,7 +189,7 @@ def test_lines_are_where_they_were():
 
 
 def test_large_pictures_get_a_working_size():
-    assert default_max_side(4000, (192, 256)) == 1024
+    assert default_max_side(4000, (192, 256)) == 512
     assert default_max_side(4000, (512, 800)) == 1600
     assert default_max_side(2100, (1024, 1024)) == 2048
     assert default_max_side(2050, (1088, 1088)) is None

@@ -265,6 +265,8 @@ def test_files_are_the_pixels_that_training_and_predict_see(tmp_path):
 @pytest.mark.parametrize(
     ("image", "message"),
     [
+        (Image.new("RGB", (0, 0)), "Expected an image .*shape"),
+        ("street.jpg", "opened by PIL.Image.open"),
         (IMAGE / 255, "Multiply by 255"),
         (IMAGE.astype("float32") - 128, "undo a normalization"),
         (IMAGE.astype("uint16") * 257, "Divide 16 bits by 257"),
