@@ -28,6 +28,7 @@ from dla_keras.data.file_cache import THREADS
 from dla_keras.data.file_cache import Fault
 from dla_keras.data.file_cache import file_stamp
 from dla_keras.data.file_cache import remembered
+from dla_keras.data.folders.drawing import DrawnLabel
 from dla_keras.data.pictures import open_picture
 from dla_keras.data.pictures import picture_size
 from dla_keras.data.segmentation import compare_sizes
@@ -340,8 +341,12 @@ def find_unlike(split) -> list[Finding]:
 
 
 def _names(split):
-    """Return a split's pairs, and what tells their images and labels apart."""
+    """Return the pairs of two files, and what tells images and labels apart.
+
+    A drawn label belongs to the image that its annotations name.
+    """
     pairs = getattr(split, "pairs", None) or ()
+    pairs = [pair for pair in pairs if not isinstance(pair[1], DrawnLabel)]
     images = _keys([_stem(image) for image, _ in pairs])
     labels = _keys([_stem(label) for _, label in pairs])
     return pairs, images, labels

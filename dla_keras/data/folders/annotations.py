@@ -7,6 +7,7 @@ class, from 1, elsewhere.
 import collections
 import re
 import urllib.parse
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePosixPath
@@ -170,7 +171,7 @@ def _coco_categories(folder, tables):
             field(each, "id", int, where): field(each, "name", str, where)
             for each in rows
         }
-        above = {each.get("supercategory") for each in rows}
+        above = [each.get("supercategory") for each in rows]
         # Roboflow lists the name above all classes as a class.
         said[path] = {
             number: name
@@ -193,24 +194,58 @@ def _coco_categories(folder, tables):
 
 def _coco_pairs(folder, find, path, content, values):
     """Return the images of a COCO file with their labels."""
-    by_image, file = {}, folder.path / path
-    for each in content["annotations"]:
-        number = field(each, "image_id", int, f"{file}, an annotation")
-        by_image.setdefault(number, []).append(each)
+    owners, file = {}, folder.path / path
+    by_image = _by_image(content, file)
     pairs = []
     for each in content["images"]:
         name = field(each, "file_name", str, file)
         image, where = find(name, path), f"{file} ({name})"
+        if image in owners:
+            raise ValueError(
+                f"{file}: expected each image once. Received: {image} as "
+                f"{owners[image]!r} and as {name!r}; join their annotations."
+            )
+        owners[image] = name
         size = tuple(
             field(each, side, int, where) for side in ("height", "width")
         )
-        annotations = by_image.get(field(each, "id", int, where), ())
-        draw = partial(_draw_coco, annotations, values, size, file)
+        picture, annotations = folder.path / image, by_image[each["id"]]
+        draw = partial(_draw_coco, annotations, values, size, file, picture)
         pairs.append((image, DrawnLabel(file, where, draw, size)))
     return pairs
 
 
-def _draw_coco(annotations, values, size, file):
+def _by_image(content, file):
+    """Return the annotations of each image, by its id."""
+    by_image = {}
+    for each in content["images"]:
+        number = field(each, "id", int, f"{file}, an image")
+        if number in by_image:
+            raise ValueError(
+                f"{file}: expected an 'id' of its own for each image. "
+                f"Received: {number} for {each.get('file_name')!r}, too; "
+                "number the images anew, and their annotations."
+            )
+        by_image[number] = []
+    for each in content["annotations"]:
+        number = field(each, "image_id", int, f"{file}, an annotation")
+        if number not in by_image:
+            raise ValueError(
+                f"{file}, annotation {each.get('id')}: expected the 'id' of "
+                f"one of the images as 'image_id'. Received: {number}; list "
+                "the image, or remove the annotation."
+            )
+        by_image[number].append(each)
+    return by_image
+
+
+def _draw_coco(annotations, values, size, file, picture):
+    if sorted(size) != sorted(picture_size(picture)):  # before it is drawn
+        height, width = picture_size(picture)
+        raise ValueError(
+            f"{file}: expected {width} x {height}, the size of {picture}. "
+            f"Received: {size[1]} x {size[0]}; mend 'width' and 'height'."
+        )
     regions = []
     for each in annotations:
         number = each["category_id"]
@@ -247,18 +282,43 @@ def read_yolo(folder: Folder, marks) -> Drawing | None:
     rows = with_background([ClassRow(name) for name in names])
     values = [row.value for name in names for row in rows if row.name == name]
     images = _yolo_images(folder, facts, mark)
+    found = {p.with_suffix(""): p for p in folder.matching(r".*\.txt")}
     splits = {
-        split: [(image, _yolo_label(folder, image, values)) for image in paths]
+        split: [
+            (image, _yolo_label(folder, image, found, values))
+            for image in paths
+        ]
         for split, paths in images.items()
     }
     labels = [label for pairs in splits.values() for _, label in pairs]
-    if not any(label.path.suffix == ".txt" for label in labels):
+    bare = [label for label in labels if label.path.suffix.lower() != ".txt"]
+    if len(bare) == len(labels):
         raise ValueError(
             f"Expected a .txt file in labels/ for the images of "
             f"{folder.path / mark}. Received: none, for instance no "
             f"{labels[0] if labels else 'image'}."
         )
-    return Drawing(rows, splits)
+    _check_owners(folder, texts)
+    said = f"{len(bare)} of {len(labels)} images have no .txt in labels/: "
+    said += f"nothing is on them, for instance on {some_of(bare[:1])}."
+    return Drawing(rows, splits, (said,) if bare else ())
+
+
+def _check_owners(folder, texts):
+    """Raise `ValueError` if files of labels have no image of their names."""
+    owned = {_label_stem(path) for path in folder.files if _is_image(path)}
+    alone = [
+        path
+        for path in texts
+        if path.with_suffix("") not in owned and path.name != "classes.txt"
+    ]
+    if alone:
+        raise ValueError(
+            f"Every .txt file in labels/ of {folder.path} needs an image of "
+            f"its name, capitals too. Received: {len(alone)} without one "
+            f"({some_of(alone)}). Rename what belongs together, and move the "
+            "rest out of labels/."
+        )
 
 
 def _read_yaml(path):
@@ -348,32 +408,39 @@ def _is_image(path):
     return path.suffix.lower() in SUFFIXES
 
 
-def _yolo_label(folder, image, values):
-    """Return the label of an image: labels/x.txt for images/x.jpg."""
+def _label_stem(image):
+    """Return the path of an image's label: labels/x for images/x.jpg."""
     parts = [*image.parts]
     places = [i for i, part in enumerate(parts[:-1]) if part == "images"]
     if places:
         parts[places[-1]] = "labels"
-    path = folder.path / PurePosixPath(*parts).with_suffix(".txt")
+    return PurePosixPath(*parts).with_suffix("")
+
+
+def _yolo_label(folder, image, found, values):
+    """Return the label of an image, from the .txt files by their stems."""
+    stem = _label_stem(image)
     picture = folder.path / image
+    # An image without objects has no file of labels.
+    path = folder.path / found[stem] if stem in found else None
 
     def draw():
         height, width = picture_size(picture)
-        lines = read_lines(path) if path.is_file() else []
+        lines = read_lines(path) if path else []
         regions = yolo_regions(lines, values, (height, width), path)
         return draw_regions(regions, height, width, rest=0)
 
-    # An image without objects has no file of labels.
-    source = path if path.is_file() else picture
-    return DrawnLabel(source, str(path), draw)
+    name = str(path or folder.path / f"{stem}.txt")
+    return DrawnLabel(path or picture, name, draw)
 
 
 # --- Label Studio ---
 
 
 _BRUSH = re.compile(
-    r"task-(\d+)-annotation-(\d+)-by-([^-]*)-([^-]+)-(.+)-(\d+)\.png"
+    r"task-(\d+)-annotation-(\d+)-by-([^-]*-[^-]+-(.+))-(\d+)\.png"
 )
+_HASH = re.compile(r"^[0-9a-f]{8}-")  # before names, to tell equal ones apart
 
 
 @dataclass(frozen=True)
@@ -393,11 +460,15 @@ class Brush:
     class_name: str
 
 
-def read_brush_name(path: PurePosixPath) -> Brush | None:
+def read_brush_name(
+    path: PurePosixPath, names: Iterable[str] = ()
+) -> Brush | None:
     """Return what a file's name says, or `None` if it is no brush's.
 
     Args:
         path: Path of the file.
+        names: Names of classes, which tell where one begins if the annotator
+            or the tag has a dash, too. Defaults to none: they have no dash.
 
     Example:
 
@@ -410,7 +481,9 @@ def read_brush_name(path: PurePosixPath) -> Brush | None:
     found = _BRUSH.fullmatch(path.name)
     if found is None:
         return None
-    return Brush(path, int(found[1]), int(found[2]), found[5])
+    known = [name for name in names if found[3].endswith(f"-{name}")]
+    class_name = max(known, key=len, default=found[4])
+    return Brush(path, int(found[1]), int(found[2]), class_name)
 
 
 def read_brushes(folder: Folder, marks) -> Drawing | None:
@@ -423,7 +496,9 @@ def read_brushes(folder: Folder, marks) -> Drawing | None:
         folder: The folder.
         marks: PNGs of brushes.
     """
-    brushes = [read_brush_name(path) for path in marks]
+    tables = [(p, read_json(folder.path / p)) for p in _json_files(folder)]
+    names = {name for _, table in tables for name in _brushed(table)}
+    brushes = [read_brush_name(path, names) for path in marks]
     brushes = [brush for brush in brushes if brush]
     if not brushes:
         return None
@@ -431,7 +506,7 @@ def read_brushes(folder: Folder, marks) -> Drawing | None:
         [ClassRow(n) for n in sorted({b.class_name for b in brushes})]
     )
     values = {row.name: row.value for row in rows}
-    images, said = _task_images(folder, brushes), []
+    images, said = _task_images(folder, brushes, tables)
     pairs = []
     for task in sorted({brush.task for brush in brushes}):
         own = [brush for brush in brushes if brush.task == task]
@@ -463,35 +538,77 @@ def _draw_brushes(paths):
     return draw_regions(regions, *size, rest=0)
 
 
-def _task_images(folder, brushes):
-    """Return the image of each task."""
+def _json_files(folder):
+    return folder.matching(r".*\.json")
+
+
+def _brushed(entry):
+    """Yield the names of classes that an export's JSON says were brushed."""
+    if isinstance(entry, list):
+        for each in entry:
+            yield from _brushed(each)
+    elif isinstance(entry, dict):
+        for key, each in entry.items():
+            if key == "brushlabels" and isinstance(each, list):
+                yield from (name for name in each if isinstance(name, str))
+            else:
+                yield from _brushed(each)
+
+
+def _task_images(folder, brushes, tables):
+    """Return the image of each task, and remarks."""
     find, images = ImageFinder(folder), {}
-    for path in folder.matching(r".*\.json"):
-        tasks = read_json(folder.path / path)
+    for path, tasks in tables:
         for task in tasks if isinstance(tasks, list) else ():
             if isinstance(task, dict) and isinstance(task.get("id"), int):
                 name = _task_file(task)
                 if name:
                     images[task["id"]] = (name, path)
     pictures = [p for p in folder.files if _is_image(p) and not _is_brush(p)]
-    by_number = {p.stem.removeprefix("task-"): p for p in pictures}
-    short = {re.sub(r"^[0-9a-f]{8}-", "", p.name): p for p in pictures}
-    found = {}
+    found, owners = {}, {}
     for task in sorted({brush.task for brush in brushes}):
         if task in images:
-            name, source = images[task]
-            bare = re.sub(r"^[0-9a-f]{8}-", "", name)
-            found[task] = short.get(bare) or find(name, source)
-        elif str(task) in by_number:
-            found[task] = by_number[str(task)]
+            found[task] = _task_image(find, pictures, *images[task])
         else:
+            found[task] = _numbered_image(folder, pictures, task, len(images))
+        other = owners.setdefault(found[task], task)
+        if other != task:
             raise ValueError(
-                f"Which image is task {task} of {brushes[0].path}? Expected "
-                f"Label Studio's JSON export (JSON or JSON-MIN) in "
-                f"{folder.path}, or an image called {task}.jpg. Received: "
-                f"{len(images)} tasks in json files, {len(pictures)} images."
+                f"Expected an image for each task in {folder.path}. Received: "
+                f"{found[task]} for the tasks {other} and {task}; put the "
+                "images there under the names that the json file has."
             )
-    return found
+    left = [path for path in pictures if path not in owners]
+    said = f"{len(left)} images have no brush, and are left out: "
+    return found, [f"{said}{some_of(left)}."] if left else []
+
+
+def _numbered_image(folder, pictures, task, told):
+    """Return the image that is called by the number of its task."""
+    found = [p for p in pictures if p.stem.removeprefix("task-") == str(task)]
+    if len(found) != 1:
+        there = f"{some_of(found)}, " if found else ""
+        raise ValueError(
+            f"Which image is task {task}? Expected Label Studio's JSON export "
+            f"(JSON or JSON-MIN) in {folder.path}, or one image called "
+            f"{task}.jpg. Received: {there}{told} tasks in json files, "
+            f"{len(pictures)} images."
+        )
+    return found[0]
+
+
+def _task_image(find, pictures, name, source):
+    """Return the image of a name, on one side of which a hash may stand."""
+    if not any(path.name == name for path in pictures):
+        bare = _HASH.sub("", name)
+        near = [
+            path
+            for path in pictures
+            if path.name == bare or _HASH.sub("", path.name) == name
+        ]
+        if len(near) == 1:
+            return near[0]
+    return find(name, source)
 
 
 def _is_brush(path):

@@ -204,7 +204,13 @@ def coco_region(
     """
     where = f"{file}, annotation {annotation.get('id')}"
     outline = annotation.get("segmentation")
-    if annotation.get("iscrowd"):
+    crowd = annotation.get("iscrowd")
+    if crowd not in (0, 1, None):
+        raise ValueError(
+            f"{where}: expected 0 or 1 as 'iscrowd'. Received: {crowd!r}; "
+            "export it again."
+        )
+    if crowd:
         class_id = IGNORE_LABEL
     if isinstance(outline, dict):
         try:
@@ -222,7 +228,29 @@ def coco_region(
             "Received: a box alone; boxes are for detection: draw outlines, "
             "or remove the annotation."
         )
-    return polygon_region(class_id, [_points(flat, where) for flat in outline])
+    polygons = [_points(flat, where) for flat in outline]
+    _check_inside(np.concatenate(polygons), size, where)
+    return polygon_region(class_id, polygons)
+
+
+def _check_inside(points, size, where):
+    """Raise `ValueError` if an outline cannot be one in pixels of an image."""
+    low, high = points.min(0), points.max(0)
+    height, width = size
+    wrong = None
+    if (high <= 0).any() or (low >= (width, height)).any():
+        wrong = "none of it inside; mend it, or remove the annotation."
+    elif np.abs(points).max() > 1e6:
+        wrong = "too far outside; mend it, or remove the annotation."
+    elif high.max() <= 1 and min(size) > 2:
+        wrong = "shares of the width and the height; export it in pixels."
+    if wrong:
+        (left, top), (right, bottom) = low, high
+        raise ValueError(
+            f"{where}: expected an outline in an image of {width} x {height} "
+            f"pixels. Received: x from {left:g} to {right:g}, y from {top:g} "
+            f"to {bottom:g}, {wrong}"
+        )
 
 
 def yolo_regions(

@@ -1,0 +1,196 @@
+"""What would train on wrong labels without a word is refused, or said."""
+
+import json
+import shutil
+
+import exports
+import numpy as np
+import pytest
+from exports import EXPORTS
+from PIL import Image
+
+from dla_keras.data.checks import find_strays
+from dla_keras.data.checks import find_unlike
+from dla_keras.data.folders.annotations import read_brush_name
+from dla_keras.data.folders.layouts import find_layout
+from dla_keras.data.segmentation import open_split
+
+
+def read_all(folder):
+    for split in find_layout(folder).splits.values():
+        for _, label in split:
+            label.read()
+
+
+def change_json(path, change):
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+# --- Label Studio ---
+
+
+def tasks_file(folder):
+    return folder / "project-1-at-2026-11-27.json"
+
+
+def rename_images(folder, pattern):
+    """Call the images of tasks 30, 31, ... otherwise, and in the json too."""
+
+    def change(tasks):
+        for index, task in enumerate(tasks):
+            old = folder / f"images/street_{index:02d}.jpg"
+            name = pattern.format(index)
+            old.rename(old.with_name(name))
+            task["data"]["image"] = "/data/upload/1/" + name
+
+    change_json(tasks_file(folder), change)
+
+
+@pytest.mark.parametrize("pattern", ["IMG_{:04d}.jpg", "abab{:04d}-street.jpg"])
+def test_a_tasks_number_is_no_name_and_a_date_is_no_hash(tmp_path, pattern):
+    EXPORTS["label_studio"](tmp_path)
+    rename_images(tmp_path, pattern)
+    text = tasks_file(tmp_path).read_text()
+    for index in range(exports.COUNT):  # tasks from 1: one image further
+        text = text.replace(f'"id": {30 + index}', f'"id": {1 + index}')
+        for path in tmp_path.glob(f"brushes/task-{30 + index}-*"):
+            rest = path.name.split("-", 2)[2]
+            path.rename(path.with_name(f"task-{1 + index}-{rest}"))
+    tasks_file(tmp_path).write_text(text)
+    for split in ("train", "val"):
+        split = open_split(str(tmp_path), split)
+        assert not find_strays(split) and not find_unlike(split)
+        for example in split:
+            digits = "".join(c for c in example.name if c.isdigit())[-4:]
+            truth = np.array([0, 3, 1, 2])[exports.values(int(digits))]
+            assert np.array_equal(example.label, truth), example.name
+
+
+def test_an_image_is_of_one_task(tmp_path):
+    EXPORTS["label_studio"](tmp_path)
+    change_json(
+        tasks_file(tmp_path),
+        lambda tasks: tasks[1]["data"].update(image="abababab-street_00.jpg"),
+    )
+    with pytest.raises(ValueError, match="street_00.jpg for the tasks 30 and"):
+        find_layout(tmp_path)
+
+
+def test_images_of_one_number_and_images_without_brush(tmp_path):
+    EXPORTS["label_studio"](tmp_path)
+    shutil.copy(tmp_path / "images/street_00.jpg", tmp_path / "images/new.jpg")
+    said = find_layout(tmp_path).said
+    assert any("1 images have no brush" in s and "new.jpg" in s for s in said)
+    tasks_file(tmp_path).unlink()
+    for suffix in (".jpg", ".png"):
+        Image.new("RGB", (8, 8)).save(tmp_path / f"images/30{suffix}")
+    with pytest.raises(
+        ValueError, match="task 30[?].* images/30.jpg, images/30"
+    ):
+        find_layout(tmp_path)
+
+
+def test_names_of_classes_in_the_json_end_a_brushs_name(tmp_path):
+    name = "task-7-annotation-3-by-anna-maria@x.de-my-tag-parked-car-0.png"
+    names = ["car", "parked-car", "road"]
+    assert read_brush_name(tmp_path / name, names).class_name == "parked-car"
+    EXPORTS["label_studio"](tmp_path)
+    for path in tmp_path.glob("brushes/*1-by-1-*"):
+        path.rename(str(path).replace("by-1-tag", "by-a-b@x.de-tag"))
+    result = [{"value": {"brushlabels": [*exports.NAMES]}}]
+    change_json(
+        tasks_file(tmp_path),
+        lambda tasks: tasks[0].update(annotations=[{"result": result}]),
+    )
+    names = find_layout(tmp_path).info.class_names
+    assert names == ("background", "car", "person", "road")
+
+
+# --- YOLO ---
+
+
+def test_a_label_of_yolo_needs_its_image(tmp_path):
+    EXPORTS["yolo"](tmp_path)
+    labels = tmp_path / "train/labels"
+    (labels / "street_00.txt").rename(labels / "street_00.TXT")
+    (labels / "classes.txt").touch()
+    (labels / "street_01.txt").unlink()
+    found = find_layout(tmp_path)
+    assert "1 of 8 images have no .txt in labels/" in "".join(found.said)
+    assert "street_01.jpg" in "".join(found.said)
+    first = min(found.splits["train"])[1].read()
+    assert np.array_equal(first, exports.truth("street_00"))
+    (labels / "street_02.txt").rename(labels / "Street_02.txt")
+    with pytest.raises(ValueError, match=r"1 without one .*/Street_02.txt\)"):
+        find_layout(tmp_path)
+
+
+# --- COCO ---
+
+
+def unknown_image(content):
+    content["annotations"][2]["image_id"] = 77
+    return "annotation 2: expected the 'id' of one of the images.* 77; list"
+
+
+def double_id(content):
+    content["images"][1]["id"] = 0
+    return "an 'id' of its own .* 0 for 'street_01.jpg', too"
+
+
+def double_file(content):
+    content["images"][1]["file_name"] = "train/street_00.jpg"
+    return "street_00.jpg as 'street_00.jpg' and as 'train/street_00.jpg'"
+
+
+def huge_size(content):
+    content["images"][1]["width"] = 10**12
+    return "expected 80 x 64, the size of .*street_01.jpg. Received: 10000"
+
+
+def negative_size(content):
+    content["images"][1]["width"] = -80
+    return "the size of .*street_01.jpg. Received: -80 x 64"
+
+
+def points(scale, offset):
+    def change(content):
+        for each in content["annotations"]:
+            if isinstance(each["segmentation"], list):
+                flat = np.array(each["segmentation"][0], float)
+                each["segmentation"] = [(flat * scale + offset).tolist()]
+        return "expected an outline in an image of 80 x 64 pixels"
+
+    return change
+
+
+def crowd_of_text(content):
+    content["annotations"][0]["iscrowd"] = "0"
+    return "annotation 0: expected 0 or 1 as 'iscrowd'. Received: '0'"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(unknown_image, double_id, double_file, huge_size, negative_size),
+        *(points(1, 500), points(1 / 80, 0), points(1e300, -1), crowd_of_text),
+    ],
+)
+def test_annotations_of_coco_that_would_be_lost_are_named(tmp_path, change):
+    EXPORTS["coco"](tmp_path)
+    said = []
+    path = tmp_path / "annotations/instances_train2017.json"
+    change_json(path, lambda content: said.append(change(content)))
+    with pytest.raises(ValueError, match=said[0]):
+        read_all(tmp_path)
+
+
+def test_a_supercategory_may_be_anything(tmp_path):
+    EXPORTS["coco"](tmp_path)
+    path = tmp_path / "annotations/instances_train2017.json"
+    change_json(
+        path, lambda c: c["categories"][0].update(supercategory=["a", {}])
+    )
+    read_all(tmp_path)
