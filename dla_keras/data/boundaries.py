@@ -339,6 +339,7 @@ class EdgesOfLabels(Sequence):
     def __init__(self, split):
         self.info = _info(split.info.name)
         self.pairs = getattr(split, "pairs", ())
+        self.drawn = getattr(split, "drawn", ())
         self._split = split
 
     def __len__(self):

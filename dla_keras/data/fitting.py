@@ -252,6 +252,7 @@ class WorkingSplit(Sequence):
     def __init__(self, split, fit: Fit, resize: Callable = resize_example):
         self.info = split.info
         self.pairs = getattr(split, "pairs", ())  # the files it comes from
+        self.drawn = getattr(split, "drawn", ())  # names, of a drawn share
         self._split = split
         self._fit = fit
         self._resize = resize

@@ -218,3 +218,10 @@ def test_a_split_is_resized_when_it_is_read():
     assert len(split) == 1 and not reads
     assert split[0].image.shape == (44, 64, 3)
     assert reads == [0]
+
+
+def test_a_resized_split_is_still_a_drawn_one():
+    drawn = Split(examples((90, 130)))
+    assert WorkingSplit(drawn, fit_of(64)).drawn == ()
+    drawn.drawn = ("images/a.png",)
+    assert at_working_size(drawn, fit_of(64)).drawn == drawn.drawn

@@ -198,6 +198,7 @@ def test_a_folder_of_masks_gives_the_edges_of_its_classes(tmp_path):
     expected = np.asarray(label_edges(labels[0].label)) == CERTAIN
     assert len(val) == 2 and expected.any()
     assert np.array_equal(val[0].annotations[0], expected)
+    assert val.drawn == labels.drawn != ()
 
 
 def test_faults_of_a_split_are_explained(bsds, tmp_path):
