@@ -14,12 +14,13 @@ file says itself what it is for:
     classification  predictions.csv: the five likeliest classes a picture
 
 Where there is something to show, `overlays/<name>.jpg` is for looking;
-`predictions.json` names the ids.
+`predictions.json` names the ids, and the files that are results.
 
 What is there already is left alone, so that a stopped run goes on;
-`--overwrite` makes it anew. A picture that cannot be read does not stop the
-others: it is named at the end, and the exit code is 2. Videos go in and out as
-frames:
+`--overwrite` makes anew what `predictions.json` names, and nothing else: a
+folder of other files is refused. A picture that cannot be read does not stop
+the others: it is named at the end, and the exit code is 2. Videos go in and out
+as frames:
 
     mkdir frames && ffmpeg -i in.mp4 frames/%06d.png
     dla-keras predict --model M --input frames --output out
@@ -28,6 +29,7 @@ frames:
 
 import argparse
 import json
+import os
 import pathlib
 import sys
 from dataclasses import dataclass
@@ -44,6 +46,8 @@ from dla_keras.commands.shared import run_command
 from dla_keras.files import read_json
 from dla_keras.files import write_json
 
+CLAIM = "predictions.json"  # in the folder of results: they are ours
+
 
 def parse_flags(argv=None) -> argparse.Namespace:
     """Return the parsed flags."""
@@ -59,7 +63,7 @@ def parse_flags(argv=None) -> argparse.Namespace:
     add(
         "--overwrite",
         action="store_true",
-        help="make results anew that are there already",
+        help="make results anew that are there already; other files stay",
     )
     add_inference_flags(parser)
     args = parser.parse_args(argv)
@@ -94,6 +98,14 @@ def open_findings(args, opened, classes) -> dict[str, Finding]:
     return findings
 
 
+def job_files(job, findings, output) -> list[pathlib.Path]:
+    """Return the files that become of a picture."""
+    files = [finding.results.path(job) for finding in findings]
+    if any(finding.row.draw_over for finding in findings):
+        files.append(job.path(pathlib.Path(output, "overlays"), ".jpg"))
+    return files
+
+
 def do_job(job, picture, findings, classes, output) -> None:
     """Write all that is found in one picture."""
     from dla_keras.inference.prediction_files import write_overlay
@@ -122,6 +134,9 @@ def write_all(jobs, findings, classes, output) -> list[str]:
     for job in tqdm(jobs, unit="picture", desc="predict", disable=None):
         try:
             picture = read_rgb(job.picture)
+        except FileNotFoundError:
+            faults.append(f"{job.picture} is a link to a file that is gone.")
+            continue
         except (ValueError, OSError) as error:
             faults.append(str(error))
             continue
@@ -129,20 +144,84 @@ def write_all(jobs, findings, classes, output) -> list[str]:
     return faults
 
 
-def claim_output(args, facts, fresh: bool) -> None:
-    """Note what the results are of; those of two models are not mixed."""
-    path = pathlib.Path(args.output, "predictions.json")
+def read_claim(output) -> dict:
+    """Return what the `predictions.json` of a folder says.
+
+    Args:
+        output: Folder of the results.
+
+    Returns:
+        Its facts; none where the folder is new or empty.
+
+    Raises:
+        ValueError: If it holds files, and no `predictions.json` of this
+            command: they are somebody's own.
+    """
+    folder = pathlib.Path(output)
+    path = folder / CLAIM
+    facts = read_json(path) if path.is_file() else None
+    if isinstance(facts, dict) and {"model", "task"} <= facts.keys():
+        return facts
+    files = folder.iterdir() if folder.is_dir() else ()
+    there = sorted(f.name for f in files if not f.name.startswith("."))
+    if there:
+        raise ValueError(
+            f"Expected --output to be a new folder, or one with a {CLAIM} of "
+            f"an earlier `predict`. Received: {output}, which holds "
+            f"{', '.join(there[:3])}{', ...' if there[3:] else ''}; pass a "
+            "new folder."
+        )
+    return {}
+
+
+def check_paths(jobs, todo, paths, named) -> None:
+    """Refuse to write over pictures that go in, and over somebody's files.
+
+    Args:
+        jobs: All jobs.
+        todo: Those that are to be done.
+        paths: Function that returns the files of a job's results, in the
+            folder of the results.
+        named: Function that tells whether a file is a result of before.
+
+    Raises:
+        ValueError: If a result would replace such a file.
+    """
+    # Not `resolve`: it raises at a loop of links.
+    inputs = {os.path.realpath(job.picture) for job in jobs}
+    for path in (path for job in jobs for path in paths(job)):
+        if os.path.realpath(path) in inputs:
+            raise ValueError(
+                f"{path} is a picture of --input, and a result would replace "
+                "it. Pass another --output."
+            )
+    for path in (path for job in todo for path in paths(job)):
+        if os.path.lexists(path) and not named(path):
+            raise ValueError(
+                f"{path} is there, and {CLAIM} does not name it among its "
+                "results: it is left alone. Move it, or pass another --output."
+            )
+
+
+def make_claim(args, facts, earlier) -> dict:
+    """Return what the results are of; those of two models are not mixed."""
     free = ("given", "input", "output", "overwrite", "threads")
     flags = {k: v for k, v in vars(args).items() if k not in free}
     flags["model"] = str(pathlib.Path(args.model).resolve())
-    facts = {**flags, **facts}
-    there = read_json(path) if path.exists() and not fresh else None
-    if not fresh and there != json.loads(json.dumps(facts)):
+    claim = json.loads(json.dumps({**flags, **facts}))
+    before = {k: v for k, v in earlier.items() if k != "results"}
+    if before and not args.overwrite and before != claim:
         raise ValueError(
             f"The results in {args.output} are of another model or other "
             "flags. Pass another --output, or --overwrite."
         )
-    write_json(path, facts)
+    return claim
+
+
+def write_claim(output, claim, files) -> None:
+    """Note what the results are of, and which files they are."""
+    names = sorted({path.relative_to(output).as_posix() for path in files})
+    write_json(pathlib.Path(output, CLAIM), {**claim, "results": names})
 
 
 def predict_all(args) -> None:
@@ -152,33 +231,57 @@ def predict_all(args) -> None:
     from dla_keras.inference.prediction_files import plan_jobs
 
     jobs, left_out = plan_jobs(args.input, args.output)
+    earlier = read_claim(args.output)
     if left_out:
         print(left_out)
     opened = open_model(args.model, args.threads)
     opened = opened.at(read_fit(args) or opened.fit)
     classes = find_classes(args.model, opened)
     by_task = open_findings(args, opened, classes)
-    findings = tuple(by_task.values())
     facts = {"task": " and ".join(by_task)}
-    for finding in findings:
+    for finding in by_task.values():
         finding.results.check(jobs)
         facts |= finding.row.facts(classes)
+    claim = make_claim(args, facts, earlier)
+    files = {pathlib.Path(args.output, n) for n in earlier.get("results", ())}
+    write_results(args, jobs, tuple(by_task.values()), classes, claim, files)
+
+
+def write_results(args, jobs, findings, classes, claim, files) -> None:
+    """Do the jobs that are to be done, and say how it went.
+
+    Args:
+        args: Parsed flags.
+        jobs: All jobs.
+        findings: What there is to find, each a `Finding`.
+        classes: Names and colors.
+        claim: What the results are of.
+        files: Results that are there already, by an earlier call.
+    """
+    output = pathlib.Path(args.output)
     results = [finding.results for finding in findings]
-    done = lambda job: all(job in each for each in results)
-    todo = [job for job in jobs if args.overwrite or not done(job)]
-    if len(todo) < len(jobs):
+    done = [job for job in jobs if all(job in each for each in results)]
+    left = set() if args.overwrite else set(done)
+    todo = [job for job in jobs if job not in left]
+    paths = lambda job: job_files(job, findings, output)
+    check_paths(jobs, todo, paths, files.__contains__)
+    if left:
+        ours = all(each.path(job) in files for job in left for each in results)
         print(
-            f"{len(jobs) - len(todo)} of {len(jobs)} pictures are in "
-            f"{args.output}/{results[0].name} already: left alone "
-            "(--overwrite makes them anew)."
+            f"{len(left)} of {len(jobs)} pictures are in "
+            f"{output}/{results[0].name} already: left alone"
+            f"{' (--overwrite makes them anew)' if ours else ''}."
         )
-    claim_output(args, facts, fresh=len(todo) == len(jobs))
+    files = files | {path for job in todo for path in paths(job)}
+    write_claim(output, claim, files)
     for each in results:
         each.begin(todo)
-    faults = write_all(todo, findings, classes, args.output)
+    faults = write_all(todo, findings, classes, output)
+    # What a faulty picture did not become may be drawn by hand.
+    write_claim(output, claim, filter(pathlib.Path.exists, files))
     count = len(todo) - len(faults)
     written = ", ".join(each.spoken(count) for each in results)
-    print(f"Written to {args.output}: {written}")
+    print(f"Written to {output}: {written}")
     if faults:
         raise ValueError(
             f"{len(faults)} of {len(todo)} pictures could not be read: "

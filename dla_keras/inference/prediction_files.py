@@ -151,6 +151,10 @@ class TableResults:
             # A killed process may have left the last one half-written.
             self._rows = {r["picture"]: r for r in rows if all(r.values())}
 
+    def path(self, job: Job) -> pathlib.Path:
+        """Return the path of the table, where all jobs' results are."""
+        return self._path
+
     def check(self, jobs) -> None:
         """Do nothing: rows have the pictures' whole names."""
 

@@ -61,7 +61,7 @@ def test_masks_hold_ids_and_show_colours(predict, pictures, tmp_path, capfd):
     assert predict(pictures) == 0
     captured = capfd.readouterr()
     assert "Written to" in captured.out and "2 masks" in captured.out
-    assert "2/2" in captured.err  # the progress bar
+    assert "2/2" not in captured.err  # the progress bar is for terminals
     out = tmp_path / "out"
     written = [p.relative_to(out) for p in out.rglob("*") if p.is_file()]
     assert sorted(map(str, written)) == [
@@ -112,6 +112,69 @@ def test_what_is_there_is_left_alone(predict, pictures, tmp_path, capfd):
     assert np.array(Image.open(mask))[0, 0] == 0
 
 
+def test_folders_of_drawn_masks_are_left_alone(
+    predict, pictures, tmp_path, capfd
+):
+    drawn = tmp_path / "out/masks/p.png"
+    drawn.parent.mkdir(parents=True)
+    drawn.write_bytes(b"drawn by hand")
+    settings = '{"my": "settings"}'
+    for flags in ((), ("--overwrite",)):
+        for source in (pictures, pictures / "b.png"):
+            assert predict(source, *flags) == 2
+            error = capfd.readouterr().err
+            assert "which holds masks; pass a new folder." in error
+            assert error.count("\n") == 1 and "overwrite" not in error
+    # A file of that name that is somebody else's says nothing.
+    (tmp_path / "out/predictions.json").write_text(settings)
+    assert predict(pictures, "--overwrite") == 2
+    assert "masks, predictions.json; pass a" in capfd.readouterr().err
+    assert drawn.read_bytes() == b"drawn by hand"
+    assert not (tmp_path / "out/overlays").exists()
+
+
+def test_only_results_are_made_anew(predict, pictures, tmp_path, capfd):
+    (pictures / "c.png").write_bytes(b"no picture")
+    assert predict(pictures) == 2
+    said = json.loads((tmp_path / "out/predictions.json").read_text())
+    assert said["results"] == [
+        "masks/b.png",
+        "masks/day.1/a.x.png",
+        "overlays/b.jpg",
+        "overlays/day.1/a.x.jpg",
+    ]
+    drawn = tmp_path / "out/masks/c.png"  # what the faulty one did not become
+    drawn.write_bytes(b"drawn by hand")
+    assert predict(pictures) == 0  # with it, all is there
+    assert "left alone." in capfd.readouterr().out
+    mask = tmp_path / "out/masks/b.png"
+    mask.write_bytes(b"old")
+    assert predict(pictures, "--overwrite") == 2
+    assert "c.png is there, and predictions.json" in capfd.readouterr().err
+    assert mask.read_bytes() == b"old"
+    assert predict(pictures / "b.png", "--overwrite") == 0
+    assert np.array(Image.open(mask))[0, 0] == 0
+    assert drawn.read_bytes() == b"drawn by hand"
+
+
+def test_two_models_are_not_mixed(predict, pictures, capfd):
+    assert predict(pictures / "b.png") == 0
+    # Not even where no picture is done already.
+    assert predict(pictures / "day.1", "--flip") == 2
+    assert "another model or other flags" in capfd.readouterr().err
+
+
+def test_pictures_that_go_in_are_not_replaced(predict, pictures, capfd):
+    assert predict(pictures / "b.png") == 0
+    out = pictures.parent / "out"
+    mask = (out / "masks/b.png").read_bytes()
+    for flags in ((), ("--overwrite",)):
+        for source in (out / "masks", out / "masks/b.png"):
+            assert predict(source, *flags) == 2
+            assert "b.png is a picture of --input" in capfd.readouterr().err
+    assert (out / "masks/b.png").read_bytes() == mask
+
+
 def test_a_faulty_picture_does_not_stop_the_others(
     predict, pictures, tmp_path, capfd
 ):
@@ -122,9 +185,11 @@ def test_a_faulty_picture_does_not_stop_the_others(
     (pictures / "d.png").write_bytes(png((60000, 60000), 8, 2, b""))
     os.mkfifo(pictures / "e.png")
     (pictures / "f.png").symlink_to("f.png")
+    (pictures / "g.png").symlink_to("gone.png")
     assert predict(pictures) == 2
     error = capfd.readouterr().err.strip().splitlines()[-1]
-    assert error.startswith("error: 5 of 7 pictures could not be read: ")
+    assert error.startswith("error: 6 of 8 pictures could not be read: ")
+    assert "g.png is a link to a file that is gone." in error
     assert "a.png is no picture" in error and "c.png cannot be" in error
     masks = {p.name for p in (tmp_path / "out/masks").rglob("*.png")}
     assert masks == {"b.png", "a.x.png"}
