@@ -247,7 +247,8 @@ def _add_run(add):
     add(
         "--overwrite",
         action="store_true",
-        help="begin anew in the folder of an earlier run",
+        help="begin anew in the folder of an earlier run; what that run wrote "
+        "is lost, other files stay",
     )
     add(
         "--resume",
@@ -364,12 +365,15 @@ def train(task: str, args) -> None:
     """Train as the flags say, from the data to the run folder's files."""
     from dla_keras.engine.assembly import run
     from dla_keras.engine.assembly import set_up
+    from dla_keras.engine.run_folder import check_run_dir
     from dla_keras.models.backbone import check_input_shape
     from dla_keras.tasks import TASKS
     from dla_keras.tasks import options
 
     row = TASKS[task]
     check_input_shape((*parse_size(args.size), 3))
+    if args.run_dir:
+        check_run_dir(args.run_dir, vars(args), args.overwrite)
     strategy = set_up(args)
     source = {"data_dir": args.data_dir, **options(args, row.SPLIT_FLAGS)}
     splits = [

@@ -6,6 +6,7 @@ history.csv  steps.csv  events.out.tfevents.*    while it runs
 model.keras  best.keras  metrics.json ...        results
 """
 
+import contextlib
 import datetime
 import json
 import os
@@ -49,15 +50,17 @@ FREE = {
     "steps_per_execution",
     "strategy",
 }
-# What a run writes, and `--overwrite` removes.
+# What `--overwrite` removes of a run, beside what its successor replaces.
 OURS = (
-    CONFIG,
     FINISHED,
-    "checkpoints",
+    "checkpoints/step-*.npz*",
+    "checkpoints/best.npz*",
+    "checkpoints/.*.npz.*",  # half-written ones of a killed process
     "history.csv",
     "steps.csv",
     "events.out.tfevents.*",
-    "*.keras",
+    "model.keras",
+    "best.keras",
     "report.html",
     "loggers.json",
 )
@@ -73,13 +76,52 @@ def choose_run_dir(args) -> pathlib.Path:
         return pathlib.Path(args.run_dir)
     if args.resume not in ("auto", "never"):
         folder = pathlib.Path(args.resume).resolve().parents[1]
-        if (folder / CONFIG).exists():
+        if recorded(folder):
             return folder
     if os.environ.get("TF_CONFIG"):
         raise ValueError("Several machines need --run-dir, one for all.")
     name = pathlib.Path(args.dataset).name
     now = datetime.datetime.now()
     return pathlib.Path(f"runs/{name}-{args.variant}-{now:%Y%m%d-%H%M%S}")
+
+
+def check_run_dir(run_dir, settings: dict, overwrite: bool = False) -> None:
+    """Refuse a folder that holds anything but a run.
+
+    Args:
+        run_dir: Folder of the run.
+        settings: Settings of the run, by flag.
+        overwrite: Whether a run in it would be lost. Defaults to `False`.
+
+    Raises:
+        ValueError: If it is a file, holds files and no run, or if a run would
+            begin in the folder of its data.
+    """
+    run_dir = pathlib.Path(run_dir)
+    if run_dir.exists() and not run_dir.is_dir():
+        raise ValueError(
+            f"Expected --run-dir to be a folder. Received: the file {run_dir}; "
+            "choose another --run-dir."
+        )
+    run = recorded(run_dir)
+    if run and not overwrite:
+        return  # also in the folder of its data, as earlier versions let it
+    if not run_dir.is_dir():
+        return
+    named = [settings.get(flag) for flag in ("dataset", "data_dir")]
+    if os.path.realpath(run_dir) in [os.path.realpath(n) for n in named if n]:
+        raise ValueError(
+            f"Expected --run-dir to be a folder of its own. Received: {run_dir}"
+            ", which is that of the data; choose another --run-dir."
+        )
+    there = sorted(f.name for f in run_dir.iterdir() if f.name[0] != ".")
+    if there and not run:
+        raise ValueError(
+            "Expected --run-dir to be a new folder, or one with a run. "
+            f"Received: {run_dir}, which holds {', '.join(there[:3])}"
+            f"{', ...' if there[3:] else ''} and no {CONFIG} of a run; choose "
+            "another --run-dir."
+        )
 
 
 def find_start(
@@ -97,13 +139,14 @@ def find_start(
         overwrite: Whether to ignore the folder's content. Defaults to `False`.
 
     Raises:
-        ValueError: If the folder holds a run of other settings, `resume` is
-            `"never"` and it holds any run, or `overwrite` would remove the
-            checkpoint.
+        ValueError: If the folder is none for a run (`check_run_dir`), it
+            holds a run of other settings, `resume` is `"never"` and it holds
+            any run, or `overwrite` would remove the checkpoint.
         SystemExit: If that run is finished; the exit code is 0.
     """
     run_dir = pathlib.Path(run_dir)
-    if (run_dir / CONFIG).exists() and not overwrite:
+    check_run_dir(run_dir, settings, overwrite)
+    if recorded(run_dir) and not overwrite:
         _check_settings(run_dir, settings)
         if resume == "never":
             raise ValueError(
@@ -135,19 +178,25 @@ def recorded(run_dir) -> dict:
     Args:
         run_dir: Folder of the run.
 
+    Returns:
+        Nothing where there is no such file, or it is of something else.
+
     Raises:
         ValueError: If it is no JSON.
     """
     path = pathlib.Path(run_dir) / CONFIG
-    if not path.exists():
+    if not path.is_file():
         return {}
     try:
         content = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise ValueError(
-            f"{path} is not valid JSON ({error}). Choose another "
-            "--run-dir, or pass --overwrite to lose that run."
+            f"{path} is not valid JSON ({error}). Choose another --run-dir, "
+            "or restore that file."
         ) from error
+    versions = content.get("versions") if isinstance(content, dict) else None
+    if not isinstance(versions, dict) or "dla_keras" not in versions:
+        return {}
     return {RENAMED.get(name, name): v for name, v in content.items()}
 
 
@@ -191,14 +240,10 @@ def claim(run_dir, settings: dict, strategy, step: int, overwrite: bool):
         overwrite: Whether to remove the files of an earlier run.
     """
     run_dir = pathlib.Path(run_dir)
-    path = run_dir / CONFIG
-    if overwrite and path.exists():
-        for pattern in OURS:
-            for old in run_dir.glob(pattern):
-                shutil.rmtree(old) if old.is_dir() else old.unlink()
-    starts = []
-    if path.exists():
-        starts = json.loads(path.read_text()).get("starts", [])
+    before = recorded(run_dir)
+    if overwrite and before:
+        _remove_run(run_dir)
+    starts = [] if overwrite else before.get("starts", [])
     facts = {
         "replicas": strategy.num_replicas_in_sync,
         "command": ["python", *sys.argv],
@@ -214,7 +259,19 @@ def claim(run_dir, settings: dict, strategy, step: int, overwrite: bool):
     }
     starts.append({"time": local_time(), "step": step, **facts})
     config = {**settings, "run_dir": str(run_dir), **facts, "starts": starts}
-    write_json(path, config)
+    write_json(run_dir / CONFIG, config)
+
+
+def _remove_run(run_dir):
+    """Remove what a run wrote, but for its config: that is replaced at once.
+
+    Other machines may be looking for it.
+    """
+    for pattern in OURS:
+        for old in run_dir.glob(pattern):
+            shutil.rmtree(old) if old.is_dir() else old.unlink()
+    with contextlib.suppress(OSError):  # not there, or not empty
+        (run_dir / "checkpoints").rmdir()
 
 
 def _hardware(strategy) -> dict:

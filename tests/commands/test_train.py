@@ -203,6 +203,7 @@ def test_bad_input_is_one_line(tmp_path, capfd):
     evaluate = command("evaluate")
     run = ["--run-dir", str(tmp_path / "run"), *TINY]
     model = ["--dataset", write_folder(tmp_path), "--model"]
+    absent = ["--dataset", "citiscapes"]
     (tmp_path / "broken.keras").write_text("no model")
     masks = tmp_path / "masks"
     masks.mkdir()
@@ -220,6 +221,10 @@ def test_bad_input_is_one_line(tmp_path, capfd):
         (train, [*model[:2], *run, "--schedule", "step"], "milestones"),
         (train, [*model[:2], *run, "--resume", "x.npz"], "no checkpoint at"),
         (train, [*run, "--strategy", "multi_worker"], "docs/clusters.md"),
+        # Before the data is looked for.
+        (train, [*absent, "--run-dir", model[1]], "which holds "),
+        (train, [*absent, "--run-dir", __file__], "the file "),
+        (train, [*model[:2], "--run-dir", model[1]], "is that of the data"),
         (classify, [*run, "--batch-size", "9", "--mixup", "1"], "in pairs"),
         (evaluate, [*model, "absent.keras"], "There is no model at"),
         (evaluate, [*model, str(tmp_path / "broken.keras")], "cannot be read"),

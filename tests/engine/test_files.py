@@ -169,10 +169,62 @@ def test_a_folder_is_gone_on_with_by_its_own_run_only(tmp_path):
     assert config["hardware"]["device"] == f"CPU, {os.cpu_count()} cores"
     assert config["versions"]["keras"] == keras.__version__
     assert config["starts"][0]["hardware"]["cores"] == os.cpu_count()
-    (tmp_path / "own.txt").write_text("not the run's")
+    # Of its folder, a run removes what it wrote.
+    own = ["checkpoints/notes.md", "mine.keras", "own.txt", "train.txt"]
+    gone = ["best.keras", "history.csv", "checkpoints/best.npz"]
+    for name in own + gone:
+        (tmp_path / name).write_text("")
+    claim(tmp_path, settings, strategy, 7, True)
+    files = [p for p in tmp_path.rglob("*") if p.is_file()]
+    left = {str(path.relative_to(tmp_path)) for path in files}
+    assert left == {"config.json", *own}
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert [start["step"] for start in config["starts"]] == [7]
+    (tmp_path / "checkpoints/notes.md").unlink()
     claim(tmp_path, settings, strategy, 0, True)
-    left = sorted(path.name for path in tmp_path.iterdir())
-    assert left == ["config.json", "own.txt"]
+    assert not (tmp_path / "checkpoints").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("model.keras", "my own"),
+        ("val.txt", "my own"),
+        ("config.json", '{"my": "server settings"}'),
+        ("config.json", '{"versions": {"server": 2}, "starts": []}'),
+        ("config.json", '["a list"]'),
+        ("checkpoints", None),
+    ],
+)
+def test_a_folder_of_something_else_takes_no_run(tmp_path, name, text):
+    path = tmp_path / name
+    path.write_text(text) if text else path.mkdir()
+    (tmp_path / ".DS_Store").write_text("")
+    message = f"which holds {name} and no config.json of a run; choose another"
+    for words in (("auto", False), ("never", False), ("auto", True)):
+        with pytest.raises(ValueError, match=message):
+            find_start(tmp_path, {"dataset": "noise"}, *words)
+    with pytest.raises(ValueError, match=f"the file {tmp_path}/.DS_Store; ch"):
+        find_start(tmp_path / ".DS_Store", {"dataset": "noise"})
+    path.unlink() if text else path.rmdir()
+    assert find_start(tmp_path, {"dataset": "noise"}) is None
+
+
+def test_no_run_begins_in_the_folder_of_its_data(tmp_path):
+    strategy = make_strategy("one_device")
+    for flag in ("dataset", "data_dir"):
+        settings = {"dataset": "noise", flag: f"{tmp_path}/"}
+        for overwrite in (False, True):
+            with pytest.raises(ValueError, match="which is that of the data"):
+                find_start(tmp_path, settings, "auto", overwrite)
+    # An earlier version has begun one: it goes on.
+    claim(tmp_path, settings, strategy, 0, False)
+    assert find_start(tmp_path, settings) is None
+    with pytest.raises(ValueError, match="which is that of the data"):
+        find_start(tmp_path, settings, overwrite=True)
+    (tmp_path / "config.json").write_text('{"versions": {"dla_ke')
+    with pytest.raises(ValueError, match="not valid JSON.*restore that file"):
+        find_start(tmp_path, settings, overwrite=True)
 
 
 def test_what_cannot_go_on_in_its_folder_can_in_another(tmp_path, monkeypatch):
