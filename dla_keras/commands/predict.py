@@ -253,9 +253,9 @@ def write_results(args, jobs, findings, classes, claim, files) -> None:
     Args:
         args: Parsed flags.
         jobs: All jobs.
-        findings: What there is to find, each a `Finding`.
+        findings: Sequence of `Finding`.
         classes: Names and colors.
-        claim: What the results are of.
+        claim: Facts from `make_claim`.
         files: Results that are there already, by an earlier call.
     """
     output = pathlib.Path(args.output)
