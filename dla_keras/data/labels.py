@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
 
 from dla_keras.data.datasets import IGNORE_LABEL
 from dla_keras.data.datasets import DatasetInfo
@@ -123,6 +124,32 @@ def stored_values(file, name=None) -> frozenset[int]:
     """
     values = _read(file, name or file).values
     return frozenset(() if values is None else values.tolist())
+
+
+def stored_counts(file, name=None) -> dict[int, int]:
+    """Return how many pixels hold each value, or nothing if they hold colors.
+
+    Args:
+        file: Path, or open file.
+        name: Name of the file in errors. Defaults to `None`: the path.
+
+    Raises:
+        OSError: If there is no such file, or it cannot be read.
+        ValueError: If it is no picture, or of a format that changes values.
+    """
+    stored = _read(file, name or file)
+    if stored.values is None:
+        return {}
+    if stored.keys.dtype == np.uint8:  # Pillow counts bytes in place
+        pixels = np.array(Image.fromarray(stored.keys).histogram())
+        pixels = pixels[stored.distinct]
+    else:
+        places = np.searchsorted(stored.distinct, stored.keys.ravel())
+        pixels = np.bincount(places)
+    counts = dict.fromkeys(stored.values.tolist(), 0)
+    for value, count in zip(stored.values.tolist(), pixels, strict=True):
+        counts[value] += int(count)
+    return counts
 
 
 def _read(file, name) -> _Stored:

@@ -13,6 +13,8 @@ from PIL import Image
 from dla_keras.data.datasets import DATASETS
 from dla_keras.data.datasets import DatasetInfo
 from dla_keras.data.labels import read_label
+from dla_keras.data.labels import stored_counts
+from dla_keras.data.labels import stored_values
 
 NAMES = ("ground", "square", "disc")
 COLORS = ((128, 64, 128), (0, 0, 142), (220, 20, 60))
@@ -291,3 +293,12 @@ def test_twelve_megapixels_of_colors_take_a_fraction_of_a_second():
     found = read_label(file, facts, "a label")
     assert time.process_time() - start < 0.8  # 0.2 s of one core
     np.testing.assert_array_equal(found, ids)
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "1", "I;16", "RGB", "RGBA"])
+def test_pixels_of_each_value_are_counted(tmp_path, mode):
+    grey = Image.fromarray(np.array([[0, 255, 255], [0, 255, 255]], np.uint8))
+    grey.convert(mode).save(tmp_path / "label.png")
+    counts = stored_counts(tmp_path / "label.png")
+    assert [*counts.values()] == [2, 4]
+    assert {*counts} == stored_values(tmp_path / "label.png")

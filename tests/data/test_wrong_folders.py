@@ -194,3 +194,86 @@ def test_a_supercategory_may_be_anything(tmp_path):
         path, lambda c: c["categories"][0].update(supercategory=["a", {}])
     )
     read_all(tmp_path)
+
+
+# --- Masks ---
+
+
+def write_masks(folder, masks, **options):
+    shutil.rmtree(folder, ignore_errors=True)
+    for name in ("images", "masks"):
+        (folder / name).mkdir(parents=True)
+    for index, mask in enumerate(masks):
+        mask = mask if isinstance(mask, Image.Image) else Image.fromarray(mask)
+        Image.new("RGB", mask.size).save(folder / f"images/{index}.jpg")
+        mask.save(folder / f"masks/{index}.png")
+
+
+def disc(low, high, smooth):
+    """Return a disc of one color on another, its edge smoothed or not."""
+    y, x = np.mgrid[:48, :64]
+    inside = 15.5 - np.hypot(y - 24, x - 30)
+    share = np.clip(inside, 0, 1) if smooth else inside > 0
+    share = np.multiply.outer(share, np.subtract(high, low, dtype=float))
+    return (np.array(low) + share).astype(np.uint8)
+
+
+@pytest.mark.parametrize("color", [255, 200, (90, 30, 250)])
+def test_smoothed_edges_are_no_classes(tmp_path, color):
+    zero = np.zeros_like(color)
+    write_masks(tmp_path, [disc(zero, color, smooth=False)] * 4)
+    assert find_layout(tmp_path).info.num_classes == 2
+    masks = [disc(zero, color, smooth=True), disc(zero, color, smooth=False)]
+    write_masks(tmp_path, masks * 2)
+    with pytest.raises(ValueError, match="save masks without smoothing"):
+        find_layout(tmp_path)
+    write_masks(tmp_path, [disc(zero, color, smooth=False)] * 4)
+
+
+def test_one_pixel_beside_0_and_255_is_no_class(tmp_path):
+    masks = [disc(0, 255, smooth=False) for _ in range(6)]
+    masks[2][0, 0] = 254
+    write_masks(tmp_path, masks)
+    with pytest.raises(ValueError, match=r"1 of 3 values in few .*\(254\)"):
+        find_layout(tmp_path)
+    masks[2][:] = 254  # no edge: a class
+    write_masks(tmp_path, masks)
+    assert find_layout(tmp_path).info.num_classes == 2
+
+
+# --- Lists and names ---
+
+
+def test_an_empty_list_is_named(tmp_path):
+    EXPORTS["images_masks"](tmp_path / "a")
+    (tmp_path / "a/train.txt").touch()
+    with pytest.raises(ValueError, match="train.txt: expected an image a line"):
+        find_layout(tmp_path / "a")
+    EXPORTS["cvat"](tmp_path / "b")
+    for path in (tmp_path / "b/ImageSets/Segmentation").iterdir():
+        path.write_text("\n")
+    with pytest.raises(ValueError, match="expected an image a line"):
+        find_layout(tmp_path / "b")
+
+
+def test_a_list_of_what_validates_is_enough(tmp_path):
+    EXPORTS["images_masks"](tmp_path)
+    (tmp_path / "val.txt").write_text("street_04\nstreet_05\n")
+    found = find_layout(tmp_path)
+    names = [path.stem for path, _ in found.splits["val"]]
+    assert names == ["street_04", "street_05"] and not found.drawn
+    assert len(found.splits["train"]) == exports.COUNT - 2
+    assert "the 6 images that val.txt does not list train" in found.said[-1]
+
+
+def test_accents_are_composed_before_names_are_compared(tmp_path):
+    apart, whole = "Tu\u0308r", "T\u00fcr"
+    write_masks(tmp_path, [np.full((4, 6), i % 2, np.uint8) for i in range(3)])
+    for index in range(3):
+        image = tmp_path / f"images/{index}.jpg"
+        image.rename(image.with_name(f"{apart}{index}.jpg"))
+        mask = tmp_path / f"masks/{index}.png"
+        mask.rename(mask.with_name(f"{whole}{index}.png"))
+    assert len(find_layout(tmp_path).splits["train"]) == 2
+    (tmp_path / "train.txt").write_text(f"{whole}0.jpg\n{apart}1\n", "utf-8")
+    assert len(find_layout(tmp_path).splits["train"]) >= 1

@@ -6,18 +6,22 @@ Each function takes a folder and the files that tell it, and returns a
 
 import csv
 import io
+import itertools
 import pathlib
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
+import numpy as np
+
 from dla_keras.data.datasets import IGNORE_LABEL
 from dla_keras.data.file_cache import Fault
 from dla_keras.data.file_cache import file_stamp
 from dla_keras.data.file_cache import remembered
-from dla_keras.data.labels import stored_values
+from dla_keras.data.labels import stored_counts
 from dla_keras.data.pictures import open_header
 from dla_keras.data.pictures import open_picture
 from dla_keras.files import read_json
@@ -328,10 +332,10 @@ def read_contents(folder: Folder, labels: Sequence) -> Coding:
     values, colors = _contents_of(labels)
     cure = f'name them in {folder.path / "info.json"}: {{"names": [...]}}'
     if colors:  # where some are grey, those are colors too
-        colors = sorted(colors | {(value,) * 3 for value in values})
+        colors += Counter({(v,) * 3: count for v, count in values.items()})
         return _coding_of_colors(folder, colors, cure)
-    classes = sorted(values - {IGNORE_LABEL}) or [0]
-    if values == {0, IGNORE_LABEL}:
+    classes = sorted({*values} - {IGNORE_LABEL}) or [0]
+    if {*values} == {0, IGNORE_LABEL}:
         said = "The masks hold 0 and 255 alone: background and foreground."
         rows = [
             ClassRow(BACKGROUND, value=0),
@@ -341,6 +345,8 @@ def read_contents(folder: Folder, labels: Sequence) -> Coding:
         rows = [ClassRow(f"class_{i}", value=i) for i in range(classes[-1] + 1)]
         said = f"No file names the {len(rows)} classes; {cure}."
     else:
+        greys = {(value,) * 3: count for value, count in values.items()}
+        _check_smoothing(folder, greys)
         rows = [ClassRow(f"value_{value}", value=value) for value in classes]
         said = f"No file names the classes of {len(rows)} values; {cure}."
     return Coding(rows, said=(said,))
@@ -353,18 +359,60 @@ def _coding_of_colors(folder, colors, cure):
             f"{len(colors)} colors or more; save masks as PNG, without "
             "smoothing."
         )
+    _check_smoothing(folder, colors)
+    colors = sorted(colors)
     rows = [ClassRow(f"color_{bytes(color).hex()}", color) for color in colors]
     said = f"No file names the classes of {len(rows)} colors; {cure}."
     return Coding(rows, colored=True, said=(said,))
 
 
+def _check_smoothing(folder, colors):
+    """Raise `ValueError` if colors are those of edges between two others.
+
+    Args:
+        folder: The folder.
+        colors: Number of pixels by color; values are shades of grey.
+    """
+    *_, second, _ = [0, *sorted(colors.values())]
+    rare = [color for color, count in colors.items() if count < second / 10]
+    common = [np.array(color) for color in colors if color not in rare]
+    pairs = [*itertools.combinations(common, 2)]
+    edges = [
+        color
+        for color in rare
+        if any(_between(np.array(color), *pair) for pair in pairs)
+    ]
+    black, white = (0, 0, 0), (IGNORE_LABEL,) * 3
+    masks = {*colors} - {*rare} == {black, white} and len(edges) == len(rare)
+    if edges and (masks or (len(edges) > 2 and 2 * len(edges) >= len(colors))):
+        grey = all(len({*color}) == 1 for color in colors)
+        shown = [c[0] if grey else "#" + bytes(c).hex() for c in sorted(edges)]
+        raise ValueError(
+            f"Expected masks of one value or color for each class in "
+            f"{folder.path}. Received: {len(edges)} of {len(colors)} "
+            f"{'values' if grey else 'colors'} in few pixels, between two "
+            f"others, as smoothed edges have ({', '.join(map(str, shown[:4]))}"
+            f"{', ...' if len(shown) > 4 else ''}); save masks without "
+            "smoothing (resize by nearest neighbor), or say in info.json what "
+            "each means, with names and "
+            f"label_{'values' if grey else 'colors'}."
+        )
+
+
+def _between(color, first, last):
+    """Return whether a color lies on the line from one to another."""
+    way = last - first
+    place = np.dot(color - first, way) / np.dot(way, way)
+    return 0 < place < 1 and np.abs(first + place * way - color).max() <= 3
+
+
 def _contents_of(labels):
-    """Return the values of all masks, and their colors.
+    """Return the pixels of each value of all masks, and of each color.
 
     A broken mask has none: the checks of the labels name it.
     """
     rows = remembered(
-        "contents",
+        "counts",
         [*map(str, labels)],
         [file_stamp((label,)) for label in labels],
         lambda index: _contents(labels[index]),
@@ -372,20 +420,26 @@ def _contents_of(labels):
     whole = [row for row in rows if not isinstance(row, Fault)]
     if not whole:
         raise ValueError(rows[0])
-    items = [item for row in whole for item in row]
-    colors = {tuple(item) for item in items if isinstance(item, list)}
-    return {item for item in items if not isinstance(item, list)}, colors
+    values, colors = Counter(), Counter()
+    for item, count in (each for row in whole for each in row):
+        if isinstance(item, list):
+            colors[tuple(item)] += count
+        else:
+            values[item] += count
+    return values, colors
 
 
 def _contents(label):
-    """Return the values of a mask, or its colors as lists."""
-    if values := stored_values(label):
-        return sorted(values)
+    """Return the values of a mask, or its colors as lists, and their pixels."""
+    if values := stored_counts(label):
+        return sorted(values.items())
     image = open_picture(label).convert("RGB")
     # Pillow counts in place; NumPy would make integers of the bytes first.
     counted = image.getcolors(image.width * image.height)
     # More of them are no classes, whichever they are.
-    return sorted([*color] for _, color in counted)[: IGNORE_LABEL + 1]
+    return sorted([[*color], count] for count, color in counted)[
+        : IGNORE_LABEL + 1
+    ]
 
 
 def with_palette(coding: Coding, label) -> Coding:

@@ -178,8 +178,12 @@ def _finished(folder, info, splits, said) -> FolderDataset:
     train, said = splits.get("train", []), [*said]
     if not train:
         raise ValueError(
-            f"Expected images to train on in {folder.path}. Received: images "
-            f"of {' and '.join(splits) or 'no split'} only; call them train/."
+            f"Expected images to train on in {folder.path}. Received: "
+            + (
+                f"images of {' and '.join(others)} only; call them train/."
+                if (others := [split for split, row in splits.items() if row])
+                else "none; list them in the file that names images."
+            )
         )
     drawn = not splits.get("val")
     if drawn:

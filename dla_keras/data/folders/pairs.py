@@ -140,7 +140,9 @@ def describe(path: PurePosixPath) -> Picture:
     stem = path.name
     while PurePosixPath(stem).suffix.lower() in SUFFIXES:
         stem = PurePosixPath(stem).stem
-    return Picture(path, kind, split, tuple(place), stem)
+    return Picture(
+        path, kind, split, tuple(map(composed, place)), composed(stem)
+    )
 
 
 def _part(part):
@@ -373,12 +375,20 @@ def draw_share(names: Iterable[str]) -> frozenset[str]:
             "Expected at least two images: one to train on, one to validate. "
             f"Received: {len(names)}{' ' if names else ''}{''.join(names)}."
         )
-    # macOS gives accents as characters of their own.
-    key = lambda name: unicodedata.normalize("NFC", name).encode()
+    key = lambda name: composed(name).encode()
     rank = lambda name: hashlib.sha256(key(name)).digest()
     return frozenset(
         sorted(names, key=rank)[: max(1, round(SHARE * len(names)))]
     )
+
+
+def composed(name: str) -> str:
+    """Return a name with each accent in its letter: macOS gives them alone.
+
+    Args:
+        name: Name of a file.
+    """
+    return unicodedata.normalize("NFC", name)
 
 
 def write_drawn(folder, splits: Mapping) -> None:
@@ -422,7 +432,6 @@ def find_lists(files: Iterable[PurePosixPath]) -> dict[str, PurePosixPath]:
 
     Returns:
         Path of a list by split; `"default"` is CVAT's name for all images.
-        Empty if no list names what trains.
     """
     found = {}
     for path in files:
@@ -434,7 +443,7 @@ def find_lists(files: Iterable[PurePosixPath]) -> dict[str, PurePosixPath]:
             split = SPLITS.get(stem, stem if stem == "default" else None)
             if split:
                 found.setdefault(split, path)
-    return found if found.keys() & {"train", "default"} else {}
+    return found
 
 
 def pick_listed(pairs: Pairs, path) -> list[tuple[Picture, Picture]]:
@@ -451,11 +460,12 @@ def pick_listed(pairs: Pairs, path) -> list[tuple[Picture, Picture]]:
     for pair in pairs.found:
         image = pair[0]
         inner = "/".join((*image.place, image.stem))
-        for name in {str(image.path), image.path.name, inner, image.stem}:
+        names = (str(image.path), image.path.name, inner, image.stem)
+        for name in {*map(composed, names)}:
             by_name[name] = None if name in by_name else pair
     picked = []
     for number, line in read_lines(path):
-        name = line.replace("\\", "/").removeprefix("./")
+        name = composed(line).replace("\\", "/").removeprefix("./")
         first = name.split()[0]  # SegNet's lists name the label behind
         names = [part for p in (name, first) for part in (p, p.split("/")[-1])]
         known = [by_name[text] for text in names if by_name.get(text)]
@@ -465,6 +475,11 @@ def pick_listed(pairs: Pairs, path) -> list[tuple[Picture, Picture]]:
                 f"has a label. Received: {line!r}; mend or remove the line."
             )
         picked.append(known[0])
+    if not picked:
+        raise ValueError(
+            f"{path}: expected an image a line. Received: an empty file; list "
+            "the images, or remove it."
+        )
     return picked
 
 
@@ -499,6 +514,14 @@ def split_by_name(pairs: Pairs, folder, files: Iterable[PurePosixPath]):
                 said.append(f"Left out: {error}")
             else:
                 splits["train" if split == "default" else split] = picked
+        if "train" not in splits:
+            listed = {image for row in splits.values() for image, _ in row}
+            splits["train"] = [p for p in pairs.found if p[0] not in listed]
+            names = " and ".join(path.name for path in lists.values())
+            said.append(
+                f"There is no train.txt: the {len(splits['train'])} images "
+                f"that {names} does not list train."
+            )
         left = len(pairs.found) - sum(map(len, splits.values()))
         if left > 0:
             said.append(f"{left} images are in no list, and are left out.")
