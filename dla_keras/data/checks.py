@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from dataclasses import field
 from dataclasses import replace
 
 import numpy as np
@@ -28,7 +29,9 @@ from dla_keras.data.file_cache import THREADS
 from dla_keras.data.file_cache import Fault
 from dla_keras.data.file_cache import file_stamp
 from dla_keras.data.file_cache import remembered
+from dla_keras.data.folders.class_files import is_void
 from dla_keras.data.folders.drawing import DrawnLabel
+from dla_keras.data.pictures import open_header
 from dla_keras.data.pictures import open_picture
 from dla_keras.data.pictures import picture_size
 from dla_keras.data.segmentation import compare_sizes
@@ -66,6 +69,9 @@ class SplitFacts:
         labels: Number of labels that hold it, `(256,)`.
         blank: Names of labels in which nothing counts.
         faults: Message of each pair that cannot be used.
+        zero_255: Names of labels that hold 0 and 255 alone.
+        palettes: Class ids of each color that palettes show numbers in, with
+            the name of a label for each.
     """
 
     name: str
@@ -74,8 +80,10 @@ class SplitFacts:
     sizes: Counter
     pixels: np.ndarray
     labels: np.ndarray
-    blank: tuple[str, ...]
-    faults: tuple[str, ...]
+    blank: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+    zero_255: tuple[str, ...] = ()
+    palettes: dict[tuple, dict[int, str]] = field(default_factory=dict)
 
     def shares(self, num_classes: int) -> np.ndarray:
         """Return the share of each class, and last of ignored pixels."""
@@ -93,7 +101,12 @@ def read_facts(split, name: str) -> SplitFacts:
     """
     if pairs := getattr(split, "pairs", None):
         info = split.info
-        key = ("labels", name, info.class_names, label_coding(info))
+        key = (
+            "labels with palettes",
+            name,
+            info.class_names,
+            label_coding(info),
+        )
         names = [f"{image} {label}" for image, label in pairs]
         stamps = [file_stamp(pair) for pair in pairs]
         rows = remembered(key, names, stamps, lambda i: _look(split, i))
@@ -106,22 +119,31 @@ def read_facts(split, name: str) -> SplitFacts:
 
 
 def _facts(name, pictures, names, rows):
-    sizes, blank, faults = Counter(), [], []
+    sizes, blank, faults, binary, palettes = Counter(), [], [], [], {}
     pixels, labels = np.zeros((2, 256), np.int64)
     for label, row in zip(names, rows, strict=True):
         if isinstance(row, Fault):
             faults.append(row)
             continue
-        height, width, counts = row
+        height, width, counts, *colors = row
         sizes[width, height] += 1
         ids = [int(index) for index in counts]
         pixels[ids] += np.array([*counts.values()], np.int64)
         labels[ids] += 1
         if ids == [IGNORE_LABEL]:
             blank.append(label)
-    seen = len(rows)
-    return SplitFacts(
-        name, pictures, seen, sizes, pixels, labels, (*blank,), (*faults,)
+        if ids == [0, IGNORE_LABEL]:
+            binary.append(label)
+        for class_id, color in colors[0].items() if colors else ():
+            owners = palettes.setdefault(tuple(color), {})
+            owners.setdefault(int(class_id), label)
+    found = SplitFacts(name, pictures, len(rows), sizes, pixels, labels)
+    return replace(
+        found,
+        blank=(*blank,),
+        faults=(*faults,),
+        zero_255=(*binary,),
+        palettes=palettes,
     )
 
 
@@ -133,13 +155,32 @@ def _look(split, index):
         # Or an EXIF tag turns one of them that stands behind its pixels.
         size = open_picture(image).size[::-1]
     compare_sizes(size, ids.shape, image, label)
-    return _counted(ids)
+    row = _counted(ids)
+    return [*row, _palette(label, split.info, row[-1])]
 
 
 def _counted(label):
     # Pillow counts bytes in place; NumPy would make integers of them first.
     counts = Image.fromarray(label).histogram()
     return [*label.shape, {str(i): n for i, n in enumerate(counts) if n}]
+
+
+def _palette(label, info, counts):
+    """Return the color of each class id that a label's palette shows."""
+    if isinstance(label, DrawnLabel) or info.label_colors:
+        return {}
+    with open_header(label) as image:
+        flat = image.getpalette("RGB") if image.mode == "P" else None
+    numbers = {class_id: number for number, class_id in info.values.items()}
+    if not flat or len(numbers) < len(info.values):
+        return {}  # several numbers may be a class, each of a color
+    colors = {i: flat[3 * n : 3 * n + 3] for i, n in numbers.items()}
+    told = [*colors.values()]  # what is filled up, or black throughout, is not
+    return {
+        i: colors[int(i)]
+        for i in counts
+        if int(i) in colors and told.count(colors[int(i)]) == 1
+    }
 
 
 def picture_sizes(paths: Sequence) -> list:
@@ -184,11 +225,14 @@ def find_faults(train: SplitFacts, val: SplitFacts, info) -> list[Finding]:
         info: Facts about the dataset.
     """
     found = [*_broken(train), *_broken(val), *_blank(train), *_blank(val)]
+    found += _void(info)
     if not train.pixels[:IGNORE_LABEL].any():
         return found
     # The first explains those after it.
     return found + (
         _zero_255(train, info)
+        or _mixed_255(train, val, info)
+        or _palettes(train, val)
         or _single(train, info)
         or _absent(train, val, info)
     )
@@ -242,6 +286,58 @@ def _zero_255(train, info):
     )
     message += _cure("", "zero-255")
     return [Finding("zero-255", message, True)]
+
+
+def _mixed_255(train, val, info):
+    """Return labels of 0 and 255 among others that hold ids, and no 255."""
+    told = IGNORE_LABEL in info.values or info.label_colors
+    told = told or info.ignored_ids or info.ignored_colors
+    binary = [*train.zero_255, *val.zero_255]
+    pixels, labels = train.pixels + val.pixels, train.labels + val.labels
+    if told or not binary or labels[IGNORE_LABEL] > len(binary):
+        return []  # 255 is ignored where classes are, too
+    if not pixels[1:IGNORE_LABEL].any():
+        return []
+    message = (
+        f"{len(binary)} labels hold 0 and 255 alone, for instance "
+        f"{binary[0]}, and 255 is ignored there; the others hold ids and no "
+        "255. Save all with the same values, or if 255 is a class, say so in "
+        'info.json: "label_values": {"0": 0, "1": 1, "255": 1}.'
+    )
+    message += _cure("", "zero-255")
+    return [Finding("zero-255", message, True)]
+
+
+def _palettes(train, val):
+    """Return labels in whose palettes a color has several numbers."""
+    for split in (train, val):
+        for color, owners in split.palettes.items():
+            both = {**val.palettes.get(color, {}), **owners}
+            if len({*both.values()}) > 1:
+                shown = "#" + bytes(color).hex()
+                places = [f"{i} in {label}" for i, label in both.items()]
+                message = (
+                    f"The palettes of labels differ: {shown} is "
+                    f"{' and '.join(places[:2])}. Labels are read by their "
+                    "numbers; if the colors are right, say which class each "
+                    "is with label_colors in info.json."
+                )
+                message += _cure("", "other-palettes")
+                return [Finding("other-palettes", message, True)]
+    return []
+
+
+def _void(info):
+    """Return a warning about classes that are called as what is ignored."""
+    names = [repr(name) for name in info.class_names if is_void(name)]
+    if not names or info.name in DATASETS:
+        return []
+    message = (
+        f"{', '.join(names)} is a class that trains and counts, since "
+        "info.json names it. If it is none, leave it out of the names, and "
+        "say its value with ignore_label."
+    )
+    return [Finding("void-class", message, False)]
 
 
 def _single(train, info):

@@ -22,6 +22,7 @@ IGNORE_LABEL = 255
 ALLOWED = {
     "absent-classes": "classes that no label of train holds",
     "zero-255": "labels of 0 and 255 alone, of which 255 is ignored",
+    "other-palettes": "numbers whose color is another one's in other labels",
     "single-class": "one class that holds every pixel that counts",
     "ignored-labels": "labels in which every pixel is ignored",
     "other-names": "labels that bear the names of other pictures",

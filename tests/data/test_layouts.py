@@ -103,6 +103,8 @@ def test_what_was_chosen_is_said(tmp_path):
         ("data/photos/{}.jpg", "data/ground_truth/{}.png"),
         ("images/{}_mask.jpg", "masks/{}_mask.png"),
         ("{}.jpg", "{}.png"),
+        ("{}/image.jpg", "{}/mask.png"),
+        ("train/{}/rgb.png", "train/{}/label.png"),
     ],
 )
 def test_an_image_finds_its_label(tmp_path, picture, label):

@@ -9,6 +9,7 @@ import pytest
 from exports import EXPORTS
 from PIL import Image
 
+from dla_keras.data.checks import check_splits
 from dla_keras.data.checks import find_strays
 from dla_keras.data.checks import find_unlike
 from dla_keras.data.folders.annotations import read_brush_name
@@ -277,3 +278,67 @@ def test_accents_are_composed_before_names_are_compared(tmp_path):
     assert len(find_layout(tmp_path).splits["train"]) == 2
     (tmp_path / "train.txt").write_text(f"{whole}0.jpg\n{apart}1\n", "utf-8")
     assert len(find_layout(tmp_path).splits["train"]) >= 1
+
+
+# --- What the checks say ---
+
+
+def said_kinds(folder):
+    """Return the kinds of findings of a folder, and the first message."""
+    splits = [open_split(str(folder), s) for s in ("train", "val")]
+    found = check_splits(*splits)
+    return [row.kind for row in found], found[0].message if found else ""
+
+
+def test_masks_of_two_people_are_told_apart(tmp_path):
+    masks = [disc(0, 255 if i % 2 else 1, smooth=False) for i in range(10)]
+    write_masks(tmp_path, masks)
+    kinds, message = said_kinds(tmp_path)
+    assert kinds == ["zero-255"] and "5 labels hold 0 and 255" in message
+    facts = {"names": ["ground", "cat"]}
+    exports.write(facts, tmp_path, "info.json")
+    assert said_kinds(tmp_path)[0] == ["zero-255"]
+    facts["label_values"] = {"0": 0, "1": 1, "255": 1}
+    exports.write(facts, tmp_path, "info.json")
+    assert said_kinds(tmp_path)[0] == []
+    masks = [disc(0, 1, smooth=False) for i in range(10)]
+    for mask in masks[:9]:  # an edge that is ignored, and one without it
+        mask[20:22] = 255
+    masks[0][masks[0] == 1] = 0
+    write_masks(tmp_path, masks)
+    assert said_kinds(tmp_path)[0] == []
+
+
+def test_palettes_that_differ_are_noticed(tmp_path):
+    def paletted(order):
+        colors = np.array([(0, 0, 0), (255, 0, 0), (0, 0, 255)])
+        scene = disc(0, 1, smooth=False)
+        scene[40:] = 2
+        mask = Image.fromarray(np.argsort(order).astype(np.uint8)[scene], "P")
+        mask.putpalette(colors[order].flatten().tolist())
+        return mask
+
+    write_masks(tmp_path, [paletted([0, 1, 2])] * 10)
+    assert said_kinds(tmp_path)[0] == []
+    masks = [paletted([0, 2, 1] if i % 2 else [0, 1, 2]) for i in range(10)]
+    write_masks(tmp_path, masks)
+    kinds, message = said_kinds(tmp_path)
+    assert kinds == ["other-palettes"] and "with label_colors" in message
+    facts = {"names": ["ground", "road", "car"]}
+    exports.write(facts, tmp_path, "info.json")
+    assert said_kinds(tmp_path)[0] == ["other-palettes"]
+    facts["label_colors"] = ["#000000", "#ff0000", "#0000ff"]
+    exports.write(facts, tmp_path, "info.json")
+    assert said_kinds(tmp_path)[0] == []
+    for mask in masks:  # one color throughout says nothing
+        mask.putpalette([7] * 768)
+    write_masks(tmp_path, masks)
+    exports.write({"names": facts["names"]}, tmp_path, "info.json")
+    assert said_kinds(tmp_path)[0] == []
+
+
+def test_a_class_called_void_is_named(tmp_path):
+    write_masks(tmp_path, [np.uint8([[0, 1, 2]])] * 4)
+    exports.write({"names": ["a", "Void", "c"]}, tmp_path, "info.json")
+    kinds, message = said_kinds(tmp_path)
+    assert kinds == ["void-class"] and "'Void' is a class" in message

@@ -29,6 +29,9 @@ from dla_keras.files import read_lines
 from dla_keras.files import read_text
 
 BACKGROUND = "background"
+_VOID = frozenset(
+    ("void", "unlabeled", "unlabelled", "unknown", "ignore", "ignored")
+)
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,15 @@ class Coding(NamedTuple):
 def bare_name(name: str) -> str:
     """Return a name without what tools put around it: `__ignore__`."""
     return name.strip(" _-").lower()
+
+
+def is_void(name: str) -> bool:
+    """Return whether a class of this name is none: its pixels are ignored.
+
+    Args:
+        name: Name of the class, as a tool's file has it.
+    """
+    return bare_name(name) in _VOID
 
 
 def read_mapillary(folder, marks) -> Coding | None:

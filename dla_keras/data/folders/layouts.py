@@ -28,7 +28,7 @@ from dla_keras.data.folders.annotations import read_coco
 from dla_keras.data.folders.annotations import read_yolo
 from dla_keras.data.folders.class_files import Coding
 from dla_keras.data.folders.class_files import Folder
-from dla_keras.data.folders.class_files import bare_name
+from dla_keras.data.folders.class_files import is_void
 from dla_keras.data.folders.class_files import read_color_lines
 from dla_keras.data.folders.class_files import read_color_table
 from dla_keras.data.folders.class_files import read_contents
@@ -50,11 +50,6 @@ from dla_keras.data.info_file import folder_info
 from dla_keras.data.info_file import read_info
 from dla_keras.data.pictures import SUFFIXES
 from dla_keras.data.pictures import open_header
-
-# Classes of these names are no classes: their pixels are ignored.
-_VOID = frozenset(
-    ("void", "unlabeled", "unlabelled", "unknown", "ignore", "ignored")
-)
 
 
 @dataclass(frozen=True)
@@ -255,7 +250,7 @@ def _find_masks(folder, pattern):
 
 def _info(folder, coding):
     """Return the facts that a coding says, and remarks."""
-    counted = lambda row: not row.ignored and bare_name(row.name) not in _VOID
+    counted = lambda row: not row.ignored and not is_void(row.name)
     rows = [row for row in coding.rows if counted(row)]
     void = [row for row in coding.rows if not counted(row)]
     names = [*dict.fromkeys(row.name for row in rows)]

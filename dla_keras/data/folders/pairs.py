@@ -62,6 +62,14 @@ _IMAGE_ENDS = re.compile(
     r"[-_. ](leftImg8bit|images?|img|sat|rgb)$", re.IGNORECASE
 )
 _BEGINS = re.compile(r"^(masks?|labels?|gt|images?|img)[-_. ]", re.IGNORECASE)
+# Whole names, where each image has a folder of its own.
+_LABEL_NAMES = re.compile(
+    r"masks?|labels?|gt|seg|segmentation|annotation|ground_?truth",
+    re.IGNORECASE,
+)
+_IMAGE_NAMES = re.compile(
+    r"images?|img|photo|picture|rgb|original|input", re.IGNORECASE
+)
 # Other views of a label, which lie beside it.
 _VIEWS = re.compile(
     r"_(colou?r|colormask|instanceIds|instanceTrainIds|instances?|vis|viz|"
@@ -261,8 +269,17 @@ def _sort_out(files, pattern):
 def _beside_images(pictures):
     """Return the labels that lie beside their images.
 
-    They are called x_mask.png by x.jpg, or, if all are, x.png by x.jpg.
+    They are called mask.png by image.jpg, x_mask.png by x.jpg, or, if all
+    are, x.png by x.jpg.
     """
+    alone = {p.path.parent for p in pictures if _IMAGE_NAMES.fullmatch(p.stem)}
+    labels = [
+        p
+        for p in pictures
+        if p.path.parent in alone and _LABEL_NAMES.fullmatch(p.stem)
+    ]
+    if labels:
+        return labels
     stems = {(p.path.parent, _IMAGE_ENDS.sub("", p.stem)) for p in pictures}
     labels = [
         p
@@ -284,6 +301,9 @@ def bare_stem(picture: Picture) -> str:
     Args:
         picture: Picture from `describe`.
     """
+    for whole in (_LABEL_NAMES, _IMAGE_NAMES):
+        if whole.fullmatch(picture.stem):
+            return ""
     ends = _LABEL_ENDS if picture.kind == "labels" else _IMAGE_ENDS
     bare = _LABEL_ENDS.sub("", ends.sub("", picture.stem))
     return _BEGINS.sub("", bare) or picture.stem
