@@ -305,6 +305,8 @@ def folder_info(
             f"The classes of {folder} are unknown. Expected 'class_names' "
             f"(their names) or 'classes' (their number) in {path}."
         )
+    if known and known.num_classes == 1 and not path.exists():
+        _check_single(folder, known)
     try:
         info = _combined(said, known or _new(folder, said), labels)
         return info if info.num_classes > 1 else with_background(info, labels)
@@ -313,6 +315,17 @@ def folder_info(
         raise ValueError(
             text if str(path) in text else f"{path}: {text}"
         ) from error
+
+
+def _check_single(folder, info):
+    """Raise `ValueError` if the one class of a folder is all there is."""
+    if 0 in info.values or (0, 0, 0) in (info.label_colors or {}):
+        raise ValueError(
+            f"Expected two classes or more in {folder}. Received: "
+            f"{info.class_names[0]!r} alone, where labels hold 0 or black. "
+            "List what else was labelled among the classes of the tool, or in "
+            f'{folder / NAME}: {{"names": [...]}}.'
+        )
 
 
 def with_background(

@@ -1,6 +1,7 @@
 """What would train on wrong labels without a word is refused, or said."""
 
 import json
+import os
 import shutil
 
 import exports
@@ -342,3 +343,56 @@ def test_a_class_called_void_is_named(tmp_path):
     exports.write({"names": ["a", "Void", "c"]}, tmp_path, "info.json")
     kinds, message = said_kinds(tmp_path)
     assert kinds == ["void-class"] and "'Void' is a class" in message
+
+
+# --- Messages that name what is there ---
+
+
+def test_a_name_that_is_no_text_is_shown(tmp_path):
+    write_masks(tmp_path, [np.uint8([[0, 1]])] * 3)
+    (tmp_path / os.fsdecode(b"images/T\xfcr.jpg")).touch()
+    with pytest.raises(ValueError, match=r"b'images/T\\xfcr.jpg'; rename it"):
+        find_layout(tmp_path)
+
+
+def test_one_class_alone_is_said_without_an_info_json(tmp_path):
+    EXPORTS["coco"](tmp_path / "a")
+    for path in (tmp_path / "a/annotations").iterdir():
+        change_json(path, lambda c: c.update(categories=[], annotations=[]))
+    EXPORTS["kaggle"](tmp_path / "b")
+    (tmp_path / "b/class_dict.csv").write_text("name,r,g,b\nroad,0,0,0\n")
+    for folder, name in (("a", "background"), ("b", "road")):
+        with pytest.raises(ValueError, match=f"'{name}' alone") as error:
+            find_layout(tmp_path / folder)
+        assert "List what else was labelled" in str(error.value)
+
+
+@pytest.mark.parametrize("value", [0, 255])
+def test_masks_of_one_value_are_not_labelled(tmp_path, value):
+    write_masks(tmp_path, [np.full((4, 6), value, np.uint8)] * 3)
+    with pytest.raises(ValueError, match=f"two values .* {value} alone"):
+        find_layout(tmp_path)
+
+
+def test_ids_from_1_are_as_many_classes(tmp_path):
+    write_masks(tmp_path, [np.uint8([[1, 2, 3]])] * 3)
+    names = find_layout(tmp_path).info.class_names
+    assert names == ("class_1", "class_2", "class_3")
+
+
+def test_masks_of_each_class_are_to_be_joined(tmp_path):
+    write_masks(tmp_path, [np.uint8([[0, 1]])] * 3)
+    for name in ("car", "road"):
+        shutil.copytree(tmp_path / "masks", tmp_path / "new" / name)
+    shutil.rmtree(tmp_path / "masks")
+    (tmp_path / "new").rename(tmp_path / "masks")
+    with pytest.raises(ValueError, match="masks/car, masks/road have several"):
+        find_layout(tmp_path)
+
+
+def test_a_folder_without_images_is_not_told_to_call_them_train(tmp_path):
+    EXPORTS["coco"](tmp_path)
+    for path in (tmp_path / "annotations").iterdir():
+        change_json(path, lambda c: c.update(images=[], annotations=[]))
+    with pytest.raises(ValueError, match="Received: none; list them"):
+        find_layout(tmp_path)

@@ -346,7 +346,15 @@ def read_contents(folder: Folder, labels: Sequence) -> Coding:
     if colors:  # where some are grey, those are colors too
         colors += Counter({(v,) * 3: count for v, count in values.items()})
         return _coding_of_colors(folder, colors, cure)
-    classes = sorted({*values} - {IGNORE_LABEL}) or [0]
+    if len(values) == 1:
+        (value,) = values
+        ignored = ", which is ignored" if value == IGNORE_LABEL else ""
+        raise ValueError(
+            f"Expected masks of two values or more in {folder.path}. Received: "
+            f"{value} alone{ignored}. Label the images, or if it is a class, "
+            f"{cure}."
+        )
+    classes = sorted({*values} - {IGNORE_LABEL})
     if {*values} == {0, IGNORE_LABEL}:
         said = "The masks hold 0 and 255 alone: background and foreground."
         rows = [
@@ -354,7 +362,9 @@ def read_contents(folder: Folder, labels: Sequence) -> Coding:
             ClassRow("foreground", value=IGNORE_LABEL),
         ]
     elif classes[-1] < 1.5 * len(classes):
-        rows = [ClassRow(f"class_{i}", value=i) for i in range(classes[-1] + 1)]
+        first = min(classes[0], 1)  # ids may count from 1
+        numbers = range(first, classes[-1] + 1)
+        rows = [ClassRow(f"class_{i}", value=i) for i in numbers]
         said = f"No file names the {len(rows)} classes; {cure}."
     else:
         greys = {(value,) * 3: count for value, count in values.items()}

@@ -44,6 +44,7 @@ from dla_keras.data.folders.pairs import describe
 from dla_keras.data.folders.pairs import draw_share
 from dla_keras.data.folders.pairs import list_files
 from dla_keras.data.folders.pairs import pair_by_name
+from dla_keras.data.folders.pairs import some_of
 from dla_keras.data.folders.pairs import split_by_name
 from dla_keras.data.info_file import NAME
 from dla_keras.data.info_file import folder_info
@@ -371,6 +372,12 @@ def _cure(folder):
             by_place, key=lambda place: _looks_like_masks(folder, place)
         )
         stems = set().union(*(by_place[place] for place in others))
+        several = [p for p in by_place if describe(p / "x").kind == "labels"]
+        if len(several) > 1:
+            return (
+                f"{some_of(several)} have several labels for an image: put all "
+                "classes of an image into one PNG of its name in masks/."
+            )
         same = len(stems & by_place[last]) * 2 > len(by_place[last])
         if same and (len(others) == 1 or _looks_like_masks(folder, last)[0]):
             return f"Rename {last}/ to masks/ if it holds the labels."

@@ -85,6 +85,9 @@ def list_files(folder) -> list[PurePosixPath]:
 
     Args:
         folder: Path of the folder; links are followed.
+
+    Raises:
+        ValueError: If a name is no text.
     """
     folder, seen, found = pathlib.Path(folder), set(), []
     for place, folders, names in os.walk(folder, followlinks=True):
@@ -97,6 +100,12 @@ def list_files(folder) -> list[PurePosixPath]:
         seen.add(real)
         inner = pathlib.Path(place).relative_to(folder)
         found += [PurePosixPath(inner, n) for n in names if n[0] != "."]
+    for path in found:
+        if re.search(r"[\ud800-\udfff]", str(path)):
+            raise ValueError(
+                f"Expected names of files in UTF-8 in {folder}. Received: "
+                f"{os.fsencode(path)!r}; rename it."
+            )
     return sorted(found)
 
 
