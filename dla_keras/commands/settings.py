@@ -164,6 +164,8 @@ def read_settings(parser, path) -> dict:
     """
     try:
         content = _read(path)
+    except FileNotFoundError:
+        parser.error(f"argument --config: there is no file at {path}.")
     except (ValueError, OSError) as error:
         parser.error(str(error))
     skipped = FACTS | OF_ONE_RUN if "starts" in content else set()

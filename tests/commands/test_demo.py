@@ -47,7 +47,7 @@ def run(tmp_path, codes):
 def test_it_ends_with_the_next_command(tmp_path, capsys):
     assert run(tmp_path, (0, 0)) == (0, [1, 2, 1])
     out = capsys.readouterr().out
-    assert f"{tmp_path}/table.md" in out and "dla-keras train-seg" in out
+    assert f"{tmp_path}/table.md" in out and "dla-keras check" in out
 
 
 def test_a_failure_ends_it(tmp_path, capsys):

@@ -127,7 +127,9 @@ def test_a_missing_file_is_named(tmp_path, capsys):
     for flag in ("--config", "--recipe"):
         with pytest.raises(SystemExit):
             seg(flag, tmp_path / "absent.yaml")
-        assert "absent.yaml" in capsys.readouterr().err.splitlines()[0]
+        error = capsys.readouterr().err.splitlines()[0]
+        assert f"argument {flag}: " in error and "absent.yaml" in error
+        assert "Errno" not in error
 
 
 def test_recipes_are_listed_with_their_figures(capsys):
