@@ -228,6 +228,7 @@ def find_faults(train: SplitFacts, val: SplitFacts, info) -> list[Finding]:
     found += _void(info)
     if not train.pixels[:IGNORE_LABEL].any():
         return found
+    found += _mostly_ignored(train, info)
     # The first explains those after it.
     return found + (
         _zero_255(train, info)
@@ -306,6 +307,19 @@ def _mixed_255(train, val, info):
     )
     message += _cure("", "zero-255")
     return [Finding("zero-255", message, True)]
+
+
+def _mostly_ignored(train, info):
+    """Return a warning if 255 covers most of the labels, and nobody said so."""
+    share = train.shares(info.num_classes)[-1]
+    told = info.ignored_ids or info.ignored_colors or info.label_colors
+    if told or info.name in DATASETS or train.blank or share <= 0.5:
+        return []
+    message = (
+        f"255 is ignored, and {share:.1%} of train is 255. If it is a class, "
+        "say so in info.json, with names and label_values."
+    )
+    return [Finding("mostly-ignored", message, False)]
 
 
 def _palettes(train, val):

@@ -474,6 +474,7 @@ def test_roboflows_name_above_all_classes_is_no_class(tmp_path):
             "task-7-annotation-3-by-a@b.org-brush-parked-car-12.png",
             "parked-car",
         ),
+        ("task-7-annotation-3-by-anna-maria@my-x.de-tag-car-0.png", "car"),
         ("task-7-annotation-3.png", None),
     ],
 )

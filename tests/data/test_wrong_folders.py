@@ -95,12 +95,12 @@ def test_images_of_one_number_and_images_without_brush(tmp_path):
 
 
 def test_names_of_classes_in_the_json_end_a_brushs_name(tmp_path):
-    name = "task-7-annotation-3-by-anna-maria@x.de-my-tag-parked-car-0.png"
+    name = "task-7-annotation-3-by-anna-maria-my-tag-parked-car-0.png"
     names = ["car", "parked-car", "road"]
     assert read_brush_name(tmp_path / name, names).class_name == "parked-car"
     EXPORTS["label_studio"](tmp_path)
     for path in tmp_path.glob("brushes/*1-by-1-*"):
-        path.rename(str(path).replace("by-1-tag", "by-a-b@x.de-tag"))
+        path.rename(str(path).replace("by-1-tag", "by-a-b-my-tag"))
     result = [{"value": {"brushlabels": [*exports.NAMES]}}]
     change_json(
         tasks_file(tmp_path),
@@ -396,3 +396,12 @@ def test_a_folder_without_images_is_not_told_to_call_them_train(tmp_path):
         change_json(path, lambda c: c.update(images=[], annotations=[]))
     with pytest.raises(ValueError, match="Received: none; list them"):
         find_layout(tmp_path)
+
+
+def test_masks_whose_most_is_ignored_are_named(tmp_path):
+    write_masks(tmp_path, [np.uint8([[255, 254, 253, 255, 255]])] * 4)
+    kinds, message = said_kinds(tmp_path)
+    assert kinds == ["mostly-ignored"] and "60.0% of train" in message
+    facts = {"names": ["a", "b", "c"], "label_values": [255, 254, 253]}
+    exports.write(facts, tmp_path, "info.json")
+    assert said_kinds(tmp_path)[0] == []

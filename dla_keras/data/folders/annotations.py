@@ -438,7 +438,8 @@ def _yolo_label(folder, image, found, values):
 
 
 _BRUSH = re.compile(
-    r"task-(\d+)-annotation-(\d+)-by-([^-]*-[^-]+-(.+))-(\d+)\.png"
+    r"task-(\d+)-annotation-(\d+)-by-"
+    r"((?:.+?@.+?\.[a-z]{2,}|[^-]*)-[^-]+-(.+))-(\d+)\.png"
 )
 _HASH = re.compile(r"^[0-9a-f]{8}-")  # before names, to tell equal ones apart
 
@@ -467,8 +468,8 @@ def read_brush_name(
 
     Args:
         path: Path of the file.
-        names: Names of classes, which tell where one begins if the annotator
-            or the tag has a dash, too. Defaults to none: they have no dash.
+        names: Names of classes, which tell where one begins if the tag has a
+            dash, too. Defaults to none: it has no dash.
 
     Example:
 

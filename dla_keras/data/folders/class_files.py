@@ -68,7 +68,7 @@ def field(entry, key: str, kind: type, where) -> object:
     if type(value) is not kind:
         raise ValueError(
             f"{where}: expected {key!r}, a value of type {kind.__name__}. "
-            f"Received: {str(value)[:80]}; export it again."
+            f"Received: {value!r:.80}; export it again."
         )
     return value
 
