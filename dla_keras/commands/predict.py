@@ -159,9 +159,16 @@ def read_claim(output) -> dict:
     """
     folder = pathlib.Path(output)
     path = folder / CLAIM
-    facts = read_json(path) if path.is_file() else None
+    try:
+        facts = read_json(path) if path.is_file() else None
+    except ValueError as error:
+        raise ValueError(
+            f"{error} Restore it, or pass another --output."
+        ) from error
     if isinstance(facts, dict) and {"model", "task"} <= facts.keys():
-        return facts
+        names = facts.get("results", [])  # earlier versions named none
+        if isinstance(names, list) and all(isinstance(n, str) for n in names):
+            return facts
     files = folder.iterdir() if folder.is_dir() else ()
     there = sorted(f.name for f in files if not f.name.startswith("."))
     if there:

@@ -103,7 +103,9 @@ def test_what_is_there_is_left_alone(predict, pictures, tmp_path, capfd):
     facts = (tmp_path / "out/predictions.json").read_text()
     (tmp_path / "out/predictions.json").write_text(facts[:-9])
     assert predict(pictures) == 2
-    assert "predictions.json is not valid JSON" in capfd.readouterr().err
+    error = capfd.readouterr().err
+    assert "predictions.json is not valid JSON" in error
+    assert error.endswith("Restore it, or pass another --output.\n")
     (tmp_path / "out/predictions.json").write_text(facts)
     # Other flags make other masks: not into the same folder.
     assert predict(pictures, "--flip") == 2
@@ -155,6 +157,23 @@ def test_only_results_are_made_anew(predict, pictures, tmp_path, capfd):
     assert predict(pictures / "b.png", "--overwrite") == 0
     assert np.array(Image.open(mask))[0, 0] == 0
     assert drawn.read_bytes() == b"drawn by hand"
+
+
+def test_results_that_nobody_named_are_gone_on_with(
+    predict, pictures, tmp_path, capfd
+):
+    assert predict(pictures / "b.png") == 0
+    path = tmp_path / "out/predictions.json"
+    facts = json.loads(path.read_text())
+    path.write_text(json.dumps({**facts, "results": [1]}))
+    assert predict(pictures) == 2 and "holds masks" in capfd.readouterr().err
+    del facts["results"]  # as an earlier version wrote it
+    path.write_text(json.dumps(facts))
+    assert predict(pictures, "--overwrite") == 2
+    assert "b.png is there, and predictions.json" in capfd.readouterr().err
+    assert predict(pictures) == 0
+    names = ["masks/day.1/a.x.png", "overlays/day.1/a.x.jpg"]
+    assert json.loads(path.read_text())["results"] == names
 
 
 def test_two_models_are_not_mixed(predict, pictures, capfd):
