@@ -157,6 +157,14 @@ def negative_size(content):
     return "the size of .*street_01.jpg. Received: -80 x 64"
 
 
+def shares(content):
+    points(1 / 80, 0)(content)
+    for each in content["annotations"]:
+        if isinstance(each["segmentation"], dict):
+            each["segmentation"] = [[0, 0, 1, 0, 1, 1]]
+    return "expected outlines of .*street_00.jpg in pixels. .* up to 1,"
+
+
 def points(scale, offset):
     def change(content):
         for each in content["annotations"]:
@@ -177,7 +185,7 @@ def crowd_of_text(content):
     "change",
     [
         *(unknown_image, double_id, double_file, huge_size, negative_size),
-        *(points(1, 500), points(1 / 80, 0), points(1e300, -1), crowd_of_text),
+        *(points(1, 500), points(1e300, -1), shares, crowd_of_text),
     ],
 )
 def test_annotations_of_coco_that_would_be_lost_are_named(tmp_path, change):
@@ -350,9 +358,12 @@ def test_a_class_called_void_is_named(tmp_path):
 
 def test_a_name_that_is_no_text_is_shown(tmp_path):
     write_masks(tmp_path, [np.uint8([[0, 1]])] * 3)
-    (tmp_path / os.fsdecode(b"images/T\xfcr.jpg")).touch()
-    with pytest.raises(ValueError, match=r"b'images/T\\xfcr.jpg'; rename it"):
-        find_layout(tmp_path)
+    for name, shown in ((b"T\xfcr", r"T\\xfcr"), (b"a\nb", r"a\\nb")):
+        path = tmp_path / "images" / os.fsdecode(name)
+        path.touch()
+        with pytest.raises(ValueError, match=f"b'images/{shown}'; rename it"):
+            find_layout(tmp_path)
+        path.unlink()
 
 
 def test_one_class_alone_is_said_without_an_info_json(tmp_path):
@@ -405,3 +416,26 @@ def test_masks_whose_most_is_ignored_are_named(tmp_path):
     facts = {"names": ["a", "b", "c"], "label_values": [255, 254, 253]}
     exports.write(facts, tmp_path, "info.json")
     assert said_kinds(tmp_path)[0] == []
+
+
+def test_a_speck_in_a_corner_is_an_outline(tmp_path):
+    EXPORTS["coco"](tmp_path)
+    path = tmp_path / "annotations/instances_train2017.json"
+    speck, border = [0, 0, 1, 0, 1, 1, 0, 1], [80, 3, 80, 9, 80.5, 9]
+
+    def change(content):
+        content["annotations"][0]["segmentation"] = [speck]
+        content["annotations"][3]["segmentation"] = [border]
+
+    change_json(path, change)
+    read_all(tmp_path)
+
+
+def test_names_of_several_masks_of_an_image_are_shown(tmp_path):
+    write_masks(tmp_path, [np.uint8([[0, 1]])] * 3)
+    for path in [*(tmp_path / "masks").iterdir()]:
+        for part in "xy":
+            shutil.copy(path, path.with_stem(f"{path.stem}_{part}"))
+        path.unlink()
+    with pytest.raises(ValueError, match="images/0.jpg and masks/0_x.png"):
+        find_layout(tmp_path)

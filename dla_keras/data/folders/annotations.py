@@ -255,7 +255,23 @@ def _draw_coco(annotations, values, size, file, picture):
                 f"the file. Received: {number!r}."
             )
         regions.append(coco_region(each, values[number], size, file))
+    _refuse_shares(
+        [a["segmentation"] for a in annotations], size, file, picture
+    )
     return draw_regions(regions, *size, rest=0)
+
+
+def _refuse_shares(outlines, size, file, picture):
+    """Raise `ValueError` if all outlines of an image lie in its first pixel."""
+    if not all(isinstance(outline, list) for outline in outlines):
+        return
+    numbers = [float(x) for each in outlines for flat in each for x in flat]
+    if max(numbers, default=2) <= 1 < min(size) - 1:
+        raise ValueError(
+            f"{file}: expected outlines of {picture} in pixels. Received: "
+            f"numbers up to {max(numbers):g}, as shares of its width and "
+            "height are; export them in pixels."
+        )
 
 
 # --- YOLO ---

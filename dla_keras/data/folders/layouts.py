@@ -378,6 +378,14 @@ def _cure(folder):
                 f"{some_of(several)} have several labels for an image: put all "
                 "classes of an image into one PNG of its name in masks/."
             )
+        if several:
+            first = {p.parent: p for p in reversed(folder.files)}
+            image = next(first[p] for p in by_place if p not in several)
+            return (
+                "An image and its label have one name, but for the suffix: "
+                f"these have not, for instance {image} and "
+                f"{first[several[0]]}."
+            )
         same = len(stems & by_place[last]) * 2 > len(by_place[last])
         if same and (len(others) == 1 or _looks_like_masks(folder, last)[0]):
             return f"Rename {last}/ to masks/ if it holds the labels."

@@ -101,9 +101,9 @@ def list_files(folder) -> list[PurePosixPath]:
         inner = pathlib.Path(place).relative_to(folder)
         found += [PurePosixPath(inner, n) for n in names if n[0] != "."]
     for path in found:
-        if re.search(r"[\ud800-\udfff]", str(path)):
+        if re.search(r"[\n\ud800-\udfff]", str(path)):
             raise ValueError(
-                f"Expected names of files in UTF-8 in {folder}. Received: "
+                f"Expected names of one line, in UTF-8, in {folder}. Received: "
                 f"{os.fsencode(path)!r}; rename it."
             )
     return sorted(found)
