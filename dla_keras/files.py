@@ -46,6 +46,22 @@ def atomic_path(path):
         os.replace(temporary, path)
 
 
+def check_folder(path, flag: str) -> None:
+    """Raise `ValueError` if a folder cannot be made, since a file is there.
+
+    Args:
+        path: Path of the folder, which may be missing.
+        flag: Flag that names it, for instance `"--output"`.
+    """
+    path = pathlib.Path(path)
+    for place in (path, *path.parents):
+        if place.exists() and not place.is_dir():
+            raise ValueError(
+                f"{flag} is a folder. Received: {path}, where {place} is a "
+                f"file; pass another {flag}."
+            )
+
+
 @contextlib.contextmanager
 def new_folder(path, marker: str):
     """Yield a temporary folder, which is moved to `path` if the block succeeds.

@@ -24,6 +24,7 @@ from dla_keras.engine.checkpoints import Checkpoint
 from dla_keras.engine.checkpoints import Checkpoints
 from dla_keras.engine.checkpoints import read_checkpoint
 from dla_keras.engine.strategies import describe_devices
+from dla_keras.files import check_folder
 from dla_keras.files import write_json
 from dla_keras.provenance import RENAMED
 from dla_keras.provenance import git_commit
@@ -98,11 +99,7 @@ def check_run_dir(run_dir, settings: dict, overwrite: bool = False) -> None:
             begin in the folder of its data.
     """
     run_dir = pathlib.Path(run_dir)
-    if run_dir.exists() and not run_dir.is_dir():
-        raise ValueError(
-            f"Expected --run-dir to be a folder. Received: the file {run_dir}; "
-            "choose another --run-dir."
-        )
+    check_folder(run_dir, "--run-dir")
     run = recorded(run_dir)
     if run and not overwrite:
         return  # also in the folder of its data, as earlier versions let it

@@ -17,6 +17,7 @@ from dla_keras.data.pictures import SUFFIXES
 from dla_keras.data.pictures import list_pictures
 from dla_keras.data.pictures import spoken_others
 from dla_keras.files import atomic_path
+from dla_keras.files import check_folder
 from dla_keras.provenance import read_beside
 
 if TYPE_CHECKING:  # pages are written without TensorFlow, too
@@ -58,7 +59,8 @@ def plan_jobs(source, output) -> tuple[list[Job], str]:
 
     Raises:
         FileNotFoundError: If nothing is there, or no picture in the folder.
-        ValueError: If the source is a video or the output.
+        ValueError: If the source is a video or the output, or the output is
+            a file, or below one.
     """
     source, output = pathlib.Path(source), pathlib.Path(output)
     if not source.exists():
@@ -73,8 +75,7 @@ def plan_jobs(source, output) -> tuple[list[Job], str]:
             f"--output is the --input folder, {source}: the results would be "
             "among the pictures. Pass another folder."
         )
-    if output.exists() and not output.is_dir():
-        raise ValueError(f"--output is a folder. Received: the file {output}.")
+    check_folder(output, "--output")
     if not source.is_dir():
         return [Job(source, pathlib.PurePath(source.name))], ""
     pictures, others = list_pictures(source, without=output)

@@ -223,7 +223,7 @@ def test_bad_input_is_one_line(tmp_path, capfd):
         (train, [*run, "--strategy", "multi_worker"], "docs/clusters.md"),
         # Before the data is looked for.
         (train, [*absent, "--run-dir", model[1]], "which holds "),
-        (train, [*absent, "--run-dir", __file__], "the file "),
+        (train, [*absent, "--run-dir", __file__], "is a file; pass "),
         (train, [*model[:2], "--run-dir", model[1]], "is that of the data"),
         (classify, [*run, "--batch-size", "9", "--mixup", "1"], "in pairs"),
         (evaluate, [*model, "absent.keras"], "There is no model at"),

@@ -204,8 +204,9 @@ def test_a_folder_of_something_else_takes_no_run(tmp_path, name, text):
     for words in (("auto", False), ("never", False), ("auto", True)):
         with pytest.raises(ValueError, match=message):
             find_start(tmp_path, {"dataset": "noise"}, *words)
-    with pytest.raises(ValueError, match=f"the file {tmp_path}/.DS_Store; ch"):
-        find_start(tmp_path / ".DS_Store", {"dataset": "noise"})
+    for run_dir in (tmp_path / ".DS_Store", tmp_path / ".DS_Store/run"):
+        with pytest.raises(ValueError, match=".DS_Store is a file; pass an"):
+            find_start(run_dir, {"dataset": "noise"})
     path.unlink() if text else path.rmdir()
     assert find_start(tmp_path, {"dataset": "noise"}) is None
 
