@@ -365,6 +365,11 @@ def _foreign(stored, ways, info, name):
                 if one
                 else "."
             )
+            + (
+                " If they lie along edges alone, save labels without smoothing."
+                if {0, IGNORE_LABEL} <= {*stored.values.tolist()}
+                else ""
+            )
         )
     blurred = ""
     if len(unknown) > IGNORE_LABEL:

@@ -17,11 +17,18 @@ from dla_keras.data.folders.annotations import read_brush_name
 from dla_keras.data.folders.layouts import find_layout
 from dla_keras.data.segmentation import open_split
 
+SPLITS = ("train", "val")
+
 
 def read_all(folder):
     for split in find_layout(folder).splits.values():
         for _, label in split:
             label.read()
+
+
+def read_labels(folder):
+    splits = [open_split(str(folder), s, checked=False) for s in SPLITS]
+    return np.stack([s.label(i) for s in splits for i in range(len(s))])
 
 
 def change_json(path, change):
@@ -237,7 +244,6 @@ def test_smoothed_edges_are_no_classes(tmp_path, color):
     write_masks(tmp_path, masks * 2)
     with pytest.raises(ValueError, match="save masks without smoothing"):
         find_layout(tmp_path)
-    write_masks(tmp_path, [disc(zero, color, smooth=False)] * 4)
 
 
 def test_one_pixel_beside_0_and_255_is_no_class(tmp_path):
@@ -246,6 +252,13 @@ def test_one_pixel_beside_0_and_255_is_no_class(tmp_path):
     write_masks(tmp_path, masks)
     with pytest.raises(ValueError, match=r"1 of 3 values in few .*\(254\)"):
         find_layout(tmp_path)
+    facts = {"names": ["ground", "cat"]}
+    exports.write(facts, tmp_path, "info.json")
+    with pytest.raises(ValueError, match=r"\[254\] .* without smoothing"):
+        read_labels(tmp_path)
+    facts["label_values"] = {"0": 0, "254": 1, "255": 1}
+    exports.write(facts, tmp_path, "info.json")
+    assert read_labels(tmp_path).max() == 1
     masks[2][:] = 254  # no edge: a class
     write_masks(tmp_path, masks)
     assert find_layout(tmp_path).info.num_classes == 2
@@ -274,6 +287,9 @@ def test_a_list_of_what_validates_is_enough(tmp_path):
     assert names == ["street_04", "street_05"] and not found.drawn
     assert len(found.splits["train"]) == exports.COUNT - 2
     assert "the 6 images that val.txt does not list train" in found.said[-1]
+    (tmp_path / "images/street_00.jpg").unlink()
+    with pytest.raises(ValueError, match="1 labels without an image"):
+        find_layout(tmp_path)
 
 
 def test_accents_are_composed_before_names_are_compared(tmp_path):

@@ -533,28 +533,8 @@ def split_by_name(pairs: Pairs, folder, files: Iterable[PurePosixPath]):
             f"their names are left out: {some_of(pairs.rest)}."
         )
     if lists and not any(image.split for image, _ in pairs.found):
-        splits = {}
-        for split, path in lists.items():
-            try:
-                picked = pick_listed(pairs, folder / path)
-            except ValueError as error:
-                if split != "test":  # whose labels often are not public
-                    raise
-                said.append(f"Left out: {error}")
-            else:
-                splits["train" if split == "default" else split] = picked
-        if "train" not in splits:
-            listed = {image for row in splits.values() for image, _ in row}
-            splits["train"] = [p for p in pairs.found if p[0] not in listed]
-            names = " and ".join(path.name for path in lists.values())
-            said.append(
-                f"There is no train.txt: the {len(splits['train'])} images "
-                f"that {names} does not list train."
-            )
-        left = len(pairs.found) - sum(map(len, splits.values()))
-        if left > 0:
-            said.append(f"{left} images are in no list, and are left out.")
-        return splits, said
+        splits, notes = _split_by_lists(pairs, folder, lists)
+        return splits, said + notes
     splits = {}
     for image, label in pairs.found:
         splits.setdefault(image.split or "train", []).append((image, label))
@@ -571,4 +551,31 @@ def split_by_name(pairs: Pairs, folder, files: Iterable[PurePosixPath]):
                 images=tuple(p for p in pairs.images if p.split != split),
             )
     check_alone(pairs, folder)
+    return splits, said
+
+
+def _split_by_lists(pairs, folder, lists):
+    """Return the pairs by split as lists say, and remarks."""
+    splits, said = {}, []
+    for split, path in lists.items():
+        try:
+            picked = pick_listed(pairs, folder / path)
+        except ValueError as error:
+            if split != "test":  # whose labels often are not public
+                raise
+            said.append(f"Left out: {error}")
+        else:
+            splits["train" if split == "default" else split] = picked
+    if "train" not in splits:
+        check_alone(pairs, folder)  # since the rest is meant, too
+        listed = {image for row in splits.values() for image, _ in row}
+        splits["train"] = [p for p in pairs.found if p[0] not in listed]
+        names = " and ".join(path.name for path in lists.values())
+        said.append(
+            f"There is no train.txt: the {len(splits['train'])} images "
+            f"that {names} does not list train."
+        )
+    left = len(pairs.found) - sum(map(len, splits.values()))
+    if left > 0:
+        said.append(f"{left} images are in no list, and are left out.")
     return splits, said
