@@ -242,5 +242,5 @@ def test_saved_models_of_others_are_told(tmp_path):
     assert open_model(ours).masks(PICTURES[0][:50, :90]).shape == (50, 90)
     graph = ours / "saved_model.pb"
     graph.write_bytes(graph.read_bytes()[:500])
-    with pytest.raises(ValueError, match="ours cannot be read as a SavedModel"):
+    with pytest.raises(ValueError, match="saved_model.pb is no SavedModel"):
         open_model(ours)
