@@ -169,9 +169,6 @@ def test_slow_files_see_fewer_pictures(exported, masks):
 class FakeExporter(Exporter):
     """Gives a file that exists, and says that it agrees so much."""
 
-    def __post_init__(self):
-        """Take any model."""
-
     def make(self, precision):
         found = Agreement(0.95, 0.9, 1)
         data = pathlib.Path(self.path).with_name("coarse.tflite").read_bytes()
