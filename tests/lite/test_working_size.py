@@ -166,8 +166,8 @@ class Headers(list):
 def test_large_photographs_of_a_folder_get_a_working_size(tmp_path, capsys):
     splits = Headers(tmp_path, (640, 480), (2100, 90)), Headers(tmp_path)
     args = flags(dataset="mine", size="192x256")
-    assert working_fit("segmentation", args, splits) == fit_of(1024)
-    assert args.max_side == 1024
+    assert working_fit("segmentation", args, splits) == fit_of(512)
+    assert args.max_side == 512
     (line,) = capsys.readouterr().out.splitlines()
     assert "up to 2100 pixels" in line and "--max-side 0 trains" in line
     # Nothing is chosen over a flag, for a known set, or where none is needed.
