@@ -203,6 +203,7 @@ SETTINGS = {
         "std": (0.1, 0.2, 0.3),
         "class_names": ("road", "sky"),
         "palette": ((1, 2, 3), (4, 5, 6)),
+        "working_size": 640,
         "input_shape": (64, 96, 3),
     },
     dla_keras.DLABoundaryDetector: {
@@ -214,6 +215,7 @@ SETTINGS = {
         "remat": True,
         "mean": (0.4, 0.5, 0.6),
         "std": (0.1, 0.2, 0.3),
+        "working_size": (64, 96),
         "input_shape": (64, 96, 3),
     },
 }
@@ -244,18 +246,18 @@ def test_saved_model_is_the_same(kind, tmp_path):
     ("make", "tasks", "names", "palette"),
     [
         (
-            lambda: dla_keras.DLASegmenter("dla46_c", 1, class_names=("a",)),
+            lambda: dla_keras.DLASegmenter("dla46_c", 2, class_names="ab"),
             ("segmentation",),
-            ("a",),
+            ("a", "b"),
             None,
         ),
         (
             lambda: dla_keras.DLASegmenter(
-                "dla46_c", 1, boundary_head=True, palette=((1, 2, 3),)
+                "dla46_c", 2, boundary_head=True, palette=((1, 2, 3),) * 2
             ),
             ("segmentation", "boundary"),
             None,
-            ((1, 2, 3),),
+            ((1, 2, 3),) * 2,
         ),
         (
             lambda: dla_keras.DLABoundaryDetector("dla46_c"),
