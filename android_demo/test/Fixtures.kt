@@ -22,7 +22,11 @@ object Fixtures {
     fun direct(bytes: ByteArray): ByteBuffer =
         ByteBuffer.allocateDirect(bytes.size).also { it.put(bytes); it.rewind() }
 
-    fun model(name: String) = direct(bytes("models/$name.tflite"))
+    /** One that is shipped, or one of another rule of fitting, which lies beside them. */
+    fun model(name: String): ByteBuffer {
+        val files = listOf("models", "others").map { file("$it/$name.tflite") }
+        return direct(files.first(File::exists).readBytes())
+    }
 
     /** A picture as 0xAARRGGBB with its width and height. */
     fun picture(name: String): Triple<IntArray, Int, Int> {
