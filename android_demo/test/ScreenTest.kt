@@ -201,12 +201,15 @@ class ScreenTest {
     fun `frames become masks, and each is given back once`() {
         open()
         startCamera()
-        val sources = List(10) { FakeSource(180) }
-        for (source in sources) {
+        val sources = mutableListOf<FakeSource>()
+        fun frame() {
+            val source = FakeSource(180).also { sources += it }
             feed.use(source)
             await("a frame's end") { source.closed > 0 }
         }
-        await("the rate") { "frames a second" in said() }
+        repeat(10) { frame() }
+        // The figures are renewed a few times a second, and a camera goes on meanwhile.
+        await("the rate") { frame(); "frames a second" in said() }
         assertEquals(sources.map { 1 }, sources.map { it.closed })
         assertTrue(said(), "dimmed" in said())
         screenshot("live")
