@@ -17,7 +17,6 @@ import shlex
 import shutil
 import sys
 from collections import Counter
-from dataclasses import dataclass
 
 from dla_keras.commands.flags import WORKING_SIZE
 from dla_keras.commands.flags import read_fit
@@ -29,7 +28,6 @@ from dla_keras.commands.train import add_allow
 
 TASKS = ("segmentation", "classification")
 OVERLAYS = {"train": 8, "val": 4}
-MOST = 10_000  # pictures of a split that are compared with the other's
 SIZES = 2000  # pictures of class folders whose sizes are read
 PAGE = b"default-src 'none'"  # what every page of ours says
 CLASSES = 60  # rows of the terminal's table
@@ -146,6 +144,7 @@ def look_at_labels(args, train, val):
         val: Validation split.
     """
     from dla_keras.data import checks
+    from dla_keras.data.duplicates import compare_pictures
     from dla_keras.report.dataset_page import Dataset
     from dla_keras.report.galleries import label_gallery
 
@@ -217,6 +216,7 @@ def look_at_classes(args, train, val):
     """
     from dla_keras.choices import spread
     from dla_keras.data import checks
+    from dla_keras.data.duplicates import compare_pictures
     from dla_keras.report.dataset_page import ClassRow
     from dla_keras.report.dataset_page import Dataset
     from dla_keras.report.galleries import class_gallery
@@ -266,80 +266,6 @@ def readable(split, count: int) -> list:
             with contextlib.suppress(ValueError, OSError):
                 shown[index] = split[index]
     return [shown[index] for index in sorted(shown)]
-
-
-@dataclass(frozen=True)
-class Twins:
-    """Pictures of `val` that `train` has too, and what went wrong meanwhile.
-
-    Args:
-        pairs: Bits that differ, path in `val`, path in `train`.
-        unread: Message of each picture that cannot be decoded.
-        notes: Lines on how they were looked for.
-        total: Number of pictures of `val` that were looked for.
-    """
-
-    pairs: list
-    unread: list
-    notes: list
-    total: int
-
-    @property
-    def findings(self) -> list:
-        """Return a finding for each kind of what there is."""
-        from dla_keras.data.checks import Finding
-
-        found = []
-        if self.unread:
-            count, first = len(self.unread), self.unread[0]
-            what = f"{count} pictures" if count > 1 else "A picture"
-            more = f" (and {count - 1} more)" if count > 1 else ""
-            message = f"{what} cannot be decoded: {first}{more}"
-            found.append(Finding("broken", message, True))
-        if self.pairs:
-            _, ours, theirs = self.pairs[0]
-            message = (
-                f"{len(self.pairs)} of {self.total} pictures of val are in "
-                f"train, too, or nearly, for instance {ours} and {theirs}: "
-                "the scores will be too good. Keep one place, day or video "
-                "in one split."
-            )
-            found.append(Finding("duplicates", message, False))
-        return found
-
-
-def compare_pictures(train, val, faults=()) -> Twins:
-    """Return what two splits share; pictures are decoded for it.
-
-    Args:
-        train: Paths of the training pictures.
-        val: Paths of the validation pictures.
-        faults: Messages about some of them, which need no other. Defaults to
-            none.
-    """
-    from dla_keras.choices import spread
-    from dla_keras.data.duplicates import near_duplicates
-    from dla_keras.data.duplicates import picture_hashes
-    from dla_keras.data.file_cache import Fault
-
-    if not (train and val):
-        note = "Pictures that are no files are not compared."
-        return Twins([], [], [note], 0)
-    notes = []
-    if max(len(train), len(val)) > MOST:
-        notes.append(f"{MOST} pictures of a split were compared, at most.")
-    train, val = spread(train, MOST), spread(val, MOST)
-    theirs, ours = picture_hashes(train, "train"), picture_hashes(val, "val")
-    pairs = [
-        (bits, val[i], train[j]) for bits, i, j in near_duplicates(theirs, ours)
-    ]
-    known = "\n".join(faults)
-    unread = [
-        row
-        for path, row in zip((*train, *val), (*theirs, *ours), strict=True)
-        if isinstance(row, Fault) and str(path) not in known
-    ]
-    return Twins(pairs, unread, notes, len(val))
 
 
 # --- What to type next ---

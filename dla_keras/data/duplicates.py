@@ -5,10 +5,13 @@ pictures are alike where few bits differ.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
+from dla_keras.choices import spread
+from dla_keras.data.checks import Finding
 from dla_keras.data.file_cache import Fault
 from dla_keras.data.file_cache import file_stamp
 from dla_keras.data.file_cache import remembered
@@ -21,6 +24,7 @@ from dla_keras.data.pictures import read_rgb
 # off in 34; the two of 3,600 small photographs that are most alike in 51.
 NEAR = 36
 PLAIN = 16  # set bits of a picture that shows too little to compare
+MOST = 10_000  # pictures of a split that are compared with the other's
 
 
 def picture_hashes(paths: Sequence, name: str) -> list:
@@ -104,3 +108,70 @@ def _signs(hashes):
     shows = np.abs(bits.sum(1, dtype=int) - 128) <= 128 - PLAIN
     index = [i for i, show in zip(good, shows, strict=True) if show]
     return index, bits[shows] * np.float32(2) - 1
+
+
+@dataclass(frozen=True)
+class Twins:
+    """Pictures of `val` that `train` has too, and what went wrong meanwhile.
+
+    Args:
+        pairs: Bits that differ, path in `val`, path in `train`.
+        unread: Message of each picture that cannot be decoded.
+        notes: Lines on how they were looked for.
+        total: Number of pictures of `val` that were looked for.
+    """
+
+    pairs: list
+    unread: list
+    notes: list
+    total: int
+
+    @property
+    def findings(self) -> list:
+        """Return a finding for each kind of what there is."""
+        found = []
+        if self.unread:
+            count, first = len(self.unread), self.unread[0]
+            what = f"{count} pictures" if count > 1 else "A picture"
+            more = f" (and {count - 1} more)" if count > 1 else ""
+            message = f"{what} cannot be decoded: {first}{more}"
+            found.append(Finding("broken", message, True))
+        if self.pairs:
+            _, ours, theirs = self.pairs[0]
+            message = (
+                f"{len(self.pairs)} of {self.total} pictures of val are in "
+                f"train, too, or nearly, for instance {ours} and {theirs}: "
+                "the scores will be too good. Keep one place, day or video "
+                "in one split."
+            )
+            found.append(Finding("duplicates", message, False))
+        return found
+
+
+def compare_pictures(train, val, faults=()) -> Twins:
+    """Return what two splits share; pictures are decoded for it.
+
+    Args:
+        train: Paths of the training pictures.
+        val: Paths of the validation pictures.
+        faults: Messages about some of them, which need no other. Defaults to
+            none.
+    """
+    if not (train and val):
+        note = "Pictures that are no files are not compared."
+        return Twins([], [], [note], 0)
+    notes = []
+    if max(len(train), len(val)) > MOST:
+        notes.append(f"{MOST} pictures of a split were compared, at most.")
+    train, val = spread(train, MOST), spread(val, MOST)
+    theirs, ours = picture_hashes(train, "train"), picture_hashes(val, "val")
+    pairs = [
+        (bits, val[i], train[j]) for bits, i, j in near_duplicates(theirs, ours)
+    ]
+    known = "\n".join(faults)
+    unread = [
+        row
+        for path, row in zip((*train, *val), (*theirs, *ours), strict=True)
+        if isinstance(row, Fault) and str(path) not in known
+    ]
+    return Twins(pairs, unread, notes, len(val))

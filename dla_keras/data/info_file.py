@@ -17,7 +17,7 @@ from dla_keras.data.datasets import IGNORE_LABEL
 from dla_keras.data.datasets import DatasetInfo
 from dla_keras.data.datasets import distinct_palette
 from dla_keras.data.folders.class_files import BACKGROUND
-from dla_keras.data.labels import stored_values
+from dla_keras.data.labels import stored_counts
 from dla_keras.files import read_json
 
 NAME = "info.json"
@@ -375,7 +375,7 @@ def _other_value(info, labels):
     held = {IGNORE_LABEL} if labels is None else set()
     for path in itertools.islice(labels or (), _LOOKED_AT):
         try:
-            held |= stored_values(path) - {0, *info.ignored_ids}
+            held |= {*stored_counts(path)} - {0, *info.ignored_ids}
         except (ValueError, OSError):
             continue  # the checks name it
         if held - {IGNORE_LABEL}:
@@ -474,4 +474,4 @@ def _from_one(labels, count):
     """Return whether a label holds the class that is last if 1 is first."""
     if labels is None:
         return True
-    return any(count in stored_values(path) for path in labels)
+    return any(count in stored_counts(path) for path in labels)

@@ -111,21 +111,6 @@ def read_label(file, info: DatasetInfo, name=None) -> np.ndarray:
     return table[stored.keys]
 
 
-def stored_values(file, name=None) -> frozenset[int]:
-    """Return the values that a label holds, or none if it holds colors.
-
-    Args:
-        file: Path, or open file.
-        name: Name of the file in errors. Defaults to `None`: the path.
-
-    Raises:
-        OSError: If there is no such file, or it cannot be read.
-        ValueError: If it is no picture, or of a format that changes values.
-    """
-    values = _read(file, name or file).values
-    return frozenset(() if values is None else values.tolist())
-
-
 def stored_counts(file, name=None) -> dict[int, int]:
     """Return how many pixels hold each value, or nothing if they hold colors.
 

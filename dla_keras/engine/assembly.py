@@ -10,7 +10,6 @@ from dla_keras.choices import EPOCHS
 from dla_keras.choices import MINUTES
 from dla_keras.choices import STEPS
 from dla_keras.choices import parse_interval
-from dla_keras.data.checks import fingerprint
 from dla_keras.data.folders.pairs import write_drawn
 from dla_keras.data.pipeline import batch_names
 from dla_keras.data.pipeline import remember
@@ -26,6 +25,7 @@ from dla_keras.engine.optimizers import make_optimizer
 from dla_keras.engine.run_folder import choose_run_dir
 from dla_keras.engine.run_folder import claim
 from dla_keras.engine.run_folder import find_start
+from dla_keras.engine.run_folder import fingerprint
 from dla_keras.engine.run_folder import recorded
 from dla_keras.engine.steps import make_train_steps
 from dla_keras.engine.strategies import describe_devices

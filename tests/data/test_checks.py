@@ -1,6 +1,5 @@
 """What is wrong with labels is found before anything trains on them."""
 
-import json
 import os
 
 import numpy as np
@@ -12,10 +11,8 @@ from dla_keras.data import checks
 from dla_keras.data import file_cache
 from dla_keras.data.checks import check_classes
 from dla_keras.data.checks import check_splits
-from dla_keras.data.checks import differences
 from dla_keras.data.checks import find_strays
 from dla_keras.data.checks import find_unlike
-from dla_keras.data.checks import fingerprint
 from dla_keras.data.checks import read_facts
 from dla_keras.data.classification import open_classification_split
 from dla_keras.data.datasets import DatasetInfo
@@ -274,39 +271,3 @@ def test_near_duplicates_survive_size_light_and_compression(tmp_path):
     faults = [row for row in hashes[1] if isinstance(row, file_cache.Fault)]
     assert len(faults) == 1 and "v4.jpg" in faults[0]
     assert near_duplicates([], hashes[1]) == []
-
-
-def test_a_fingerprint_tells_data_apart_and_not_their_place(tmp_path):
-    folder = tmp_path / "here"
-    folder.mkdir()
-    write_folder(folder)
-
-    def mark(place):
-        splits = (open_split(str(place), s) for s in ("train", "val"))
-        return json.loads(json.dumps(fingerprint(*splits)))
-
-    first = mark(folder)
-    assert differences(first, first) == []
-    folder = folder.rename(tmp_path / "there")
-    assert differences(mark(folder), first) == []
-
-    facts = json.loads((folder / "info.json").read_text())
-    changes = {"class_names": ["a", "c", "b"], "ignore_label": 4}
-    (folder / "info.json").write_text(json.dumps(facts | changes))
-    one, two = differences(mark(folder), first)
-    assert one == "classes a, c, b (there: a, b, c)"
-    assert two.startswith("meaning of labels' values") and "[4]" in two
-    (folder / "info.json").write_text(json.dumps(facts))
-
-    Image.new("RGB", (64, 48)).save(folder / "images_0.png")
-    said = differences(mark(folder), first)
-    assert said == [
-        f"other files in {split}, by their names and sizes"
-        for split in ("train", "val")
-    ]
-    for kind in ("images", "labels"):
-        path = folder / f"train_{kind}.txt"
-        path.write_text("\n".join(path.read_text().splitlines()[:4]))
-    assert differences(mark(folder), first)[0] == (
-        "4 pictures of train (there: 5)"
-    )

@@ -10,7 +10,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from list_folder import write_folder
+from PIL import Image
 
+from dla_keras.data.segmentation import open_split
 from dla_keras.engine.checkpoints import Checkpoints
 from dla_keras.engine.checkpoints import read_checkpoint
 from dla_keras.engine.checkpoints import write_checkpoint
@@ -18,7 +21,9 @@ from dla_keras.engine.loggers import Loggers
 from dla_keras.engine.loggers import Tables
 from dla_keras.engine.loop import Plan
 from dla_keras.engine.run_folder import claim
+from dla_keras.engine.run_folder import differences
 from dla_keras.engine.run_folder import find_start
+from dla_keras.engine.run_folder import fingerprint
 from dla_keras.engine.strategies import make_strategy
 
 ARRAYS = {
@@ -306,3 +311,39 @@ def test_a_run_keeps_the_columns_that_it_began_with(tmp_path):
     lines = (tmp_path / "history.csv").read_text().splitlines()
     assert lines == ["step,val_miou,seconds", "10,0.25,9.0", "20,0.5,20.0"]
     assert tables.rows[-1] == {"step": 20, **row}  # the checkpoint has all
+
+
+def test_a_fingerprint_tells_data_apart_and_not_their_place(tmp_path):
+    folder = tmp_path / "here"
+    folder.mkdir()
+    write_folder(folder)
+
+    def mark(place):
+        splits = (open_split(str(place), s) for s in ("train", "val"))
+        return json.loads(json.dumps(fingerprint(*splits)))
+
+    first = mark(folder)
+    assert differences(first, first) == []
+    folder = folder.rename(tmp_path / "there")
+    assert differences(mark(folder), first) == []
+
+    facts = json.loads((folder / "info.json").read_text())
+    changes = {"class_names": ["a", "c", "b"], "ignore_label": 4}
+    (folder / "info.json").write_text(json.dumps(facts | changes))
+    one, two = differences(mark(folder), first)
+    assert one == "classes a, c, b (there: a, b, c)"
+    assert two.startswith("meaning of labels' values") and "[4]" in two
+    (folder / "info.json").write_text(json.dumps(facts))
+
+    Image.new("RGB", (64, 48)).save(folder / "images_0.png")
+    said = differences(mark(folder), first)
+    assert said == [
+        f"other files in {split}, by their names and sizes"
+        for split in ("train", "val")
+    ]
+    for kind in ("images", "labels"):
+        path = folder / f"train_{kind}.txt"
+        path.write_text("\n".join(path.read_text().splitlines()[:4]))
+    assert differences(mark(folder), first)[0] == (
+        "4 pictures of train (there: 5)"
+    )
