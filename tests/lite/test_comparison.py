@@ -17,6 +17,7 @@ from files import convert
 from running import command
 
 from dla_keras import DLABoundaryDetector
+from dla_keras.data.fitting import PAD
 from dla_keras.data.segmentation import open_split
 from dla_keras.inference.model_files import open_model
 from dla_keras.lite.convert.pipeline import Exporter
@@ -169,6 +170,9 @@ def test_slow_files_see_fewer_pictures(exported, masks):
 class FakeExporter(Exporter):
     """Gives a file that exists, and says that it agrees so much."""
 
+    def __post_init__(self):
+        """Take any model."""
+
     def make(self, precision):
         found = Agreement(0.95, 0.9, 1)
         data = pathlib.Path(self.path).with_name("coarse.tflite").read_bytes()
@@ -178,7 +182,7 @@ class FakeExporter(Exporter):
 
 def exporter(kind, model, run_folder, size=SIZE):
     path = str(run_folder / "model.keras")
-    return kind(model, size, held_out=PICTURES[:1], path=path)
+    return kind(model, size, held_out=PICTURES[:1], path=path, rule=PAD)
 
 
 def export(exporter, run_folder, folder, others=()):
