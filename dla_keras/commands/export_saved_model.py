@@ -25,6 +25,7 @@ from dla_keras.commands.shared import number_of
 from dla_keras.commands.shared import run_command
 from dla_keras.commands.shared import size_text
 from dla_keras.files import new_folder
+from dla_keras.lite.options import PRECISIONS
 from dla_keras.quiet import quiet_stderr
 
 
@@ -53,9 +54,6 @@ def export(args) -> None:
     from dla_keras.inference.model_files import load_model
     from dla_keras.inference.model_files import open_model
     from dla_keras.lite.convert.graph import write_saved_model
-    from dla_keras.lite.measure.agreement import compare
-    from dla_keras.lite.measure.agreement import model_outputs
-    from dla_keras.lite.measure.agreement import opened_outputs
 
     check_folder(args.output)
     size = parse_size(args.size) if args.size else None
@@ -69,15 +67,39 @@ def export(args) -> None:
         if "classification" in model.tasks:
             crop = size or parse_size(crop_size(args.model))
             held_out = [central_crop(picture, crop) for picture in held_out]
+        compare_with = reference(model, held_out, size, fit, args.min_agreement)
         with new_folder(args.output, marker="saved_model.pb") as folder:
             write_saved_model(model, folder, size, fit)
-            own = model_outputs(model, size, fit=fit)
-            expected = {kind: map(own[kind], held_out) for kind in own}
-            outputs = opened_outputs(open_model(folder))
-            found = compare(expected, outputs, held_out)
+            found = compare_with(open_model(folder))
             for each in found.values():
-                each.require(args.min_agreement)
+                each.require(
+                    args.min_agreement, PRECISIONS["float32"].max_noise
+                )
     print_table({"folder": args.output, **report(model, size, found)})
+
+
+def reference(model, pictures, size, fit, minimum: float):
+    """Return a function from a `ModelFile` to how it agrees with a model."""
+    from dla_keras.inference.predictor import Predictor
+    from dla_keras.lite.measure import agreement
+
+    scores = agreement.model_scores(model, probabilities=True)
+    outputs = agreement.model_outputs(model, size, scores, fit)
+    expected = {kind: list(map(outputs[kind], pictures)) for kind in outputs}
+    if minimum:
+        agreement.check_reference(expected, model.class_names)
+    few = pictures
+    if "classification" not in model.tasks:
+        few = pictures[: agreement.SCORED]
+        scores = {k: Predictor(run, size, fit) for k, run in scores.items()}
+
+    def compare(opened):
+        outputs = agreement.opened_outputs(opened)
+        found = agreement.compare(expected, outputs, pictures)
+        others = agreement.opened_scores(opened)
+        return agreement.with_scores(found, scores, others, few)
+
+    return compare
 
 
 def report(model, size, found) -> dict:

@@ -22,6 +22,7 @@ from dla_keras.lite.compress.kernels import file_kernels
 from dla_keras.lite.compress.kernels import kernel_facts
 from dla_keras.lite.compress.kernels import model_kernels
 from dla_keras.lite.convert.pipeline import Exporter
+from dla_keras.tables import score_text
 from dla_keras.tables import text_table
 from dla_keras.tasks.segmentation import evaluate
 
@@ -106,6 +107,7 @@ def measure_baselines(model, path, calibration, judge: Judge) -> dict:
         Name -> figures, as JSON can hold them.
     """
     exporter = judge.exporter(model, calibration=calibration)
+    exporter.check_reference()  # now, not after the training
     data = exporter.convert("int8").pack()
     return {
         "float32": {
@@ -205,8 +207,8 @@ def _row(name, results, start):
     numbers = results["numbers"]
     return (
         name,
-        f"{results['miou']:.4f}",
-        f"{100 * (start - results['miou']):.2f}",
+        score_text(results["miou"]),
+        "-" if start is None else f"{100 * (start - results['miou']):.2f}",
         f"{100 * results['zeros']:.1f} %",
         numbers if numbers <= _MANY else "any",
         f"{results['bytes'] / 1e6:.2f}",

@@ -8,6 +8,7 @@ and `verify` (against the model, on held-out pictures).
 
 import dataclasses
 import functools
+import math
 import pathlib
 from collections.abc import Callable
 from collections.abc import Sequence
@@ -36,13 +37,18 @@ from dla_keras.lite.convert.quantization import convert_graph
 from dla_keras.lite.convert.quantization import convert_rounded_graph
 from dla_keras.lite.file.edits import add_zeros
 from dla_keras.lite.file.edits import pack_stem
+from dla_keras.lite.file.edits import scores_of_mask
 from dla_keras.lite.file.facts import collect_facts
 from dla_keras.lite.file.facts import describe
 from dla_keras.lite.file.tflite_file import TfliteFile
+from dla_keras.lite.measure.agreement import SCORED
 from dla_keras.lite.measure.agreement import Agreement
+from dla_keras.lite.measure.agreement import check_reference
 from dla_keras.lite.measure.agreement import compare
 from dla_keras.lite.measure.agreement import lite_outputs
 from dla_keras.lite.measure.agreement import model_outputs
+from dla_keras.lite.measure.agreement import model_scores
+from dla_keras.lite.measure.agreement import with_scores
 from dla_keras.lite.options import HEADS
 from dla_keras.lite.options import PRECISIONS
 from dla_keras.models.network import check_values
@@ -67,20 +73,23 @@ class VerifiedFile:
         agreement: `"classes"` and `"boundaries"` -> their agreement; empty
             where there were no pictures to compare on.
         minimum: Agreement that each must reach.
+        max_noise: Largest noise of scores. Defaults to any.
     """
 
     data: bytes
     agreement: dict[str, Agreement]
     minimum: float
+    max_noise: float = math.inf
 
     @property
     def refused(self) -> bool:
-        return not all(f.mean >= self.minimum for f in self.agreement.values())
+        bounds = self.minimum, self.max_noise
+        return any(found.fault(*bounds) for found in self.agreement.values())
 
     def require(self) -> None:
         """Raise `VerificationError` for a file to be refused."""
         for found in self.agreement.values():
-            found.require(self.minimum)
+            found.require(self.minimum, self.max_noise)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +118,9 @@ class Exporter:
             Defaults to `None`.
         threads: Threads of the verification. Defaults to `1`.
         min_agreement: Least share of pixels (of pictures, for a classifier)
-            that keep their class. Defaults to `None`: each precision's own.
+            that keep their class. With 0, a file is made whatever it gives,
+            except for what is no number. Defaults to `None`: each precision's
+            own.
         tuned_for: `"arm"`, for phones, or `"x86"`, whose wider registers the
             first convolution fills better over blocks of pixels. Defaults to
             `"arm"`.
@@ -170,7 +181,13 @@ class Exporter:
         Raises:
             ValueError: If the settings do not fit the precision.
         """
+        self.check_reference()
         return self.finish(self.convert(precision), precision)
+
+    def check_reference(self) -> None:
+        """Raise `VerificationError` if any file would agree with the model."""
+        if len(self.held_out):
+            _ = self._expected  # computed once, and looked at then
 
     def convert(self, precision: str) -> TfliteFile:
         """Take the model through the first three stages; see `make`."""
@@ -180,10 +197,10 @@ class Exporter:
         """Take a file that `convert` gave through the last two stages."""
         self.describe(file, precision)
         data = sealed(file.pack())
-        minimum = self.min_agreement
+        row, minimum = PRECISIONS[precision], self.min_agreement
         if minimum is None:
-            minimum = PRECISIONS[precision].min_agreement
-        return VerifiedFile(data, self.verify(data), minimum)
+            minimum = row.min_agreement
+        return VerifiedFile(data, self.verify(data), minimum, row.max_noise)
 
     def graph(self, dtype):
         """Return the model as a function of constants."""
@@ -247,8 +264,19 @@ class Exporter:
         """Compare a file, or its bytes, with the model."""
         if not len(self.held_out):
             return {}
-        outputs = lite_outputs(LiteModel(source, self.threads))
-        return compare(self._expected, outputs, self._held_out)
+        lite_model = LiteModel(source, self.threads)
+        found = compare(
+            self._expected, lite_outputs(lite_model), self._held_out
+        )
+        # Each pixel has scores: few pictures tell.
+        dense = "classification" not in self.model.tasks
+        pictures = self._held_out[: SCORED if dense else None]
+        return with_scores(
+            found,
+            self._scores,
+            _file_scores(lite_model, source, self.threads),
+            [self.fit(picture) for picture in pictures] if dense else pictures,
+        )
 
     @functools.cached_property
     def crop_fraction(self) -> float:
@@ -268,12 +296,19 @@ class Exporter:
         return self.held_out
 
     @functools.cached_property
+    def _scores(self):
+        return model_scores(self.model, self.network)
+
+    @functools.cached_property
     def _expected(self):
-        outputs = model_outputs(self.model, self.size, self.network, self.rule)
-        return {
+        outputs = model_outputs(self.model, self.size, self._scores, self.rule)
+        expected = {
             kind: list(map(output, self._held_out))
             for kind, output in outputs.items()
         }
+        if self.min_agreement != 0:
+            check_reference(expected, self.model.class_names)
+        return expected
 
     def _calibration_pictures(self):
         """Fit the pictures, with both ends of the pixels' range in them.
@@ -306,6 +341,21 @@ class Exporter:
                 f"{precision} needs `calibration`: about 100 pictures of the "
                 "training split. Received: none."
             )
+
+
+def _file_scores(lite_model, source, threads):
+    """Return functions from a picture of a file's size to its scores."""
+    found = {}
+    if "boundary" in lite_model.tasks:
+        found["boundaries"] = lite_model.boundaries
+    if lite_model.gives_mask:
+        if isinstance(source, (str, pathlib.Path)):
+            source = pathlib.Path(source).read_bytes()
+        data = scores_of_mask(source)
+        lite_model = data and LiteModel(data, threads)
+    if lite_model and lite_model.tasks != ("boundary",):
+        found["classes"] = lite_model.run
+    return found
 
 
 def export_tflite(

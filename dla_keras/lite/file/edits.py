@@ -62,6 +62,19 @@ def _ends(operator):
     return source, target
 
 
+def scores_of_mask(data: bytes) -> bytes | None:
+    """Return a file that gives the scores which another takes its mask of.
+
+    Args:
+        data: Bytes of the other file.
+
+    Returns:
+        Bytes, or `None` where no scores are found.
+    """
+    file = TfliteFile(data)
+    return file.pack() if file.give_scores() else None
+
+
 def pack_stem(file: TfliteFile, block: int = BLOCK) -> None:
     """Rewrite a file's first convolution over blocks of pixels.
 

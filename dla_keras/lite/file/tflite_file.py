@@ -29,6 +29,9 @@ VARIABLE_OPS = frozenset(
 )
 
 
+_MASK_OPERATIONS = 3  # between scores and a mask: the likeliest, casts
+
+
 def _names(enum):
     return {v: k for k, v in vars(enum).items() if isinstance(v, int)}
 
@@ -294,6 +297,37 @@ class TfliteFile:
         entry = schema.MetadataT()
         entry.name, entry.buffer = name.encode(), self._add_buffer(content)
         self._model.metadata = [*(self._model.metadata or ()), entry]
+
+    def give_scores(self) -> bool:
+        """Give the scores that a mask is taken of, in the mask's place.
+
+        What the file says of itself would be wrong then, and goes.
+
+        Returns:
+            Whether there is such a mask.
+        """
+        makers = {int(o): each for each in self.operators for o in each.outputs}
+        for place, index in enumerate(self._graph.outputs):
+            scores, passed = int(index), []
+            while scores in makers and len(passed) < _MASK_OPERATIONS:
+                passed.append(makers[scores])
+                scores = int(passed[-1].inputs[0])
+                if self.name_of(passed[-1]) == "ARG_MAX":
+                    self._give_instead(place, scores)
+                    for operator in passed:
+                        self.operators.remove(operator)
+                    return True
+        return False
+
+    def _give_instead(self, place, index):
+        before = int(self._graph.outputs[place])
+        outputs = list(map(int, self._graph.outputs))
+        outputs[place], self._model.metadata = index, None
+        self._graph.outputs = outputs
+        for signature in self._model.signatureDefs or ():
+            for entry in signature.outputs:
+                if entry.tensorIndex == before:
+                    entry.tensorIndex, entry.name = index, b"logits"
 
     def _add_buffer(self, content):
         buffer = schema.BufferT()

@@ -42,6 +42,7 @@ from dla_keras.report.comparison import comparison_markdown
 from dla_keras.report.comparison import comparison_page
 from dla_keras.report.comparison import main_table
 from dla_keras.report.galleries import difference_gallery
+from dla_keras.tables import score_text
 from dla_keras.tables import text_table
 from dla_keras.tasks import TASKS
 from dla_keras.tasks import classification
@@ -90,6 +91,8 @@ class Row:
         if self.of_keras is None:
             return None
         key = "miou" if "miou" in self.scores else "top1"
+        if self.of_keras[key] is None:
+            return None  # no pixel of these pictures has a label
         return 100 * (self.of_keras[key] - self.scores[key])
 
     @property
@@ -468,7 +471,7 @@ def _tell(row: Row) -> None:
         parts.append("refused")
     if row.scores:
         parts += [
-            f"{name} {row.scores[key]:.4f}"
+            f"{name} {score_text(row.scores[key])}"
             for key, name in (("miou", "mIoU"), ("top1", "top-1"))
             if key in row.scores
         ]
@@ -483,6 +486,6 @@ def _raise_refused(rows):
     if refused:
         raise VerificationError(
             f"{', '.join(refused)}: agreement with the Keras model is below "
-            "--min-agreement. Not written; a file of that name in the folder "
-            "is of an earlier export."
+            "--min-agreement, or scores differ too much. Not written; a file "
+            "of that name in the folder is of an earlier export."
         )
