@@ -27,6 +27,7 @@ from dla_keras.inference.predictor import model_logits
 from dla_keras.inference.predictor import model_predictor
 from dla_keras.inference.predictor import model_probabilities
 from dla_keras.inference.predictor import softmax
+from dla_keras.inference.tflite_facts import MAX_CLASSES
 from dla_keras.inference.tflite_facts import OUTPUTS
 from dla_keras.models.classes import KnownClasses
 from dla_keras.provenance import read_beside
@@ -135,6 +136,15 @@ def open_model(path, threads: int = 2) -> ModelFile:
             f"Expected a model of two classes or more. Received: {path}, which "
             "scores one alone, so that its mask is the same everywhere; export "
             "it with its background as a class."
+        )
+    if (
+        "segmentation" in opened.tasks
+        and (opened.num_classes or 0) > MAX_CLASSES
+    ):
+        raise ValueError(
+            f"Expected a model of at most {MAX_CLASSES} classes, as many as a "
+            f"mask of bytes can number. Received: {path} with "
+            f"{opened.num_classes}."
         )
     if "classification" not in opened.tasks:
         return opened

@@ -66,7 +66,6 @@ class LiteModel:
         self.facts = self._looked_at(data, from_disk) or {}
         with quiet_stderr():
             self._interpreter = _interpreter(data, threads, self.name)
-        self.fit = read_fit(self.facts.get("input", {}))
         classes = self.facts.get("classes") or ()
         # Weights end before: a file without its end would run all the same.
         if classes and not zipfile.is_zipfile(io.BytesIO(data)):
@@ -91,6 +90,7 @@ class LiteModel:
             check_file(data)
             facts = read_facts(data)
             known = is_sealed(data, (facts or {}).get("digest"))
+            self.fit = read_fit((facts or {}).get("input", {}))
             # Bytes in memory are those of a file that is being made.
             if from_disk and not known:
                 try_apart(data, find_package())

@@ -279,7 +279,7 @@ def test_without_facts_there_are_none(plain):
         (b"\xff{", "is no JSON"),
         (b"[1]", "format 1. Received: None"),
         (b'{"format": 2}', "format 1. Received: 2. Update"),
-        (b'{"format": 1, "task": "x"}', "lack classes, input, outputs"),
+        (b'{"format": 1, "task": "x"}', "`task` is segmentation, boundary or"),
     ],
 )
 def test_unreadable_facts_are_named(plain, content, message):

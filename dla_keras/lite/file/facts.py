@@ -24,6 +24,7 @@ from dla_keras.inference.predictor import PAD_COLOR
 from dla_keras.inference.tflite_facts import BUFFER
 from dla_keras.inference.tflite_facts import FORMAT
 from dla_keras.inference.tflite_facts import OUTPUTS
+from dla_keras.inference.tflite_facts import check_facts
 from dla_keras.lite.file.tflite_file import ALIGNMENT
 from dla_keras.lite.file.tflite_file import TfliteFile
 from dla_keras.provenance import read_beside
@@ -77,8 +78,8 @@ def collect_facts(
         What JSON can hold.
 
     Raises:
-        ValueError: If the pipeline did not make the file, or `config.json`
-            or `metrics.json` is broken.
+        ValueError: If the pipeline did not make the file, `config.json` or
+            `metrics.json` is broken, or a class's name is no line of text.
     """
     height, width = file.inputs[0].shape[1:3]
     outputs = _outputs(file)
@@ -93,7 +94,7 @@ def collect_facts(
         pixels |= {"pad_color": list(PAD_COLOR), **fit.facts}
     elif crop_fraction is not None:  # a crop covers the whole picture
         pixels["crop_fraction"] = crop_fraction
-    return {
+    facts = {
         "format": FORMAT,
         "task": task,
         "name": _readable_name(model.variant, task),
@@ -114,6 +115,8 @@ def collect_facts(
         "created": created or _date(path),
         "digest": NO_DIGEST,  # until the file is `sealed`
     }
+    check_facts(facts)
+    return facts
 
 
 def describe(file: TfliteFile, facts: dict) -> None:
