@@ -197,7 +197,7 @@ def array_fault(name: str, array: np.ndarray) -> str | None:
         array: The array.
     """
     array = np.asarray(array)
-    if array.dtype.kind in "iubc":
+    if array.dtype.kind != "f":
         return f"numbers of {name}: expected floats, received {array.dtype}"
     if not np.isfinite(array).all():
         return f"not finite: {name}"
@@ -219,7 +219,7 @@ def _likely_cause(model, state, faults):
         )
     if all(fault.startswith("numbers of") for fault in faults.values()):
         return (
-            "Whole numbers, truth values and complex ones are no weights: "
+            "Whole numbers, truth values, texts and the like are no weights: "
             "pass the file before it was quantized, in float32 or float16."
         )
     segmenter = isinstance(model, DENSE_MODELS)

@@ -14,6 +14,7 @@ import zipfile
 import h5py
 import numpy as np
 
+_LARGEST = 2**30  # bytes of a file; the largest of these networks has 0.2e9
 # From an array's path to its name in PyTorch, applied one after the other.
 _RENAMES = (
     (r"^.*?(?=init_block/|stage\d/|output1/)", ""),
@@ -67,21 +68,29 @@ def read_tf2cv_file(
         if sha1 is not None and hashlib.sha1(content).hexdigest() != sha1:
             raise OSError(f"its SHA-1 is not {sha1}")
         with h5py.File(io.BytesIO(content)) as file:
-            arrays = _arrays(file)
-    except (OSError, zipfile.BadZipFile) as error:
+            return _joined(_arrays(file))
+    except Exception as error:  # of zip, HDF5 and arrays; for one cause
         raise ValueError(
             f"{path} is no whole weight file of tf2cv "
             f"({path.stat().st_size} bytes): {error}. Download it again."
         ) from error
-    return _joined(arrays)
 
 
 def _unzipped(path):
     if path.suffix != ".zip":
+        _check_size(path.stat().st_size)
         return path.read_bytes()
     with zipfile.ZipFile(path) as archive:
-        (name,) = archive.namelist()
-        return archive.read(name)
+        entries = archive.infolist()
+        if len(entries) != 1:
+            raise OSError(f"it holds {len(entries)} files in place of one")
+        _check_size(entries[0].file_size)
+        return archive.read(entries[0])
+
+
+def _check_size(size):
+    if size > _LARGEST:
+        raise OSError(f"it says that it holds {size / 1e9:.1f} GB")
 
 
 def _arrays(file):
@@ -90,7 +99,8 @@ def _arrays(file):
 
     def collect(name, item):
         if isinstance(item, h5py.Dataset):
-            arrays[name] = item[()]
+            _check_size(item.size * item.dtype.itemsize)
+            arrays[name] = np.asarray(item[()])
 
     file.visititems(collect)
     return arrays
