@@ -1,4 +1,4 @@
-"""Tables as text, for a terminal and for Markdown."""
+"""Tables as text, for a terminal and for Markdown, and their cells."""
 
 
 def text_table(header, rows) -> str:
@@ -26,3 +26,18 @@ def text_table(header, rows) -> str:
         return "| " + " | ".join(padded) + " |"
 
     return "\n".join(map(line, (lines[0], ruler, *lines[1:])))
+
+
+def score_text(score: float | None, digits: int = 4) -> str:
+    """Return a score as a cell of a table.
+
+    Args:
+        score: Score, or `None` for one that rests on nothing.
+        digits: Digits behind the point. Defaults to `4`.
+
+    Example:
+
+    >>> score_text(0.75, 3), score_text(None)
+    ('0.750', '-')
+    """
+    return "-" if score is None else f"{score:.{digits}f}"

@@ -34,6 +34,7 @@ from dla_keras.commands.shared import say_choices
 from dla_keras.commands.shared import warn_of_trained
 from dla_keras.files import atomic_path
 from dla_keras.files import write_json
+from dla_keras.tables import score_text
 from dla_keras.tables import text_table
 
 
@@ -250,9 +251,8 @@ def class_table(scores: dict) -> str | None:
     columns = {key: name for key, name in BY_CLASS.items() if key in scores}
     if not columns:
         return None
-    text = lambda value: "-" if value is None else f"{value:.3f}"
     rows = [
-        (name, *(text(scores[key].get(name)) for key in columns))
+        (name, *(score_text(scores[key].get(name), 3) for key in columns))
         for name in scores["class_names"]
     ]
     return text_table(("class", *columns.values()), rows)

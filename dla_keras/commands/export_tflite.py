@@ -286,10 +286,10 @@ def choose_float(args, exporter, source) -> "Exporter":
     masks = read_masks(
         exporter, source, args.eval_pictures, args.classes_by_number
     )
-    if masks is None:
+    if masks is None or masks.scores["miou"] is None:
         raise ValueError(
-            "--max-loss counts mIoU, and this model has no classes; use "
-            "--layer-errors and --keep-float."
+            "--max-loss counts mIoU, and this model has no classes, or the val "
+            "split no label; use --layer-errors and --keep-float."
         )
     exporter = within_loss(exporter, errors, masks, args.max_loss)
     kept = ", ".join(exporter.keep_float) or "no layer"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dla_keras.report.galleries import Gallery
 from dla_keras.report.page import gallery_sections
 from dla_keras.report.page import render
+from dla_keras.tables import score_text
 from dla_keras.tables import text_table
 
 # Beginning of a column's header -> meaning of its figures.
@@ -159,7 +160,7 @@ def _name(row):
 
 
 def _score(row, key):
-    return f"{row.scores[key]:.4f}" if key in (row.scores or ()) else ""
+    return score_text(row.scores[key]) if key in (row.scores or ()) else ""
 
 
 def _agreement(row, kind):
@@ -187,7 +188,7 @@ def _delegated(row):
 
 def _class_cell(row, name):
     iou, loss = row.scores["per_class_iou"][name], row.class_loss.get(name)
-    text = "-" if iou is None else f"{iou:.3f}"
+    text = score_text(iou, 3)
     return text if loss is None else f"{text} ({loss:+z.1f})"
 
 

@@ -24,6 +24,7 @@ from dla_keras.report import charts
 from dla_keras.report.galleries import WIDTH
 from dla_keras.report.galleries import Gallery
 from dla_keras.report.galleries import resized
+from dla_keras.tables import score_text
 
 CONFUSIONS = 12  # rows of the table of what is confused most
 
@@ -189,11 +190,13 @@ def _result(run):
     """Return the scores in large print, beside those of the baselines."""
     columns = run.row.COLUMNS
     names = {key: columns[key] for key in columns if key in run.scores}
-    values = [(name, f"{run.scores[key]:.3f}") for key, name in names.items()]
+    values = [
+        (name, score_text(run.scores[key], 3)) for key, name in names.items()
+    ]
     blocks = [("tiles", values)]
     if baselines := run.scores.get("baselines"):
         rows = [
-            (name, *(f"{row[key]:.3f}" for key in names))
+            (name, *(score_text(row[key], 3) for key in names))
             for name, row in {**baselines, "this model": run.scores}.items()
         ]
         blocks.append(("table", ("", *names.values()), rows))
@@ -262,9 +265,8 @@ def _reported(scores):
     keys = [f"per_class_{name}" for name in ("precision", "recall", "f1")]
     if not all(key in scores for key in keys):  # scored by an earlier version
         return []
-    text = lambda value: "-" if value is None else f"{value:.3f}"
     rows = [
-        (name, *(text(scores[key].get(name)) for key in keys))
+        (name, *(score_text(scores[key].get(name), 3) for key in keys))
         for name in scores["class_names"]
     ]
     return [("table", ("", "precision", "recall", "F1"), rows)]

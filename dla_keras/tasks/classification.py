@@ -23,6 +23,7 @@ from dla_keras.inference.views import Views
 from dla_keras.models.classifier import DLAClassifier
 from dla_keras.report.charts import confusion_figure
 from dla_keras.report.galleries import classification_galleries
+from dla_keras.tables import score_text
 from dla_keras.tasks.losses import class_cross_entropy_sums
 from dla_keras.tasks.recipes import COMPUTE
 from dla_keras.tasks.scores import class_scores
@@ -295,7 +296,7 @@ def cells(scores: dict) -> dict[str, str]:
         "mean_accuracy": "mean accuracy",
         "mean_f1": "mean F1",
     }
-    return {name: f"{scores[key]:.4f}" for key, name in columns.items()}
+    return {name: score_text(scores[key]) for key, name in columns.items()}
 
 
 # --- Predictions ---

@@ -76,7 +76,7 @@ def class_scores(confusion, names) -> dict:
     Returns:
         The keys of `BY_CLASS`, each a dictionary by class name, and those of
         `MEANS`: the mean recall and F1, and the mean IoU weighted by the
-        classes' frequencies.
+        classes' frequencies; `None` where nothing was counted.
 
     Example:
 
@@ -100,14 +100,14 @@ def class_scores(confusion, names) -> dict:
         **{k: dict(zip(names, v, strict=True)) for k, v in by_class.items()},
         "mean_accuracy": mean_of(by_class["per_class_recall"]),
         "mean_f1": mean_of(by_class["per_class_f1"]),
-        "frequency_weighted_iou": weighted[0] or 0.0,
+        "frequency_weighted_iou": weighted[0],
     }
 
 
-def mean_of(values) -> float:
-    """Return the mean of those that are not `None`; 0 if all are."""
+def mean_of(values) -> float | None:
+    """Return the mean of those that are not `None`; `None` if all are."""
     known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else 0.0
+    return float(np.mean(known)) if known else None
 
 
 def _quotients(parts, wholes):

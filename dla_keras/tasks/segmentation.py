@@ -32,6 +32,7 @@ from dla_keras.inference.views import viewed
 from dla_keras.models.segmenter import DLASegmenter
 from dla_keras.report.galleries import prediction_grid
 from dla_keras.report.galleries import segmentation_galleries
+from dla_keras.tables import score_text
 from dla_keras.tasks.losses import cross_entropy_sums
 from dla_keras.tasks.losses import joint_sums
 from dla_keras.tasks.recipes import COMPUTE
@@ -343,7 +344,7 @@ def named_scores(confusion, info) -> dict:
     """Return mIoU, pixel accuracy and the scores of `class_scores`.
 
     A class that neither occurs nor is predicted has no IoU (`None`) and does
-    not enter the mean.
+    not enter the mean. Without any labeled pixel there is no score.
 
     Args:
         confusion: `(num_classes, num_classes)`, true classes in rows.
@@ -361,7 +362,7 @@ def named_scores(confusion, info) -> dict:
     total = confusion.sum()
     return {
         "miou": mean_of(scores["per_class_iou"].values()),
-        "pixel_accuracy": float(np.trace(confusion) / total) if total else 0.0,
+        "pixel_accuracy": float(np.trace(confusion) / total) if total else None,
         **scores,
     }
 
@@ -446,7 +447,7 @@ def galleries(find, split, scores: dict) -> tuple:
 def cells(scores: dict) -> dict[str, str]:
     """Return the cells of the table of results, by column."""
     columns = {**COLUMNS, **MEANS}
-    return {name: f"{scores[key]:.4f}" for key, name in columns.items()}
+    return {name: score_text(scores[key]) for key, name in columns.items()}
 
 
 # --- Predictions ---

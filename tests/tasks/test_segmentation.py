@@ -11,6 +11,7 @@ from dla_keras.data.segmentation import Example
 from dla_keras.inference.predictor import Predictor
 from dla_keras.tasks.losses import cross_entropy_sums
 from dla_keras.tasks.scores import confusion_matrix
+from dla_keras.tasks.segmentation import cells
 from dla_keras.tasks.segmentation import evaluate
 from dla_keras.tasks.segmentation import majority_baseline
 from dla_keras.tasks.segmentation import measure
@@ -69,6 +70,14 @@ def test_scores_equal_the_definition():
         sum(share * ious[index] for index, share in enumerate(shares))
     )
     assert scores["pixel_accuracy"] == np.mean((label == prediction)[valid])
+
+
+def test_scores_that_rest_on_no_pixel_are_none():
+    split = Split([example([[255, 255, 255]])])
+    scores = evaluate(lambda image: np.zeros((1, 3), np.uint8), split)
+    shown = cells(scores)
+    assert scores["miou"] is scores["pixel_accuracy"] is None
+    assert {*shown.values()} == {"-"} and "mIoU" in shown
 
 
 def test_machines_that_share_a_split_find_the_scores_of_one():
