@@ -53,6 +53,12 @@ def parse_flags(argv=None):
         add(name, **settings)
     add("--output", help="path of the page; default: check-NAME.html")
     args = parser.parse_args(argv)
+    if args.folder and args.dataset:
+        parser.error(
+            f"FOLDER and --dataset are two places. Received: {args.folder} and "
+            f"--dataset {args.dataset}; leave one out (the folder of a dataset "
+            "with a name is --data-dir)."
+        )
     args.dataset = args.dataset or args.folder
     if not args.dataset:
         parser.error("pass a folder, or --dataset NAME")
@@ -112,7 +118,9 @@ def open_splits(args):
     Args:
         args: Parsed flags; without a task, label maps are tried first.
     """
+    from dla_keras.data.classification import is_class_folder
     from dla_keras.data.classification import open_classification_split
+    from dla_keras.data.folders.layouts import NoLayoutError
     from dla_keras.data.segmentation import open_split
 
     def labels(split):
@@ -126,13 +134,17 @@ def open_splits(args):
         ways = {args.task: ways[args.task]}
     elif not pathlib.Path(args.data_dir or args.dataset).is_dir():
         del ways["classification"]  # a name: TFDS would be asked for it
-    error = None
+    errors = []
     for task, way in ways.items():
         try:
             return task, way("train"), way("val")
         except (ValueError, OSError) as wrong:
-            error = error or wrong
-    raise error
+            errors.append(wrong)
+    # No labels at all: the folder was meant for its classes.
+    meant = isinstance(errors[0], NoLayoutError) and is_class_folder(
+        args.data_dir or args.dataset
+    )
+    raise errors[-1 if meant else 0]
 
 
 def look_at_labels(args, train, val):

@@ -18,9 +18,9 @@ Where there is something to show, `overlays/<name>.jpg` is for looking;
 
 What is there already is left alone, so that a stopped run goes on;
 `--overwrite` makes anew what `predictions.json` names, and nothing else: a
-folder of other files is refused. A picture that cannot be read does not stop
-the others: it is named at the end, and the exit code is 2. Videos go in and out
-as frames:
+folder of other files is refused, and so is a result that was changed since. A
+picture that cannot be read does not stop the others: it is named at the end,
+and the exit code is 2. Videos go in and out as frames:
 
     mkdir frames && ffmpeg -i in.mp4 frames/%06d.png
     dla-keras predict --model M --input frames --output out
@@ -28,6 +28,7 @@ as frames:
 """
 
 import argparse
+import hashlib
 import json
 import os
 import pathlib
@@ -167,7 +168,8 @@ def read_claim(output) -> dict:
         ) from error
     if isinstance(facts, dict) and {"model", "task"} <= facts.keys():
         names = facts.get("results", [])  # earlier versions named none
-        if isinstance(names, list) and all(isinstance(n, str) for n in names):
+        named = isinstance(names, list) and all(type(n) is str for n in names)
+        if named and isinstance(facts.get("digests", {}), dict):
             return facts
     files = folder.iterdir() if folder.is_dir() else ()
     there = sorted(f.name for f in files if not f.name.startswith("."))
@@ -216,7 +218,8 @@ def make_claim(args, facts, earlier) -> dict:
     flags = {k: v for k, v in vars(args).items() if k not in free}
     flags["model"] = str(pathlib.Path(args.model).resolve())
     claim = json.loads(json.dumps({**flags, **facts}))
-    before = {k: v for k, v in earlier.items() if k != "results"}
+    of_files = ("results", "digests")
+    before = {k: v for k, v in earlier.items() if k not in of_files}
     if before and not args.overwrite and before != claim:
         raise ValueError(
             f"The results in {args.output} are of another model or other "
@@ -225,10 +228,46 @@ def make_claim(args, facts, earlier) -> dict:
     return claim
 
 
-def write_claim(output, claim, files) -> None:
-    """Note what the results are of, and which files they are."""
+def write_claim(output, claim, files, digests) -> None:
+    """Note what the results are of, which files they are, and their content."""
     names = sorted({path.relative_to(output).as_posix() for path in files})
-    write_json(pathlib.Path(output, CLAIM), {**claim, "results": names})
+    known = {n: digests[n] for n in names if n in digests}
+    facts = {**claim, "results": names, "digests": known}
+    write_json(pathlib.Path(output, CLAIM), facts)
+
+
+def digests_of(output, files) -> dict[str, str]:
+    """Return the digest of each file that is there, by its name in a folder."""
+    return {
+        path.relative_to(output).as_posix(): hashlib.sha256(
+            path.read_bytes()
+        ).hexdigest()
+        for path in files
+        if path.is_file()
+    }
+
+
+def check_unchanged(output, files, digests) -> None:
+    """Refuse to make anew what somebody corrected.
+
+    Args:
+        output: Folder of the results.
+        files: Files that would be replaced.
+        digests: Digest of each when it was written, by its name; of those of
+            earlier versions none is known.
+
+    Raises:
+        ValueError: If one is not as it was written.
+    """
+    found = digests_of(output, files)
+    changed = [n for n in found if digests.get(n, found[n]) != found[n]]
+    if changed:
+        more = f" and {len(changed) - 1} more" if changed[1:] else ""
+        raise ValueError(
+            f"{pathlib.Path(output, changed[0])}{more} changed since it was "
+            "written, by hand perhaps: --overwrite leaves it alone. Move it, "
+            "or pass another --output."
+        )
 
 
 def predict_all(args) -> None:
@@ -250,11 +289,10 @@ def predict_all(args) -> None:
         finding.results.check(jobs)
         facts |= finding.row.facts(classes)
     claim = make_claim(args, facts, earlier)
-    files = {pathlib.Path(args.output, n) for n in earlier.get("results", ())}
-    write_results(args, jobs, tuple(by_task.values()), classes, claim, files)
+    write_results(args, jobs, tuple(by_task.values()), classes, claim, earlier)
 
 
-def write_results(args, jobs, findings, classes, claim, files) -> None:
+def write_results(args, jobs, findings, classes, claim, earlier) -> None:
     """Do the jobs that are to be done, and say how it went.
 
     Args:
@@ -263,9 +301,11 @@ def write_results(args, jobs, findings, classes, claim, files) -> None:
         findings: Sequence of `Finding`.
         classes: Names and colors.
         claim: Facts from `make_claim`.
-        files: Results that are there already, by an earlier call.
+        earlier: Facts of an earlier call, which name its results.
     """
     output = pathlib.Path(args.output)
+    files = {pathlib.Path(output, n) for n in earlier.get("results", ())}
+    digests = {**earlier.get("digests", {})}
     results = [finding.results for finding in findings]
     done = [job for job in jobs if all(job in each for each in results)]
     left = set() if args.overwrite else set(done)
@@ -279,13 +319,17 @@ def write_results(args, jobs, findings, classes, claim, files) -> None:
             f"{output}/{results[0].name} already: left alone"
             f"{' (--overwrite makes them anew)' if ours else ''}."
         )
-    files = files | {path for job in todo for path in paths(job)}
-    write_claim(output, claim, files)
+    new = {path for job in todo for path in paths(job)}
+    if args.overwrite:
+        check_unchanged(output, new, digests)
+    old = {n: d for n, d in digests.items() if output / n not in new}
+    write_claim(output, claim, files | new, old)
     for each in results:
         each.begin(todo)
     faults = write_all(todo, findings, classes, output)
     # What a faulty picture did not become may be drawn by hand.
-    write_claim(output, claim, filter(pathlib.Path.exists, files))
+    there = [path for path in files | new if path.exists()]
+    write_claim(output, claim, there, old | digests_of(output, new))
     count = len(todo) - len(faults)
     written = ", ".join(each.spoken(count) for each in results)
     print(f"Written to {output}: {written}")

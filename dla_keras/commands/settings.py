@@ -4,6 +4,7 @@ A file of flags is YAML or JSON; a run's own `config.json` is one, too.
 """
 
 import argparse
+import functools
 import os
 import pathlib
 from collections.abc import Mapping
@@ -191,8 +192,8 @@ def _read(path):
         import yaml
 
         try:
-            content = yaml.safe_load(read_text(path))
-        except yaml.YAMLError as error:
+            content = yaml.load(read_text(path), _unique_loader())
+        except (yaml.YAMLError, RecursionError) as error:
             mark = getattr(error, "problem_mark", None)
             line = f", line {mark.line + 1}" if mark else ""
             problem = getattr(error, "problem", None) or error
@@ -203,6 +204,25 @@ def _read(path):
             f"`epochs: 20`. Received: {content!r}."
         )
     return content
+
+
+@functools.cache
+def _unique_loader():
+    """Return PyYAML's safe loader, for which a key twice is a mistake."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        def construct_mapping(self, node, deep=False):
+            keys = [key.value for key, _ in node.value]
+            for index, key in enumerate(keys):
+                if isinstance(key, str) and key in keys[:index]:
+                    raise yaml.constructor.ConstructorError(
+                        problem=f"the key {key!r} stands twice",
+                        problem_mark=node.value[index][0].start_mark,
+                    )
+            return super().construct_mapping(node, deep)
+
+    return Loader
 
 
 def _parsed(parser, path, action, value):

@@ -223,6 +223,8 @@ def plain_message(error: Exception) -> str:
     cure = isinstance(error, ImportError) and missing_extra(error.name)
     if cure:
         return cure
+    if isinstance(error, (ValueError, OSError)):  # ours: it may quote another
+        return str(error)
     inner = re.search(r"(?:Value|OS|FileNotFound)Error: (.*)", str(error))
     return inner[1] if inner else str(error)
 

@@ -363,6 +363,7 @@ def _check_weights(parser, args, given):
 
 def train(task: str, args) -> None:
     """Train as the flags say, from the data to the run folder's files."""
+    from dla_keras.data.pipeline import require_crop_memory
     from dla_keras.engine.assembly import run
     from dla_keras.engine.assembly import set_up
     from dla_keras.engine.run_folder import check_run_dir
@@ -372,6 +373,7 @@ def train(task: str, args) -> None:
 
     row = TASKS[task]
     check_input_shape((*parse_size(args.size), 3))
+    require_crop_memory(parse_size(args.size), args.batch_size)
     if args.run_dir:
         check_run_dir(args.run_dir, vars(args), args.overwrite)
     strategy = set_up(args)

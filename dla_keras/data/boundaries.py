@@ -27,6 +27,7 @@ from dla_keras.data.pictures import open_picture
 from dla_keras.data.pictures import read_rgb
 from dla_keras.data.segmentation import list_pairs
 from dla_keras.data.segmentation import open_split
+from dla_keras.data.tfds_source import check_places
 
 CERTAIN = 254
 
@@ -444,6 +445,7 @@ def open_boundary_split(
     (192, 384)
     """
     choose("rule", rule, RULES)
+    check_places(dataset, data_dir)
     if dataset in DATASETS:
         return EdgesOfLabels(open_split(dataset, split, data_dir))
     folder = pathlib.Path(data_dir or dataset)

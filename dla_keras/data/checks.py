@@ -34,6 +34,8 @@ from dla_keras.data.pictures import open_picture
 from dla_keras.data.pictures import picture_size
 from dla_keras.data.segmentation import compare_sizes
 
+NAMED = 6  # classes in a message
+HEADERS = 5000  # pictures of class folders, before training
 SAMPLE = 60  # labels of a split that is no files: drawn, or packed by TFDS
 # Names of what nobody draws, and labelling tools list all the same.
 BACKGROUND = "background void unlabeled unlabelled unknown ignore other".split()
@@ -68,6 +70,8 @@ class SplitFacts:
         blank: Names of labels in which nothing counts.
         faults: Message of each pair that cannot be used.
         zero_255: Names of labels that hold 0 and 255 alone.
+        white: Pixels of 255 in those, and all of theirs.
+        other: Name of a label that holds another class than 0.
         palettes: Class ids of each color that palettes show numbers in, with
             the name of a label for each.
     """
@@ -81,6 +85,8 @@ class SplitFacts:
     blank: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
     zero_255: tuple[str, ...] = ()
+    white: np.ndarray = field(default_factory=lambda: np.zeros(2, np.int64))
+    other: str = ""
     palettes: dict[tuple, dict[int, str]] = field(default_factory=dict)
 
     def shares(self, num_classes: int) -> np.ndarray:
@@ -118,7 +124,9 @@ def read_facts(split, name: str) -> SplitFacts:
 
 def _facts(name, pictures, names, rows):
     sizes, blank, faults, binary, palettes = Counter(), [], [], [], {}
+    other = ""
     pixels, labels = np.zeros((2, 256), np.int64)
+    white = np.zeros(2, np.int64)
     for label, row in zip(names, rows, strict=True):
         if isinstance(row, Fault):
             faults.append(row)
@@ -132,6 +140,9 @@ def _facts(name, pictures, names, rows):
             blank.append(label)
         if ids == [0, IGNORE_LABEL]:
             binary.append(label)
+            white += counts[str(IGNORE_LABEL)], height * width
+        elif {*ids} - {0, IGNORE_LABEL}:
+            other = other or label
         for class_id, color in colors[0].items() if colors else ():
             owners = palettes.setdefault(tuple(color), {})
             owners.setdefault(int(class_id), label)
@@ -141,6 +152,8 @@ def _facts(name, pictures, names, rows):
         blank=(*blank,),
         faults=(*faults,),
         zero_255=(*binary,),
+        white=white,
+        other=other,
         palettes=palettes,
     )
 
@@ -179,6 +192,33 @@ def _palette(label, info, counts):
         for i in counts
         if int(i) in colors and told.count(colors[int(i)]) == 1
     }
+
+
+def broken_pictures(split, name: str) -> list[Finding]:
+    """Return a finding if headers show pictures that cannot be read.
+
+    Args:
+        split: Split of one class a picture; of many, `HEADERS` are looked at.
+        name: `"train"` or `"val"`.
+    """
+
+    def fault(path):
+        try:
+            picture_size(path)
+        except (ValueError, OSError) as error:
+            return str(error)
+
+    paths = spread([path for path, _ in getattr(split, "files", ())], HEADERS)
+    with ThreadPoolExecutor(THREADS) as threads:
+        faults = [text for text in threads.map(fault, paths) if text]
+    if not faults:
+        return []
+    more = f" (and {len(faults) - 1} more)" if faults[1:] else ""
+    message = (
+        f"{len(faults)} of {len(paths)} pictures of {name} cannot be used: "
+        f"{faults[0]}{more}"
+    )
+    return [Finding("broken", message, True)]
 
 
 def picture_sizes(paths: Sequence) -> list:
@@ -288,20 +328,25 @@ def _zero_255(train, info):
 
 
 def _mixed_255(train, val, info):
-    """Return labels of 0 and 255 among others that hold ids, and no 255."""
+    """Return labels of 0 and 255 among others that hold ids."""
     told = IGNORE_LABEL in info.values or info.label_colors
     told = told or info.ignored_ids or info.ignored_colors
-    binary = [*train.zero_255, *val.zero_255]
-    pixels, labels = train.pixels + val.pixels, train.labels + val.labels
-    if told or not binary or labels[IGNORE_LABEL] > len(binary):
-        return []  # 255 is ignored where classes are, too
-    if not pixels[1:IGNORE_LABEL].any():
+    binary, other = [*train.zero_255, *val.zero_255], train.other or val.other
+    if told or not binary or not other:
         return []
+    pixels, labels = train.pixels + val.pixels, train.labels + val.labels
+    if labels[IGNORE_LABEL] > len(binary):
+        # Where 255 is ignored beside 1, as edges are, it is no less there.
+        white, all_white = train.white + val.white
+        share = (pixels[-1] - white) / (pixels.sum() - all_white)
+        if pixels[2:IGNORE_LABEL].any() or white <= 2 * share * all_white:
+            return []
     message = (
         f"{len(binary)} labels hold 0 and 255 alone, for instance "
-        f"{binary[0]}, and 255 is ignored there; the others hold ids and no "
-        "255. Save all with the same values, or if 255 is a class, say so in "
-        'info.json: "label_values": {"0": 0, "1": 1, "255": 1}.'
+        f"{binary[0]}, and 255 is ignored there; others hold ids, for "
+        f"instance {other}. Save all with the same values, or if 255 is a "
+        'class, say so in info.json: "label_values": {"0": 0, "1": 1, '
+        '"255": 1}.'
     )
     message += _cure("", "zero-255")
     return [Finding("zero-255", message, True)]
@@ -383,13 +428,20 @@ def _absent(train, val, info):
         not held and (known or re.sub("[_ ]", "", name.lower()) in BACKGROUND)
         for name, held in absent
     ]
-    names = ", ".join(
+    names = _some(
         f"{name!r}" + (f" ({held} of val do)" if held else "")
         for name, held in absent
     )
     message = f"No label of train holds {names}."
     message += _cure("Take it out of the class names", "absent-classes")
     return [Finding("absent-classes", message, not all(meant))]
+
+
+def _some(names):
+    """Return the first names of several, and how many more there are."""
+    names = [*names]
+    shown, rest = names[:NAMED], len(names[NAMED:])
+    return ", ".join(shown) + (f" and {rest} more" if rest else "")
 
 
 def _cure(cure, kind):
@@ -524,7 +576,7 @@ def check_classes(train, val, allow: Iterable[str] = ()) -> list[Finding]:
         names = enumerate(train.info.class_names)
         absent = [repr(text) for index, text in names if not count[index]]
         if count and absent:
-            message = f"No picture of {name} is of {', '.join(absent)}."
+            message = f"No picture of {name} is of {_some(absent)}."
             message += _cure("Take the class out", "absent-classes")
             found.append(Finding("absent-classes", message, name == "train"))
     return ordered(found, allow)

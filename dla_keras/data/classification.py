@@ -6,20 +6,25 @@ names its file. `segmentation.py` is the counterpart for label maps.
 
 import functools
 import io
+import os
 import pathlib
 from collections.abc import Callable
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 
 import numpy as np
 from PIL import Image
 
+from dla_keras.data.folders.pairs import describe
 from dla_keras.data.folders.pairs import draw_share
 from dla_keras.data.folders.pairs import is_images_and_labels
 from dla_keras.data.pictures import SUFFIXES
+from dla_keras.data.pictures import holds_results
 from dla_keras.data.pictures import list_pictures
 from dla_keras.data.pictures import read_rgb
 from dla_keras.data.pictures import spoken_others
+from dla_keras.data.tfds_source import check_places
 from dla_keras.data.tfds_source import open_builder
 from dla_keras.data.tfds_source import open_source
 from dla_keras.normalization import IMAGENET_MEAN
@@ -179,6 +184,7 @@ def open_classification_split(
     """
     if dataset == "digits":
         return _open_digits(split)
+    check_places(dataset, data_dir)
     for folder in map(pathlib.Path, filter(None, (data_dir, dataset))):
         for root in (folder, folder / "data"):
             if (root / "images_variant_train.txt").exists():
@@ -232,6 +238,19 @@ def _split_folder(folder, split):
     return next(found, None)
 
 
+def is_class_folder(folder) -> bool:
+    """Return whether a folder is meant to hold a folder per class.
+
+    Args:
+        folder: Path of the folder; what its pictures hold is not looked at.
+    """
+    folder = pathlib.Path(folder)
+    train = _split_folder(folder, "train")
+    names = [path.name for path in _folders(train or folder)]
+    told = any(describe(PurePath(name, "x")).says for name in names)
+    return bool(names) and not told and bool(train or _holds_classes(folder))
+
+
 def _holds_classes(folder):
     """Return whether two folders or more hold pictures themselves."""
     inside = [path for path in _folders(folder) if any(_pictures_in(path))]
@@ -239,13 +258,16 @@ def _holds_classes(folder):
 
 
 def _folders(folder):
+    """Return the folders in a folder, but for runs and what is hidden."""
     if not folder.is_dir():
         return []
     folders = (path for path in folder.iterdir() if path.is_dir())
     return sorted(
         path
         for path in folders
-        if path.name[0] != "." and path.name != "__MACOSX"
+        if path.name[0] != "."
+        and path.name != "__MACOSX"
+        and not holds_results(path)
     )
 
 
@@ -257,6 +279,12 @@ def _open_class_folders(folder, split):
     train = _split_folder(folder, "train") or folder
     names = tuple(path.name for path in _folders(train))
     _refuse_masks(train, names)
+    strange = [name for name in names if not name.isprintable()]
+    if strange:
+        raise ValueError(
+            f"Expected names of classes of one line, in UTF-8, in {train}. "
+            f"Received: {os.fsencode(strange[0])!r}; rename the folder."
+        )
     info = ClassificationInfo(folder.resolve().name, names)
     place = _split_folder(folder, split) or train
     if split not in _NAMES and place is train:

@@ -58,13 +58,45 @@ _UPRIGHT = {
 }
 
 
+# Files by which a folder is known to hold what this package wrote.
+_RESULTS = (("config.json", "steps.csv"), ("predictions.json",))
+
+
+def is_results(folder) -> bool:
+    """Return whether a folder is that of a run, or of `predict`'s results.
+
+    Args:
+        folder: Path of the folder; what such a one holds is no dataset's.
+    """
+    there = lambda name: os.path.isfile(os.path.join(folder, name))
+    return any(all(map(there, names)) for names in _RESULTS)
+
+
+def holds_results(folder) -> bool:
+    """Return whether a folder is of results, or holds them and no picture.
+
+    Args:
+        folder: Path of the folder, for instance `runs/` among data.
+    """
+    if is_results(folder):
+        return True
+    found = False
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if os.path.splitext(entry.name)[1].lower() in FORMATS:
+                return False
+            found = found or entry.is_dir() and is_results(entry.path)
+    return found
+
+
 def list_pictures(
     folder, without=None
 ) -> tuple[list[pathlib.Path], list[pathlib.Path]]:
     """Return the pictures in a folder and below, and the other files.
 
     Args:
-        folder: Path of the folder; what is hidden is neither.
+        folder: Path of the folder; what is hidden is neither, nor what lies
+            in the folder of a run or of results.
         without: Path of a folder in it that is passed over. Defaults to
             `None`.
 
@@ -82,7 +114,10 @@ def list_pictures(
     pictures, others = [], []
     passed = os.path.realpath(without) if without else None
     for parent, folders, names in os.walk(folder):
-        if os.path.realpath(parent) == passed:
+        inside = pathlib.Path(parent) != pathlib.Path(folder)
+        if os.path.realpath(parent) == passed or (
+            inside and is_results(parent)
+        ):
             folders.clear()
             continue
         folders[:] = [name for name in folders if name[0] != "."]

@@ -84,6 +84,22 @@ def free_memory() -> int:
     return min(free)
 
 
+def require_crop_memory(size: tuple[int, int], batch_size: int) -> None:
+    """Raise `ValueError` if not even a batch of crops fits into memory.
+
+    Args:
+        size: Height and width of a crop.
+        batch_size: Crops of a batch.
+    """
+    needed = 2 * 12 * size[0] * size[1] * batch_size  # RGB floats, read ahead
+    if needed > (free := free_memory()):
+        raise ValueError(
+            f"Crops of {size[0]}x{size[1]}, {batch_size} a step, take more "
+            f"than {needed / 1e9:,.1f} GB of memory, and {free / 1e9:.1f} GB "
+            "are free: pass a smaller --size or --batch-size."
+        )
+
+
 def _bytes(example):
     return np.asarray(example.image).nbytes + np.asarray(example.label).nbytes
 

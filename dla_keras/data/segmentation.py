@@ -25,6 +25,7 @@ from dla_keras.data.labels import read_label
 from dla_keras.data.pictures import open_picture
 from dla_keras.data.pictures import picture_size
 from dla_keras.data.pictures import read_rgb
+from dla_keras.data.tfds_source import check_places
 from dla_keras.data.tfds_source import open_builder
 from dla_keras.data.tfds_source import open_source
 from dla_keras.files import read_lines
@@ -260,6 +261,7 @@ def open_split(
     >>> val[0].image.shape  # doctest: +SKIP
     (192, 384, 3)
     """
+    check_places(dataset, data_dir)
     folders = [pathlib.Path(each) for each in (data_dir, dataset) if each]
     for folder in folders:
         lists = {f"{name}_images.txt" for name in (split, "train", "val")}

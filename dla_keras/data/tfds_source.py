@@ -2,8 +2,31 @@
 
 import bisect
 import itertools
+import os
 import struct
 from collections.abc import Sequence
+
+
+def check_places(dataset: str, data_dir: str | None) -> None:
+    """Raise `ValueError` if a dataset's place is none.
+
+    Args:
+        dataset: Name of the dataset, or its folder.
+        data_dir: Folder of the data, or the one in which TFDS keeps its data,
+            which it may make.
+    """
+    if not isinstance(dataset, (str, os.PathLike)) or not os.fspath(dataset):
+        raise ValueError(
+            "`dataset` is the name of a dataset, or a folder. Received: "
+            f"{dataset!r}."
+        )
+    made = data_dir is None or os.path.isdir(data_dir)
+    if not made and (os.path.isdir(dataset) or os.path.exists(data_dir)):
+        raise ValueError(
+            f"`data_dir` is a folder. Received: {data_dir}, which "
+            + ("is a file" if os.path.exists(data_dir) else "is not there")
+            + "; pass the folder of the data (--data-dir), or leave it out."
+        )
 
 
 def open_builder(name: str, data_dir: str | None = None):

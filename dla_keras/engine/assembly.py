@@ -229,7 +229,7 @@ def _check_batch(batch_size, strategy, accumulate):
         raise ValueError(
             "Every replica's microbatches are of one size: expected a "
             f"multiple of {replicas * accumulate} ({replicas} replicas, "
-            f"{accumulate} microbatches). Received: --batch-size {batch_size}."
+            f"--accumulate {accumulate}). Received: --batch-size {batch_size}."
         )
 
 

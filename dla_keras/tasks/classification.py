@@ -12,6 +12,7 @@ from dla_keras.choices import parse_size
 from dla_keras.data.augmentation import Mixing
 from dla_keras.data.augmentation import RandomResizedCrop
 from dla_keras.data.augmentation import central_crop
+from dla_keras.data.checks import broken_pictures
 from dla_keras.data.checks import check_classes
 from dla_keras.data.classification import open_classification_split
 from dla_keras.data.fitting import Fit
@@ -57,8 +58,9 @@ def open_split(dataset, split, data_dir=None, beside=None):
 
 
 def check(train, val, allow=()) -> list:
-    """Return what is wrong with the classes; see `data.checks`."""
-    return check_classes(train, val, allow)
+    """Return what is wrong with classes and pictures; see `data.checks`."""
+    broken = broken_pictures(train, "train") + broken_pictures(val, "val")
+    return broken + check_classes(train, val, allow)
 
 
 def working_split(split, rule: Fit, scored: bool = False):

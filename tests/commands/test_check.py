@@ -156,11 +156,29 @@ def test_what_is_proposed_fits_the_data(size, pictures, rarest, card, expected):
     assert ("--phone" in flags) != card
 
 
+def test_of_class_folders_their_own_error_is_told(tmp_path, capsys):
+    for place in ("train/cat", "train/dog", "val/cat", "val/ant"):
+        (tmp_path / "a" / place).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / "a" / place / "1.png")
+    code, output = run(capsys, tmp_path / "a")
+    assert code == 2 and "has classes that" in output.err
+    assert output.err.endswith("has not: ant.\n")
+    (tmp_path / "a/val/ant/1.png").unlink()
+    (tmp_path / "a/val/ant").rename(tmp_path / "a/val/dog")
+    code, output = run(capsys, tmp_path / "a")
+    assert code == 2 and "none in " in output.err
+    # Images whose labels are missing are no classes.
+    (tmp_path / "a/train/cat").rename(tmp_path / "a/train/images")
+    code, output = run(capsys, tmp_path / "a")
+    assert code == 2 and "No images with labels" in output.err
+
+
 def test_mistakes_are_one_line(tmp_path, capsys):
     for arguments, message in (
         ((), "pass a folder, or --dataset NAME"),
         (("x", "--output", "x.png"), "--output is an .html file"),
         (("x", "--allow", "all"), "invalid choice"),
+        (("x", "--dataset", "y"), "Received: x and --dataset y; leave one"),
     ):
         with pytest.raises(SystemExit):
             run(capsys, *arguments)

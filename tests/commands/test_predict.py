@@ -110,6 +110,7 @@ def test_what_is_there_is_left_alone(predict, pictures, tmp_path, capfd):
     # Other flags make other masks: not into the same folder.
     assert predict(pictures, "--flip") == 2
     assert "another model or other flags" in capfd.readouterr().err
+    mask.unlink()
     assert predict(pictures, "--flip", "--overwrite") == 0
     assert np.array(Image.open(mask))[0, 0] == 0
 
@@ -154,9 +155,27 @@ def test_only_results_are_made_anew(predict, pictures, tmp_path, capfd):
     assert predict(pictures, "--overwrite") == 2
     assert "c.png is there, and predictions.json" in capfd.readouterr().err
     assert mask.read_bytes() == b"old"
+    mask.unlink()
     assert predict(pictures / "b.png", "--overwrite") == 0
     assert np.array(Image.open(mask))[0, 0] == 0
     assert drawn.read_bytes() == b"drawn by hand"
+
+
+def test_a_mask_that_somebody_corrected_is_kept(
+    predict, pictures, tmp_path, capfd
+):
+    assert predict(pictures) == 0 and predict(pictures, "--overwrite") == 0
+    mask = tmp_path / "out/masks/b.png"
+    made = mask.read_bytes()
+    mask.write_bytes(made + b"by hand")
+    assert predict(pictures, "--overwrite", "--flip") == 2
+    error = capfd.readouterr().err
+    assert "masks/b.png changed since it was written" in error
+    assert mask.read_bytes() == made + b"by hand"
+    assert predict(pictures) == 0  # it is done, and left alone
+    assert predict(pictures / "day.1", "--overwrite") == 0  # others are not
+    mask.write_bytes(made)
+    assert predict(pictures, "--overwrite") == 0
 
 
 def test_results_that_nobody_named_are_gone_on_with(

@@ -106,6 +106,10 @@ def test_a_recipe_of_ones_own_is_a_file(tmp_path):
         ("- epochs", "Expected flags and their values in"),
         ("", "Expected flags and their values in"),
         ("epochs: 3\nsteps: [4", "line 2 is no YAML: "),
+        (
+            "epochs: 3\nseed: 1\nepochs: 4",
+            "line 3 is no YAML: the key 'epochs'",
+        ),
         ("size: 64", "argument --size: Expected HEIGHTxWIDTH"),
     ],
 )

@@ -13,7 +13,9 @@ from PIL import Image
 from dla_keras.data.augmentation import Mixing
 from dla_keras.data.augmentation import RandomResizedCrop
 from dla_keras.data.classification import open_classification_split
+from dla_keras.data.pipeline import require_crop_memory
 from dla_keras.data.pipeline import training_batches
+from dla_keras.tasks import TASKS
 
 
 def save(path, value, size=(6, 8)):
@@ -102,6 +104,29 @@ def test_class_folders_without_val_validate_on_a_fifth_of_each(tmp_path, root):
     assert not names["train"] & names["val"]
     assert opened["val"].info.class_names == ("cat", "dog", "owl")
     assert "3 of 16 pictures" in opened["train"].said[-1]
+
+
+def test_names_places_and_headers_are_looked_at_first(tmp_path):
+    for name in ("cat", "dog"):
+        for split in ("train", "val"):
+            save(tmp_path / split / name / "a.png", 10)
+    train, val = (
+        open_classification_split(str(tmp_path), split)
+        for split in ("train", "val")
+    )
+    assert not TASKS["classification"].check(train, val)
+    (tmp_path / "val/dog/a.png").write_text("no picture")
+    (found,) = TASKS["classification"].check(train, val)
+    assert found.error and found.message.startswith("1 of 2 pictures of val")
+    assert "val/dog/a.png is no picture" in found.message
+    for data_dir, what in (("no", "is not there"), ("val/cat/a.png", "a file")):
+        with pytest.raises(ValueError, match=f"{data_dir}, which .*{what}"):
+            open_classification_split(
+                str(tmp_path), "train", str(tmp_path / data_dir)
+            )
+    (tmp_path / "train/dog").rename(tmp_path / "train/hot\ndog")
+    with pytest.raises(ValueError, match=r"one line.*train/?\. Rec.*hot\\ndog"):
+        open_classification_split(str(tmp_path), "train")
 
 
 def test_images_and_masks_are_no_classes(tmp_path):
@@ -196,3 +221,9 @@ def test_training_batches_of_pictures():
         np.testing.assert_array_equal(
             whole[1][part], tf.concat([halves[2][part], halves[3][part]], 0)
         )
+
+
+def test_crops_beyond_all_memory_are_refused():
+    require_crop_memory((32, 32), 4)
+    with pytest.raises(ValueError, match=r"take more than .* --batch-size\."):
+        require_crop_memory((2**15, 2**15), 1000)

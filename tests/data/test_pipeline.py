@@ -221,6 +221,8 @@ def test_a_fault_in_the_middle_of_training_is_named():
     with pytest.raises(tf.errors.OpError) as error:
         batches_of(Faulty(range(30)), steps=8)
     message = plain_message(error.value)
+    quoting = ValueError("a.npz is damaged (ValueError: pickled).")
+    assert plain_message(quoting) == str(quoting)
     assert message == "b.png cannot be decoded: it is short."
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 
 import exports
@@ -13,6 +14,7 @@ from PIL import Image
 from dla_keras.data.checks import check_splits
 from dla_keras.data.checks import find_strays
 from dla_keras.data.checks import find_unlike
+from dla_keras.data.classification import open_classification_split
 from dla_keras.data.folders.annotations import read_brush_name
 from dla_keras.data.folders.layouts import find_layout
 from dla_keras.data.segmentation import open_split
@@ -115,6 +117,20 @@ def test_names_of_classes_in_the_json_end_a_brushs_name(tmp_path):
     )
     names = find_layout(tmp_path).info.class_names
     assert names == ("background", "car", "person", "road")
+
+
+def test_a_dash_may_be_of_a_tag_or_of_the_classes(tmp_path):
+    EXPORTS["label_studio"](tmp_path)
+    for index in range(exports.COUNT):
+        image = tmp_path / f"images/street_{index:02d}.jpg"
+        image.rename(image.with_name(f"{30 + index}.jpg"))
+    tasks_file(tmp_path).unlink()
+    found = find_layout(tmp_path)
+    assert found.info.class_names == ("background", "car", "person", "road")
+    for path in tmp_path.glob("brushes/*-by-1-*"):
+        path.rename(str(path).replace("by-1-tag", "by-1-my-tag"))
+    with pytest.raises(ValueError, match="'tag-car' or 'car'.*export JSON"):
+        find_layout(tmp_path)
 
 
 # --- YOLO ---
@@ -423,6 +439,53 @@ def test_a_folder_without_images_is_not_told_to_call_them_train(tmp_path):
         change_json(path, lambda c: c.update(images=[], annotations=[]))
     with pytest.raises(ValueError, match="Received: none; list them"):
         find_layout(tmp_path)
+
+
+def test_masks_of_0_and_255_are_noticed_where_255_is_ignored(tmp_path):
+    folder = tmp_path / "two"
+    for index in range(6):
+        values = exports.values(index)
+        mask = np.where(values == 2, 1, 0)
+        mask[:2] = 255
+        if index % 2:
+            mask = 255 * (values == 2)
+        exports.save(exports.photo(index), folder, "images", f"{index}.png")
+        path = folder, "masks", f"{index}.png"
+        exports.save(exports.grey(mask.astype(np.uint8)), *path)
+    exports.write({"names": ["rest", "car"]}, folder, "info.json")
+    splits = [open_split(str(folder), split) for split in SPLITS]
+    (found,) = [f for f in check_splits(*splits) if f.error]
+    assert found.kind == "zero-255" and "3 labels hold 0 and" in found.message
+    names = [int(n) for n in re.findall(r"masks/(\d).png", found.message)]
+    assert len(names) == 2 and names[0] % 2 and not names[1] % 2
+    assert not any(f.error for f in check_splits(*splits, ["zero-255"]))
+
+
+def test_absent_classes_are_counted_if_they_are_many(tmp_path):
+    exports.images_masks(tmp_path)
+    names = [f"thing {i}" for i in range(20)]
+    exports.write({"names": names}, tmp_path, "info.json")
+    found = check_splits(*(open_split(str(tmp_path), s) for s in SPLITS))
+    (message,) = [f.message for f in found if f.kind == "absent-classes"]
+    assert "'thing 4', " in message and "'thing 9' and 10 more." in message
+
+
+@pytest.mark.parametrize(
+    "names", [["config.json", "steps.csv"], ["predictions.json"]]
+)
+def test_runs_and_results_among_the_data_are_none_of_it(tmp_path, names):
+    exports.images_masks(tmp_path / "a")
+    expected = read_labels(tmp_path / "a")
+    exports.images_masks(tmp_path / "a/images/mine/run")
+    shutil.copytree(tmp_path / "a/masks", tmp_path / "b/train/car")
+    shutil.copytree(tmp_path / "a/masks", tmp_path / "b/train/bus")
+    shutil.copytree(tmp_path / "a", tmp_path / "b/train/runs/x")
+    for place in ("a/images/mine/run", "b/train/runs/x"):
+        for name in names:
+            exports.write({}, tmp_path, place, name)
+    assert np.array_equal(read_labels(tmp_path / "a"), expected)
+    split = open_classification_split(str(tmp_path / "b"), "train")
+    assert split.info.class_names == ("bus", "car")
 
 
 def test_masks_whose_most_is_ignored_are_named(tmp_path):

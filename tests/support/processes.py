@@ -12,7 +12,7 @@ import pathlib
 import tempfile
 from dataclasses import dataclass
 
-SCRIPTS = ("tiny_run", "replicas", "legacy_replicas")
+SCRIPTS = ("tiny_run", "replicas", "legacy_replicas", "attack", "attack_ground")
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(SCRIPTS)
 

@@ -519,6 +519,7 @@ def read_brushes(folder: Folder, marks) -> Drawing | None:
     brushes = [brush for brush in brushes if brush]
     if not brushes:
         return None
+    _check_tags(folder, brushes, names)
     rows = with_background(
         [ClassRow(n) for n in sorted({b.class_name for b in brushes})]
     )
@@ -537,6 +538,21 @@ def read_brushes(folder: Folder, marks) -> Drawing | None:
         label = DrawnLabel(paths[0][0], name, draw)
         pairs.append((images[task], label))
     return Drawing(rows, {"train": pairs}, tuple(said))
+
+
+def _check_tags(folder, brushes, names):
+    """Raise `ValueError` if a dash may be the tag's, or that of the classes."""
+    classes = sorted({brush.class_name for brush in brushes})
+    first, _, rest = classes[0].partition("-")
+    if names or not rest:
+        return
+    if all(name.startswith(f"{first}-") for name in classes):
+        raise ValueError(
+            "Expected Label Studio's JSON export beside its brushes in "
+            f"{folder.path}: it says whether the class of {brushes[0].path} is "
+            f"{classes[0]!r} or {rest!r}. Received: no json with the names of "
+            "classes; export JSON, too."
+        )
 
 
 def _draw_brushes(paths):

@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from dla_keras.data.pictures import SUFFIXES
+from dla_keras.data.pictures import is_results
 from dla_keras.files import atomic_path
 from dla_keras.files import read_lines
 
@@ -81,7 +82,8 @@ _VIEWS = re.compile(
 def list_files(folder) -> list[PurePosixPath]:
     """Return the files below a folder, in the order of their names.
 
-    Hidden files, and what macOS adds to archives, are left out.
+    Hidden files, what macOS adds to archives, and folders in it of runs and of
+    results are left out.
 
     Args:
         folder: Path of the folder; links are followed.
@@ -91,6 +93,9 @@ def list_files(folder) -> list[PurePosixPath]:
     """
     folder, seen, found = pathlib.Path(folder), set(), []
     for place, folders, names in os.walk(folder, followlinks=True):
+        if pathlib.Path(place) != folder and is_results(place):
+            folders.clear()
+            continue
         real = os.path.realpath(place)
         folders[:] = [
             name
