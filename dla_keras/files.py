@@ -161,6 +161,8 @@ def _full_disks_named(path):
         raise OSError(errno.ENOSPC, full, str(path)) from error
 
 
+MAX_TEXT = 2**30  # bytes; COCO's annotations are half of it
+
 # The longer first: UTF-32 begins as UTF-16 does.
 _BOMS = {
     codecs.BOM_UTF32_LE: "utf-32",
@@ -198,7 +200,13 @@ def read_text(path) -> str:
         FileNotFoundError: If there is no file.
         ValueError: If it is another encoding, or no text.
     """
-    data = check_regular(path).read_bytes()
+    size = check_regular(path).stat().st_size
+    if size > MAX_TEXT:
+        raise ValueError(
+            f"Expected a text of at most {MAX_TEXT:,} bytes. Received: {path} "
+            f"with {size:,}; restore it."
+        )
+    data = pathlib.Path(path).read_bytes()
     found = (name for mark, name in _BOMS.items() if data.startswith(mark))
     # What is written in Latin letters has a zero in each pair of UTF-16.
     bare = {b"\0": "utf-16-le"}.get(data[1:2], "utf-8")

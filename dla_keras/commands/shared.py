@@ -223,6 +223,9 @@ def plain_message(error: Exception) -> str:
     cure = isinstance(error, ImportError) and missing_extra(error.name)
     if cure:
         return cure
+    if isinstance(error, MemoryError):
+        more = f" ({error})" if str(error) else ""
+        return f"The memory is used up{more}: pass less, or smaller files."
     if isinstance(error, (ValueError, OSError)):  # ours: it may quote another
         return str(error)
     inner = re.search(r"(?:Value|OS|FileNotFound)Error: (.*)", str(error))
@@ -238,7 +241,7 @@ def run_command(command: Callable[[], object]) -> int:
     Returns:
         `0`, or the error's `exit_code`, or `2`.
     """
-    expected = (ValueError, OSError, ImportError)
+    expected = (ValueError, OSError, ImportError, MemoryError)
     try:
         command()
     except Exception as error:

@@ -106,7 +106,7 @@ def test_weights_that_are_not_finite_are_not_saved(run, tmp_path, monkeypatch):
 
 def test_a_batch_that_cannot_be_shared_is_refused(run, tmp_path):
     code, output = run("odd", "--accumulate", 3)
-    assert code == 2 and "multiple of 3 (1 replicas, 3 micro" in output
+    assert code == 2 and "multiple of 3 (1 replicas, --accumulate 3)" in output
     assert not (tmp_path / "odd").exists()
 
 

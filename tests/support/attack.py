@@ -220,8 +220,9 @@ def judged(row: Attack, outcome: Outcome) -> tuple[str, str]:
         return "traceback", outcome.err.strip().splitlines()[-1][:300]
     if outcome.code == 0:
         return judged_result(row, outcome)
-    fault = message_fault(row, outcome.err)
-    said = " ".join(outcome.err.split())[:LONGEST]
+    err = outcome.err or findings(outcome.out)
+    fault = message_fault(row, err)
+    said = " ".join(err.split())[:LONGEST]
     return ("unclear", f"{fault}: {said}") if fault else ("clear", said)
 
 
@@ -231,6 +232,13 @@ def judged_result(row, outcome):
         return told, " ".join(outcome.out.split())[-200:]
     fault = row.right(outcome)
     return ("silent", fault) if fault else ("handled", "")
+
+
+def findings(out) -> str:
+    """Return what `check` prints of faults, among its tables, as one error."""
+    lines = [x for x in out.splitlines() if x.startswith(("error: ", "  "))]
+    text = " ".join(line.removeprefix("error: ") for line in lines)
+    return f"error: {text}" if lines else ""
 
 
 def message_fault(row, err) -> str | None:
