@@ -16,6 +16,10 @@ import sys
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+from facts_table import GOOD
+from facts_table import ROOM
+from facts_table import bad_facts
+from facts_table import empty_file
 from flatbuffers import Builder
 from PIL import Image
 from small_model import draw_samples
@@ -253,7 +257,7 @@ FAULTS = {
         with_facts(format=2), r"format 2; this \w+ reads format 1"
     ),
     "boundary": (with_facts(task="boundary"), r"made for boundary"),
-    "no-classes": (with_facts(classes=[]), r"facts are incomplete"),
+    "no-classes": (with_facts(classes=[]), r"classes should be"),
     "other-classes": (
         with_facts(outputs=[{"name": "logits", "kind": "logits"}]),
         r"facts and its network differ",
@@ -295,6 +299,13 @@ def write_others(models, pictures) -> None:
         (pictures / f"{name}.f32").write_bytes(content)
 
 
+def write_facts(folder) -> None:
+    """Write a file whose facts a test puts others into, and those."""
+    (folder / "facts.tflite").write_bytes(empty_file(json.dumps(GOOD)))
+    table = {"good": json.dumps(GOOD), "bad": bad_facts(), "room": ROOM}
+    (folder / "facts.json").write_text(json.dumps(table))
+
+
 def main(folder):
     folders = ("models", "others", "faults", "pictures", "frames")
     parts = [pathlib.Path(folder) / name for name in folders]
@@ -326,6 +337,7 @@ def main(folder):
     (faults / "letter.png").write_text("This is a letter too.\n")
     said = {name: words for name, (_, words) in FAULTS.items()} | NO_MODELS
     (faults / "faults.json").write_text(json.dumps(said, indent=2))
+    write_facts(faults)
     write_frames(frames)
 
 

@@ -11,16 +11,16 @@ import path from "node:path";
 import {fileURLToPath} from "node:url";
 import {parseArgs} from "node:util";
 
-import {siteFiles, TYPES} from "./site.mjs";
+import {POLICY, siteFiles, TYPES} from "./site.mjs";
 
 const ISOLATION = {
   "Cross-Origin-Opener-Policy": "same-origin",
   "Cross-Origin-Embedder-Policy": "require-corp",
 };
 const HEADERS = {
-  // Nothing is loaded from elsewhere, and no picture leaves the page.
-  "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:;"
-    + " script-src 'self' 'wasm-unsafe-eval'; connect-src 'self' blob:",
+  // A worker follows its own file's headers; no page can say for itself that
+  // it is not to be framed.
+  "Content-Security-Policy": `${POLICY}; frame-ancestors 'none'`,
   "Cache-Control": "no-cache",
   "X-Content-Type-Options": "nosniff",
 };

@@ -2,7 +2,8 @@
 // content. `serve.mjs` answers from it and `write_site.mjs` writes it out, so
 // that nothing else can be reached.
 
-import {access, readdir, readFile} from "node:fs/promises";
+import {readFileSync} from "node:fs";
+import {access, readdir, readFile, stat} from "node:fs/promises";
 import path from "node:path";
 import {fileURLToPath} from "node:url";
 
@@ -24,12 +25,17 @@ export const TYPES = {
   ".wasm": "application/wasm",
 };
 
+/** What the page may load, as its own first lines say to any host. */
+const [, POLICY] = readFileSync(path.join(HERE, "index.html"), "utf8").match(
+  /http-equiv="Content-Security-Policy"\s+content="([^"]+)"/);
+export {POLICY};
+
 /**
  * @param {string} models folder of `.tflite` files and sample pictures
  * @return {Promise<Map<string, {file?: string,
  *     content?: () => Promise<string>}>>} path in the site, without a leading
  *     slash -> where it comes from
- * @throws {Error} with a sentence, where a part is missing
+ * @throws {Error} with a sentence, where a part or the folder is missing
  */
 export async function siteFiles(models) {
   const site = new Map();
@@ -74,8 +80,17 @@ async function litertModule() {
 }
 
 async function addModels(site, folder) {
-  const names = (await readdir(folder).catch(() => [])).sort();
-  const pick = (ending) => names.filter((name) => name.endsWith(ending));
+  const names = (await readdir(folder).catch(() => {
+    throw new Error(
+      `There is no folder of models at ${folder}: run make_models.py, or pass`
+      + " --models FOLDER; an empty folder will do.");
+  })).sort();
+  const files = [];
+  for (const name of names) {
+    const found = await stat(path.join(folder, name)).catch(() => null);
+    if (found?.isFile()) files.push(name);
+  }
+  const pick = (ending) => files.filter((name) => name.endsWith(ending));
   const models = pick(".tflite");
   const samples = pick(".png");
   for (const name of [...models, ...samples]) {

@@ -44,7 +44,11 @@ const REQUESTS = {
     const times = {start: performance.now()};
     const input = fitPicture(pixels(picture), height, width, facts);
     times.prepared = performance.now();
-    const output = await infer(input);
+    const output = await infer(input).catch((error) => {
+      throw new Error(
+        `The browser's runtime failed: ${error.message ?? error}. Choose the`
+        + " model again, or another one.");
+    });
     times.inferred = performance.now();
     const fitted = toMask(output, facts.height * facts.width);
     const mask = unfitMask(fitted, height, width, facts);

@@ -3,6 +3,7 @@
 import {download} from "./download.js";
 import {checkModel} from "./requirements.js";
 import {Runner} from "./runner.js";
+import {isIntact} from "./tflite_facts.js";
 
 /**
  * @typedef {object} ModelSource
@@ -15,20 +16,36 @@ import {Runner} from "./runner.js";
 export function fileSource(file) {
   return {
     name: file.name,
-    bytes: async () => new Uint8Array(await file.arrayBuffer()),
+    bytes: async () => {
+      const buffer = await file.arrayBuffer().catch(() => {
+        throw new Error("It could not be read: it was moved or changed, or is"
+          + " larger than this browser's memory. Choose it again.");
+      });
+      return new Uint8Array(buffer);
+    },
   };
+}
+
+/** @return {URL} of a shipped model or picture */
+export function shippedUrl(name) {
+  return new URL(`models/${encodeURIComponent(name)}`, document.baseURI);
 }
 
 /** @return {ModelSource} of a shipped model */
 export function shippedSource(name) {
-  const url = new URL(`models/${name}`, document.baseURI);
+  const url = shippedUrl(name);
   return {name, bytes: (onProgress) => download(url, onProgress)};
 }
 
 /** @return {Promise<{models: object[], samples: string[]}>} what is shipped */
 export async function shippedList() {
   const bytes = await download("models/list.json", () => {});
-  return JSON.parse(new TextDecoder().decode(bytes));
+  try {
+    const {models, samples} = JSON.parse(new TextDecoder().decode(bytes));
+    return {models: [...models], samples: [...samples]};
+  } catch {
+    throw new Error("models/list.json is no list of models: write the site again.");
+  }
 }
 
 /** @return {string} for instance "DLA-46-C, int8, 2.0 MB" */
@@ -39,7 +56,7 @@ export function label({file, bytes, name, precision}) {
 
 /** @return {string} what the page says of a model that runs */
 export function describe({facts, threads}) {
-  const {name, precision, height, width, classes, miou} = facts;
+  const {name, precision, height, width, classes, miou, checked} = facts;
   return [
     name,
     precision,
@@ -47,6 +64,7 @@ export function describe({facts, threads}) {
     `${classes.length} classes`,
     miou === null ? "" : `mIoU ${miou.toFixed(3)} before export`,
     threads === 1 ? "1 thread" : `${threads} threads`,
+    checked ? "" : "not checked for damage, which takes https",
   ].filter(Boolean).join(" · ");
 }
 
@@ -65,6 +83,7 @@ export async function openModel(source, threads, onLoading) {
     const bytes = await source.bytes(
       (share) => onLoading(`Loading ${name}`, share));
     const facts = checkModel(bytes);
+    facts.checked = await isIntact(bytes, facts);
     return await Runner.open(bytes, facts, threads, (share) =>
       onLoading(
         share === 1 ? `Starting ${name}` : "Loading the runtime",

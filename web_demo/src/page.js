@@ -1,10 +1,11 @@
 // Ties the page together: a model, something to look at, and the result.
 
 import {grabFrame, startCamera, stopCamera} from "./camera.js";
+import {download} from "./download.js";
 import {Legend, summary} from "./legend.js";
 import {Meter} from "./meter.js";
 import {
-  describe, fileSource, label, openModel, shippedList, shippedSource,
+  describe, fileSource, label, openModel, shippedList, shippedSource, shippedUrl,
 } from "./models.js";
 import {Notices} from "./notices.js";
 import {readPicture} from "./picture_file.js";
@@ -191,15 +192,19 @@ async function offerShipped() {
 }
 
 function offerSample(index, name) {
-  const url = `models/${name}`;
+  const url = shippedUrl(name);
   const button = document.createElement("button");
   const image = document.createElement("img");
   Object.assign(image, {src: url, alt: `Sample ${index + 1}`});
   button.type = "button";
   button.append(image);
   button.onclick = async () => {
-    const response = await fetch(url);
-    showStill({blob: await response.blob(), name: image.alt});
+    try {
+      const bytes = await download(url, () => {});
+      await showStill({blob: new Blob([bytes]), name: image.alt});
+    } catch (error) {
+      notices.fail(error.message);
+    }
   };
   element("samples").append(button);
 }

@@ -19,7 +19,54 @@ const EXPORT = "Export it with export_tflite.py";
  * @property {number?} maxSide the longest side of a picture
  * @property {number} outputIndex of the mask among the outputs
  * @property {number?} miou on the validation pictures, 0 to 1
+ * @property {string?} digest of the file's other bytes, and
+ * @property {number} digestAt where in the file it stands
  */
+
+const isObject = (value) => value !== null && typeof value === "object"
+  && !Array.isArray(value);
+const isWhole = (low, high) => (value) => Number.isInteger(value)
+  && value >= low && value <= high;
+const LINE = ["a line of text", (value) => typeof value === "string"
+  && /\S/.test(value) && !/[\p{Cc}\p{Zl}\p{Zp}]/u.test(value)];
+const OBJECT = ["an object", isObject];
+const LIST = ["a list", (value) => Array.isArray(value) && value.length > 0];
+const SIDE = ["a whole number from 1 to 32768", isWhole(1, 32768)];
+const COLOR = ["three whole numbers from 0 to 255", (value) =>
+  Array.isArray(value) && value.length === 3 && value.every(isWhole(0, 255))];
+const NAMES = ["a list of different names", (value) =>
+  new Set(value.map(({name}) => name)).size === value.length];
+
+// What the facts of a segmentation file can be; it is `RULES` of
+// `dla_keras/inference/tflite_facts.py`. "[]" is each of a list; what ends in
+// "?" may be missing or null.
+const RULES = [
+  ["name", LINE],
+  ["precision", LINE],
+  ["input", OBJECT],
+  ["input.height", SIDE],
+  ["input.width", SIDE],
+  ["input.channels", LINE],
+  ["input.range", ["two whole numbers", (value) =>
+    Array.isArray(value) && value.length === 2 && value.every(Number.isInteger)]],
+  ["input.pad_color", COLOR],
+  ["input.fit?", LINE],
+  ["input.max_side?", SIDE],
+  ["outputs", LIST],
+  ["outputs[]", OBJECT],
+  ["outputs[].kind", LINE],
+  ["classes", ["a list of 2 to 256", (value) => Array.isArray(value)
+    && value.length >= 2 && value.length <= 256]],
+  ["classes[]", OBJECT],
+  ["classes[].name", LINE],
+  ["classes[].color", COLOR],
+  ["classes", NAMES],
+  ["metrics?", OBJECT],
+  ["metrics.miou?", ["a number from 0 to 1", (value) =>
+    typeof value === "number" && value >= 0 && value <= 1]],
+  ["digest?", ["64 hexadecimal digits", (value) =>
+    typeof value === "string" && /^[0-9a-f]{64}$/.test(value)]],
+];
 
 /**
  * Reads a file and checks that this page can run it.
@@ -29,7 +76,7 @@ const EXPORT = "Export it with export_tflite.py";
  * @throws {ModelError} with a sentence for the reader
  */
 export function checkModel(bytes) {
-  const {facts, inputs, outputs} = readModel(bytes);
+  const {facts, inputs, outputs, digestAt} = readModel(bytes);
   checkTensors(inputs, outputs);
   if (!facts) {
     throw new ModelError(
@@ -37,7 +84,7 @@ export function checkModel(bytes) {
       + ` dla_keras. ${EXPORT} of a current version.`);
   }
   checkFacts(facts);
-  return withSize(facts, inputs[0], outputs);
+  return {...withSize(facts, inputs[0], outputs), digestAt};
 }
 
 function checkTensors(inputs, outputs) {
@@ -72,27 +119,17 @@ function checkTensors(inputs, outputs) {
 function checkFacts(facts) {
   if (facts.format !== FACTS_FORMAT) {
     throw new ModelError(
-      `Its facts are of format ${facts.format}; this page reads format`
+      `Its facts are of format ${shown(facts.format)}; this page reads format`
       + ` ${FACTS_FORMAT}. Update the page, or export the model again.`);
   }
+  checkRule(facts, "task", LINE);
   if (facts.task !== "segmentation") {
     throw new ModelError(
       `It is made for ${facts.task}; this page draws segmentation masks.`);
   }
-  const isColor = (color) => Array.isArray(color) && color.length === 3
-    && color.every((level) => Number.isInteger(level) && level >= 0
-      && level <= 255);
-  const {classes, input} = facts;
-  const complete = Array.isArray(classes) && classes.length > 0
-    && classes.length <= 256
-    && classes.every(({name, color}) => name && isColor(color))
-    && Array.isArray(facts.outputs) && isColor(input?.pad_color);
-  if (!complete) {
-    throw new ModelError(
-      "Its facts are incomplete: classes with name and colour, outputs and"
-      + ` the border's colour are needed. ${EXPORT} again.`);
-  }
-  const pixels = `${input.channels} ${input.range?.join(" to ")}`;
+  for (const [path, rule] of RULES) checkRule(facts, path, rule);
+  const {input} = facts;
+  const pixels = `${input.channels} ${input.range.join(" to ")}`;
   if (pixels !== "RGB 0 to 255") {
     throw new ModelError(
       `It takes pixels as ${pixels}; this page gives RGB 0 to 255.`);
@@ -102,6 +139,35 @@ function checkFacts(facts) {
       `It wants other pictures brought to its size by "${input.fit}"; this`
       + ` page knows ${FITS.join(", ")}. Update the page.`);
   }
+}
+
+function checkRule(facts, path, [expected, holds]) {
+  const free = path.endsWith("?");
+  let found = [["", facts]];
+  for (const step of path.replace("?", "").split(".")) {
+    const key = step.replace("[]", "");
+    found = found.map(([place, inside]) =>
+      [place ? `${place}.${key}` : key, inside?.[key]]);
+    if (key === step) continue;
+    found = found.flatMap(([place, list]) =>
+      list.map((each, index) => [`${place}[${index}]`, each]));
+  }
+  for (const [place, value] of found) {
+    if (holds(value) || (free && (value ?? null) === null)) continue;
+    throw new ModelError(
+      `Its facts are wrong: ${place} should be ${expected}; it is`
+      + ` ${shown(value)}. ${EXPORT} again.`);
+  }
+}
+
+/** A value in a few words: what lies in it may be deep. */
+function shown(value) {
+  if (isObject(value)) return "an object";
+  if (Array.isArray(value) && value.some((each) => typeof each === "object")) {
+    return `a list of ${value.length}`;
+  }
+  const text = JSON.stringify(value) ?? "missing";
+  return text.length < 60 ? text : `${text.slice(0, 60)}...`;
 }
 
 function withSize(facts, image, outputs) {
@@ -136,5 +202,6 @@ function withSize(facts, image, outputs) {
     maxSide: facts.input.max_side ?? null,
     outputIndex,
     miou: facts.metrics?.miou ?? null,
+    digest: facts.digest ?? null,
   };
 }

@@ -8,6 +8,7 @@ export class ModelError extends Error {}
 
 const IDENTIFIER = "TFL3"; // bytes 4 to 8
 const FACTS_NAME = "DLA_KERAS";
+const NO_DIGEST = "0".repeat(64);
 const MODEL = {subgraphs: 2, buffers: 4, metadata: 6};
 const SUBGRAPH = {tensors: 0, inputs: 1, outputs: 2};
 const TENSOR = {shape: 0, type: 1, signature: 7};
@@ -30,8 +31,8 @@ const TYPES = [
  * Reads what a file holds, and that all of it is there.
  *
  * @param {Uint8Array} bytes of the file
- * @return {{facts: object?, inputs: TensorFacts[], outputs: TensorFacts[]}}
- *     `facts` is null where the export wrote none.
+ * @return {{facts: object?, digestAt: number, inputs: TensorFacts[],
+ *     outputs: TensorFacts[]}} `facts` is null where the export wrote none.
  * @throws {ModelError}
  */
 export function readModel(bytes) {
@@ -40,7 +41,7 @@ export function readModel(bytes) {
     throw new ModelError("It is no .tflite file: it does not begin like one.");
   }
   try {
-    return parse(Table.root(bytes));
+    return parse(Table.root(bytes), bytes.byteOffset);
   } catch (error) {
     if (!(error instanceof OutOfBounds)) throw error;
     throw new ModelError(
@@ -49,7 +50,31 @@ export function readModel(bytes) {
   }
 }
 
-function parse(model) {
+/**
+ * Checks the digest that a file's facts hold of all its other bytes, counted
+ * with zeros in the digest's place.
+ *
+ * @param {Uint8Array} bytes of the file
+ * @param {{digest: string?, digestAt: number}} facts
+ * @return {Promise<boolean>} whether there is nothing to check, or it holds;
+ *     false where the browser has no digests, as on a page without https
+ * @throws {ModelError} if it is another
+ */
+export async function isIntact(bytes, {digest, digestAt}) {
+  if (!digest || digest === NO_DIGEST) return true;
+  if (!globalThis.crypto?.subtle) return false;
+  const plain = bytes.slice();
+  plain.set(new TextEncoder().encode(NO_DIGEST), digestAt);
+  const found = await crypto.subtle.digest("SHA-256", plain);
+  const text = Array.from(
+    new Uint8Array(found), (byte) => byte.toString(16).padStart(2, "0"));
+  if (text.join("") === digest) return true;
+  throw new ModelError(
+    "It is not what the exporter wrote: it was damaged or changed since."
+    + " Download it again, or export it anew.");
+}
+
+function parse(model, start) {
   // Weights lie in the buffers: reading each one's extent finds a file whose
   // end is missing.
   const buffers = model.tables(MODEL.buffers).map(
@@ -64,8 +89,12 @@ function parse(model) {
   const entry = model.tables(MODEL.metadata).find(
     (metadata) => metadata.text(METADATA.name) === FACTS_NAME);
   const content = entry && buffers[entry.uint32(METADATA.buffer)];
+  const facts = content ? parseFacts(content) : null;
+  // A byte is a character in this encoding, so that places are those of bytes.
+  const text = facts && new TextDecoder("latin1").decode(content);
   return {
-    facts: content ? parseFacts(content) : null,
+    facts,
+    digestAt: facts && content.byteOffset - start + text.indexOf(facts.digest),
     inputs: pick(SUBGRAPH.inputs),
     outputs: pick(SUBGRAPH.outputs),
   };
@@ -83,7 +112,8 @@ function describe(tensor) {
 
 function parseFacts(content) {
   try {
-    return JSON.parse(new TextDecoder("utf-8", {fatal: true}).decode(content));
+    const text = new TextDecoder("utf-8", {fatal: true}).decode(content);
+    return JSON.parse(text) ?? {};
   } catch {
     throw new ModelError(
       `Its facts (${FACTS_NAME}) are damaged: they are no JSON. Export it`

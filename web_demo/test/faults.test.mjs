@@ -1,7 +1,7 @@
 // What goes wrong becomes a sentence, and the page goes on working.
 
 import assert from "node:assert/strict";
-import {mkdtemp, readFile, rm} from "node:fs/promises";
+import {copyFile, mkdtemp, readFile, rm, writeFile} from "node:fs/promises";
 import {tmpdir} from "node:os";
 import path from "node:path";
 import {after, test} from "node:test";
@@ -45,6 +45,26 @@ test("a model that cannot be fetched", async () => {
   await page.route("**/float32-64x96.tflite", (route) => route.abort());
   await page.locator("#model").selectOption("float32-64x96.tflite");
   assert.match(await refusal(page), /float32-64x96\.tflite could not be fetched/);
+});
+
+test("names with signs of addresses, and a flipped bit", async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), "odd-names-"));
+  after(() => rm(folder, {recursive: true}));
+  const whole = await readFile(fixture("models/int8-64x96.tflite"));
+  const names = ["a#1.tflite", "b 50%.tflite", "c what?.tflite"];
+  for (const name of names) await writeFile(path.join(folder, name), whole);
+  await copyFile(fixture("models/street-1.png"), path.join(folder, "street #1?.png"));
+  const page = await openPage({models: folder});
+  for (const name of names.slice(1)) {
+    await page.locator("#model").selectOption(name);
+    await page.getByText(/^Sample 1\. Largest/).waitFor();
+    assert.equal(await page.locator("#model").inputValue(), name);
+  }
+  whole[whole.length / 2 | 0] ^= 1;
+  await writeFile(path.join(folder, names[0]), whole);
+  await page.locator("#model").selectOption(names[0]);
+  assert.match(await refusal(page), /a#1\.tflite cannot be used.*damaged or changed/);
+  assert.deepEqual(page.faults, []);
 });
 
 test("nothing shipped", async () => {

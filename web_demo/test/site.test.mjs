@@ -1,15 +1,16 @@
 // The server, the written site and the reader of files, without a browser.
 
 import assert from "node:assert/strict";
-import {mkdtemp, readdir, readFile, rm} from "node:fs/promises";
+import {copyFile, mkdir, mkdtemp, readdir, readFile, rm} from "node:fs/promises";
 import {request} from "node:http";
 import {tmpdir} from "node:os";
 import path from "node:path";
 import {after, before, test} from "node:test";
 
 import {serve} from "../serve.mjs";
+import {describe} from "../src/models.js";
 import {checkModel} from "../src/requirements.js";
-import {ModelError} from "../src/tflite_facts.js";
+import {isIntact, ModelError} from "../src/tflite_facts.js";
 import {writeSite} from "../write_site.mjs";
 import {fixture} from "./browser.mjs";
 
@@ -106,6 +107,72 @@ test("facts come from the file", async () => {
   assert.deepEqual([facts.height, facts.width, facts.outputIndex], [64, 96, 0]);
   assert.deepEqual(facts.classes[0], {name: "road", color: [128, 64, 128]});
   assert.equal(facts.classes.length, 19);
+});
+
+test("bad facts are refused, each for its own reason", async () => {
+  const file = await readFile(fixture("faults/facts.tflite"));
+  const {good, bad, room} = JSON.parse(await readFile(fixture("faults/facts.json")));
+  const at = file.indexOf(good);
+  const check = (text) => {
+    const bytes = Uint8Array.from(file).fill(32, at, at + room);
+    bytes.set(Buffer.from(text), at);
+    return checkModel(bytes);
+  };
+  assert.equal(check(good).classes.length, 3);
+  assert.ok(Object.keys(bad).length >= 25);
+  for (const [name, [text, word]] of Object.entries(bad)) {
+    assert.throws(() => check(text), (error) => {
+      assert.ok(error instanceof ModelError, `${name}: ${error}`);
+      assert.match(error.message, new RegExp(word), name);
+      return /\.$/.test(error.message);
+    }, name);
+  }
+});
+
+test("a flipped bit is told by the digest in the facts", async () => {
+  const bytes = Uint8Array.from(await readFile(path.join(models, MODEL)));
+  const facts = checkModel(bytes);
+  assert.equal(await isIntact(bytes, facts), true);
+  for (const place of [bytes.length / 4, bytes.length / 2]) { // weights
+    bytes[Math.floor(place)] ^= 1;
+    await assert.rejects(isIntact(bytes, checkModel(bytes)), /damaged or changed/);
+    bytes[Math.floor(place)] ^= 1;
+  }
+  assert.equal(await isIntact(bytes, {digest: null}), true);
+  // As on a page over plain http from another machine.
+  const before = Object.getOwnPropertyDescriptor(globalThis, "crypto");
+  Object.defineProperty(globalThis, "crypto", {value: {}, configurable: true});
+  assert.equal(await isIntact(bytes, facts), false);
+  Object.defineProperty(globalThis, "crypto", before);
+  assert.match(describe({facts, threads: 1}), /not checked for damage/);
+});
+
+test("a folder of any names is listed; none at all is told", async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), "odd-names-"));
+  after(() => rm(folder, {recursive: true}));
+  const odd = ["a#1.tflite", "50%.tflite", "what?.tflite"];
+  for (const name of odd) await copyFile(path.join(models, MODEL), path.join(folder, name));
+  await mkdir(path.join(folder, "folder.tflite"));
+  const other = await serve({models: folder});
+  after(() => other.close());
+  const {port} = other.address();
+  const list = JSON.parse((await get("/models/list.json", {port})).body);
+  assert.deepEqual(list.models.map(({file}) => file).toSorted(), odd.toSorted());
+  for (const name of odd) {
+    const found = await get(`/models/${encodeURIComponent(name)}`, {port});
+    assert.equal(found.status, 200, name);
+  }
+  await assert.rejects(serve({models: "/nope"}), /no folder of models at \/nope/);
+});
+
+test("the page itself says what it may load, for hosts without headers", async () => {
+  const {body, headers} = await get("/");
+  const [, policy] = body.toString().match(/Security-Policy"\s+content="([^"]+)"/);
+  for (const part of ["default-src 'self'", "base-uri 'none'", "form-action 'none'"]) {
+    assert.ok(policy.includes(part), policy);
+  }
+  assert.ok(headers["content-security-policy"].startsWith(policy));
+  assert.match(headers["content-security-policy"], /frame-ancestors 'none'/);
 });
 
 test("a file cut anywhere is refused, never a crash", async () => {
