@@ -4,7 +4,7 @@ import java.nio.ByteBuffer
 import java.nio.charset.CodingErrorAction
 import java.security.MessageDigest
 import java.util.Locale
-import org.json.JSONException
+import org.json.JSONArray
 import org.json.JSONObject
 
 /** A file that the app refuses; its message is a sentence for the reader. */
@@ -81,6 +81,68 @@ private val TYPES = listOf(
     "variant", "uint32", "uint16", "int4", "bfloat16",
 )
 
+/** What stands at a place of the facts, in words and as a function. */
+private class Rule(val expected: String, val holds: (Any?) -> Boolean)
+
+private fun isWhole(value: Any?) = value is Int || value is Long
+
+private fun isShare(value: Any?) = value is Number && value.toDouble() in 0.0..1.0
+
+private fun isLine(value: Any?) = value is String && value.isNotBlank() && value.none {
+    it.category in listOf(
+        CharCategory.CONTROL, CharCategory.LINE_SEPARATOR, CharCategory.PARAGRAPH_SEPARATOR,
+    )
+}
+
+private fun isColor(value: Any?) = value is JSONArray && value.length() == 3 &&
+    elements(value).all { isWhole(it) && (it as Number).toLong() in 0..255 }
+
+private fun isSize(value: Any?) = isWhole(value) && (value as Number).toLong() in 1..32768
+
+private fun elements(list: JSONArray): List<Any?> = List(list.length(), list::opt)
+
+private val LINE = Rule("a line of text", ::isLine)
+private val OBJECT = Rule("an object") { it is JSONObject }
+private val SIZE = Rule("a whole number from 1 to 32768", ::isSize)
+private val SHARE = Rule("a number from 0 to 1", ::isShare)
+private val COLOR = Rule("three whole numbers from 0 to 255", ::isColor)
+private val DIGEST = Regex("[0-9a-f]{64}")
+
+// What facts can be; it is `RULES` of dla_keras/inference/tflite_facts.py. "[]"
+// is each of a list; what ends in "?" may be missing or null, with tasks' names
+// in their files only.
+private val RULES = listOf(
+    "task" to LINE,
+    "name" to LINE,
+    "precision" to LINE,
+    "input" to OBJECT,
+    "input.height" to SIZE,
+    "input.width" to SIZE,
+    "input.channels" to LINE,
+    "input.range" to Rule("two whole numbers") {
+        it is JSONArray && it.length() == 2 && elements(it).all(::isWhole)
+    },
+    "input.pad_color?classification" to COLOR,
+    "input.fit?" to LINE,
+    "input.max_side?" to SIZE,
+    "input.crop_fraction?" to SHARE,
+    "outputs" to Rule("a list") { it is JSONArray && it.length() > 0 },
+    "outputs[]" to OBJECT,
+    "outputs[].kind" to LINE,
+    "outputs[].scale?" to Rule("a number above 0") {
+        it is Number && it.toDouble() > 0 && it.toDouble().isFinite()
+    },
+    "outputs[].zero_point?" to Rule("a whole number", ::isWhole),
+    "classes" to Rule("a list") { it is JSONArray },
+    "classes[]" to OBJECT,
+    "classes[].name" to LINE,
+    "classes[].color?boundary classification" to COLOR,
+    "metrics?" to OBJECT,
+    "metrics.miou?" to SHARE,
+    "metrics.top1?" to SHARE,
+    "digest?" to Rule("64 hexadecimal digits") { it is String && DIGEST.matches(it) },
+)
+
 private class Tensor(val type: String, val shape: List<Int>, val signature: List<Int>)
 
 private class Content(
@@ -99,13 +161,9 @@ fun checkModel(bytes: ByteBuffer): ModelFacts {
         "It says nothing about its classes and colours: it holds no facts of" +
             " dla_keras. $EXPORT of a current version.",
     )
-    try {
-        return checkFacts(facts, content).also {
-            checkEnd(bytes, it)
-            checkDigest(bytes, facts.optString("digest"))
-        }
-    } catch (error: JSONException) {
-        throw ModelError("Its facts are incomplete: ${error.message}. $EXPORT again.")
+    return checkFacts(facts, content).also {
+        checkEnd(bytes, it)
+        checkDigest(bytes, facts.optString("digest"))
     }
 }
 
@@ -192,8 +250,10 @@ private fun describe(tensor: Table): Tensor {
 private fun parseFacts(content: ByteArray): JSONObject = try {
     val decoder = Charsets.UTF_8.newDecoder()
         .onMalformedInput(CodingErrorAction.REPORT)
-    JSONObject(decoder.decode(ByteBuffer.wrap(content)).toString())
-} catch (error: Exception) {
+    val text = decoder.decode(ByteBuffer.wrap(content)).toString().trim()
+    // Anything but an object has no format.
+    if (text.startsWith("{")) JSONObject(text) else JSONObject()
+} catch (error: Throwable) { // lists in lists without end overflow the stack
     throw ModelError(
         "Its facts ($FACTS_NAME) are damaged: they are no JSON. Export it again.",
     )
@@ -233,10 +293,11 @@ private fun checkTensors(inputs: List<Tensor>, outputs: List<Tensor>) {
 private fun checkFacts(facts: JSONObject, content: Content): ModelFacts {
     if (facts.opt("format") != FACTS_FORMAT) {
         throw ModelError(
-            "Its facts are of format ${facts.opt("format")}; this app reads format" +
+            "Its facts are of format ${shown(facts.opt("format"))}; this app reads format" +
                 " $FACTS_FORMAT. Update the app, or export the model again.",
         )
     }
+    RULES.forEach { (path, rule) -> checkRule(facts, path, rule) }
     val input = facts.getJSONObject("input")
     val range = input.getJSONArray("range").join(" to ")
     val pixels = "${input.getString("channels")} $range"
@@ -244,7 +305,7 @@ private fun checkFacts(facts: JSONObject, content: Content): ModelFacts {
         throw ModelError("It takes pixels as $pixels; this app gives RGB 0 to 255.")
     }
     // Files of earlier versions do not say.
-    val fit = input.optString("fit", FITS[0])
+    val fit = if (input.isNull("fit")) FITS[0] else input.getString("fit")
     if (fit !in FITS) {
         throw ModelError(
             "It wants other pictures brought to its size by \"$fit\"; this app knows" +
@@ -252,8 +313,6 @@ private fun checkFacts(facts: JSONObject, content: Content): ModelFacts {
         )
     }
     val task = facts.getString("task")
-    val classes = classesOf(facts, task)
-    val (_, height, width) = content.inputs[0].shape
     val outputs = outputsOf(facts, content.outputs)
     if (task !in listOf("segmentation", "boundary", "classification") ||
         outputs.none { taskOf(it.kind) == task }
@@ -263,14 +322,50 @@ private fun checkFacts(facts: JSONObject, content: Content): ModelFacts {
                 "; this app draws masks, boundaries and classes.",
         )
     }
+    val classes = classesOf(facts, task)
+    val (_, height, width) = content.inputs[0].shape
     outputs.forEach { checkShape(it, content, classes.size, input) }
     return ModelFacts(
         facts.getString("name"), facts.getString("precision"), classes, height, width,
-        if (input.has("pad_color")) color(input.getJSONArray("pad_color")) else 0,
+        input.optJSONArray("pad_color")?.let(::color) ?: 0,
         fit, input.optInt("max_side").takeIf { it > 0 },
         input.optDouble("crop_fraction").takeUnless { it.isNaN() }, outputs,
         scoreOf(facts.optJSONObject("metrics")),
     )
+}
+
+private fun checkRule(facts: JSONObject, path: String, rule: Rule) {
+    val (keys, tasks) = path.split("?").let { it[0] to it.getOrNull(1) }
+    val free = tasks != null && (tasks.isEmpty() || facts.opt("task") in tasks.split(" "))
+    var found: List<Pair<String, Any?>> = listOf("" to facts)
+    for (step in keys.split(".")) {
+        val key = step.removeSuffix("[]")
+        found = found.map { (place, inside) ->
+            (if (place.isEmpty()) key else "$place.$key") to (inside as? JSONObject)?.opt(key)
+        }
+        if (key == step) continue
+        found = found.flatMap { (place, list) ->
+            elements(list as JSONArray).mapIndexed { index, each -> "$place[$index]" to each }
+        }
+    }
+    for ((place, value) in found) {
+        val missing = value == null || value == JSONObject.NULL
+        if (rule.holds(value) || (free && missing)) continue
+        throw wrong(place, rule.expected, shown(value))
+    }
+}
+
+private fun wrong(place: String, expected: String, found: String) = ModelError(
+    "Its facts are wrong: $place should be $expected; it is $found. $EXPORT again.",
+)
+
+/** A value in a few words: what lies in it may be deep. */
+private fun shown(value: Any?): String = when (value) {
+    null -> "missing"
+    is JSONObject -> "an object"
+    is JSONArray -> "a list of ${value.length()}"
+    is String -> "\"${value.take(60).replace('\n', ' ')}\""
+    else -> "$value"
 }
 
 private fun taskOf(kind: Kind) = when (kind) {
@@ -280,28 +375,25 @@ private fun taskOf(kind: Kind) = when (kind) {
 }
 
 private fun classesOf(facts: JSONObject, task: String): List<ClassFacts> {
-    val entries = facts.getJSONArray("classes")
-    val wanted = if (task == "boundary") 0..256 else 1..256
-    val most = if (task == "classification") Int.MAX_VALUE else wanted.last
-    if (entries.length() < wanted.first || entries.length() > most) {
-        throw ModelError(
-            "Its facts are incomplete: classes with name and colour are needed." +
-                " $EXPORT again.",
-        )
+    val classes = elements(facts.getJSONArray("classes")).map {
+        val entry = it as JSONObject
+        ClassFacts(entry.getString("name"), entry.optJSONArray("color")?.let(::color) ?: 0)
     }
-    return List(entries.length()) {
-        val entry = entries.getJSONObject(it)
-        val color = entry.optJSONArray("color")
-        if (color == null && task == "segmentation") throw JSONException("no color")
-        ClassFacts(entry.getString("name"), color?.let(::color) ?: 0)
+    val least = if (task == "boundary") 0 else 2
+    val most = if (task == "classification") Int.MAX_VALUE else 256
+    if (classes.size !in least..most) {
+        val words = if (task == "classification") "" else " and at most $most"
+        throw wrong("classes", "a list of at least $least$words", "${classes.size}")
     }
+    // A thousand classes may have two of one name, as ImageNet's have.
+    if (task != "classification" && classes.distinctBy { it.name }.size < classes.size) {
+        throw wrong("classes", "a list of different names", "one with a name twice")
+    }
+    return classes
 }
 
-private fun color(levels: org.json.JSONArray): Int {
+private fun color(levels: JSONArray): Int {
     val (red, green, blue) = List(3) { levels.getInt(it) }
-    if (levels.length() != 3 || listOf(red, green, blue).any { it !in 0..255 }) {
-        throw JSONException("a colour is $levels")
-    }
     return OPAQUE or (red shl 16) or (green shl 8) or blue
 }
 

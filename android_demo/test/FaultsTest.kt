@@ -28,6 +28,32 @@ class FaultsTest {
     }
 
     @Test
+    fun `bad facts are refused, each for its own reason`() {
+        val file = Fixtures.bytes("faults/facts.tflite")
+        val table = Fixtures.json("faults/facts.json")
+        val good = table.getString("good").toByteArray()
+        val at = file.indices.first { start -> good.indices.all { file[start + it] == good[it] } }
+        fun said(text: String): String? = try {
+            val bytes = file.copyOf()
+            bytes.fill(' '.code.toByte(), at, at + table.getInt("room"))
+            text.toByteArray().copyInto(bytes, at)
+            checkModel(ByteBuffer.wrap(bytes))
+            null
+        } catch (error: ModelError) {
+            error.message
+        }
+        assertEquals(null, said(table.getString("good")))
+        val bad = table.getJSONObject("bad")
+        assertTrue(bad.length() >= 25)
+        for (name in bad.keys()) {
+            val (text, word) = List(2, bad.getJSONArray(name)::getString)
+            val sentence = said(text).orEmpty()
+            assertTrue("$name: $sentence", Regex(word).containsMatchIn(sentence))
+            assertTrue("$name: $sentence", sentence.endsWith("."))
+        }
+    }
+
+    @Test
     fun `a good file is not refused`() {
         for (name in Fixtures.models) assertEquals(null, refusal(Fixtures.model(name)))
     }
