@@ -9,6 +9,7 @@ import collections
 import concurrent.futures
 import multiprocessing
 import os
+import signal
 from collections.abc import Iterable
 from collections.abc import Sequence
 
@@ -243,13 +244,22 @@ def _in_processes(jobs, processes):
     waiting = collections.deque()
     # A fork of a process in which TensorFlow has run may hang.
     spawn = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(processes, spawn) as executor:
+    executor = concurrent.futures.ProcessPoolExecutor(
+        processes,
+        spawn,
+        # Ctrl-C reaches all of them; this one speaks of it.
+        initializer=signal.signal,
+        initargs=(signal.SIGINT, signal.SIG_IGN),
+    )
+    try:
         for job in jobs:
             waiting.append(executor.submit(_named_counts, *job))
             if len(waiting) > 2 * processes:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+    finally:
+        executor.shutdown(cancel_futures=True)
 
 
 def _recall_precision(counts):

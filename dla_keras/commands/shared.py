@@ -4,7 +4,9 @@ import argparse
 import functools
 import pathlib
 import re
+import signal
 import sys
+import threading
 from collections.abc import Callable
 
 from dla_keras.choices import EPOCHS
@@ -232,19 +234,66 @@ def plain_message(error: Exception) -> str:
     return inner[1] if inner else str(error)
 
 
+class Interrupted(BaseException):
+    """Raised wherever a command is when it is asked to stop."""
+
+
+class _StopSignals:
+    """Turns the first SIGINT or SIGTERM into `Interrupted` during the block.
+
+    So every block that cleans up after itself does. A second signal acts as
+    usual, for those who cannot wait. Training handles its own meanwhile.
+    """
+
+    def __init__(self):
+        self.number = 0
+        self._before = {}
+
+    def __enter__(self):
+        if threading.current_thread() is not threading.main_thread():
+            return self  # which alone is told of signals
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # Not where somebody ignores it: `nohup`, or a shell's background.
+            if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                self._before[number] = signal.signal(number, self._stop)
+        return self
+
+    def __exit__(self, *_):
+        while self._before:
+            signal.signal(*self._before.popitem())
+
+    def _stop(self, number, _):
+        self.number = number
+        self.__exit__()
+        raise Interrupted
+
+
 def run_command(command: Callable[[], object]) -> int:
     """Run a command; an expected error becomes one line and an exit code.
+
+    So does SIGINT (Ctrl-C) or SIGTERM, after the work folders are removed.
 
     Args:
         command: Function that does the work.
 
     Returns:
-        `0`, or the error's `exit_code`, or `2`.
+        `0`, or the error's `exit_code`, or `2`; `128` more than its number
+        after a signal, as a shell reports it.
     """
     expected = (ValueError, OSError, ImportError, MemoryError)
+    signals = _StopSignals()
     try:
-        command()
-    except Exception as error:
+        with signals:
+            command()
+    except BaseException as error:
+        if signals.number:  # perhaps another error came of it
+            name = signal.Signals(signals.number).name
+            print(
+                f"stopped by {name}: what is finished stays, and nothing is "
+                "half-written",
+                file=sys.stderr,
+            )
+            return 128 + signals.number
         # TensorFlow's own errors, told by their module without importing it.
         wrapped = type(error).__module__.startswith("tensorflow.")
         if not wrapped and not isinstance(error, expected):

@@ -3,8 +3,10 @@
 import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from paths import ROOT
@@ -12,6 +14,7 @@ from paths import ROOT
 from dla_keras.commands.main import COMMANDS
 from dla_keras.commands.main import main
 from dla_keras.commands.train import STRATEGIES
+from dla_keras.files import atomic_path
 from dla_keras.provenance import command_line
 from dla_keras.tasks import recipes
 
@@ -70,6 +73,51 @@ def test_a_mistyped_flag_is_one_line(module):
     first, second = lines
     assert first == "error: there is no flag --helpp. Did you mean --help?"
     assert second.startswith("See `dla-keras ")
+
+
+# Command -> its function that does the work.
+WORK = {
+    "benchmark": "benchmark",
+    "check": "check",
+    "evaluate": "evaluate_all",
+    "export_saved_model": "export",
+    "export_tflite": "export",
+    "predict": "predict_all",
+    "quantize": "quantize",
+    "train_boundary": "train",
+    "train_cls": "train",
+    "train_seg": "train",
+}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("name", MODULES)
+def test_a_signal_is_one_line(name, number, tmp_path, monkeypatch, capsys):
+    def work(*_):
+        with atomic_path(tmp_path / "result") as path:
+            path.write_text("half")
+            signal.raise_signal(number)
+
+    first = "train_seg" if name == "demo" else name  # its first stage
+    module = importlib.import_module(f"dla_keras.commands.{first}")
+    monkeypatch.setattr(module, WORK[first], work)
+    flags = lambda argv: SimpleNamespace(run_dir=str(tmp_path), steps=1)
+    command = importlib.import_module(f"dla_keras.commands.{name}")
+    monkeypatch.setattr(command, "parse_flags", flags)
+    # It is ignored where tests run in the background of a shell.
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert command.main([]) == 128 + number
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGINT, usual)
+    out, error = capsys.readouterr()
+    assert error.splitlines() == [
+        f"stopped by {number.name}: what is finished stays, and nothing is "
+        "half-written"
+    ]
+    assert not out and not list(tmp_path.iterdir())
 
 
 def test_flags_are_not_taken_by_their_beginning(capsys):
