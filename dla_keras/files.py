@@ -4,13 +4,18 @@ import codecs
 import contextlib
 import csv
 import errno
+import functools
+import hashlib
 import io
 import json
 import os
 import pathlib
+import platform
+import re
 import shutil
 import stat
 import tempfile
+import warnings
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -19,11 +24,13 @@ from dla_keras.choices import did_you_mean
 
 
 @contextlib.contextmanager
-def atomic_path(path):
+def atomic_path(path, synced: bool = False):
     """Yield a temporary path, which is renamed to `path` if the block succeeds.
 
     Args:
         path: Path of the file; its folder is made if needed.
+        synced: Whether the file is complete after a power cut, too. Defaults
+            to `False`.
 
     Example:
 
@@ -35,15 +42,119 @@ def atomic_path(path):
     'whole'
     """
     path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        dir=path.parent, prefix=f".{path.name}."
-    ) as folder:
+    with _workshop(path) as folder:
         # The name is kept, since some writers choose the format by its ending.
-        temporary = pathlib.Path(folder) / path.name
+        temporary = folder / path.name
         with _full_disks_named(path):
             yield temporary
+            if synced:
+                _sync(temporary)
         os.replace(temporary, path)
+    if synced:
+        with contextlib.suppress(OSError):  # not every system syncs folders
+            _sync(path.parent)
+
+
+def _sync(path):
+    """Write a file, or a folder's names, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+# --- Work that is not finished ---
+
+# Name of a folder of `_workshop`: the process, and where its number is known.
+_WORK = re.compile(r"\..*\.(\d{1,9})-([0-9a-f]{8})-\w+")
+
+
+@contextlib.contextmanager
+def _workshop(path):
+    """Yield a folder beside `path`, which is gone after the block."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sweep(path.parent.absolute())
+    # Names have at most 255 bytes, a letter up to four.
+    prefix = f".{path.name[:50]}.{os.getpid()}-{_home()}-"
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=prefix) as folder:
+        yield pathlib.Path(folder)
+
+
+@functools.cache  # once a process: the folder may hold many files
+def sweep(folder: pathlib.Path) -> None:
+    """Remove unfinished work from a folder, if its process was killed.
+
+    That of other machines stays, whose processes are not known here.
+
+    Args:
+        folder: Path of the folder.
+    """
+    with contextlib.suppress(OSError):  # may be written into, and not read
+        for name in os.listdir(folder):
+            found = _WORK.fullmatch(name)
+            if not found or found[2] != _home() or is_alive(int(found[1])):
+                continue
+            # One that was about to be replaced by a finished folder.
+            if not (folder / name / "old").exists():
+                shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def is_alive(number: int) -> bool:
+    """Return whether a process of this machine runs.
+
+    Args:
+        number: Number of the process.
+
+    Example:
+
+    >>> is_alive(os.getpid())
+    True
+    """
+    if os.name == "nt":
+        return True  # to ask would end it
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        pass
+    return True
+
+
+@functools.cache
+def _home():
+    """Return 8 letters for where this process has its number.
+
+    Machines may have one name, and containers of one machine count processes
+    each for itself.
+    """
+    parts = [platform.node()]
+    with contextlib.suppress(OSError):
+        parts.append(os.readlink("/proc/self/ns/pid"))
+    with contextlib.suppress(OSError):
+        parts.append(pathlib.Path("/etc/machine-id").read_text())
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:8]
+
+
+def set_aside(path, why: str) -> None:
+    """Rename what cannot be used to `NAME.damaged`, with a warning.
+
+    Args:
+        path: Path of a file or a folder.
+        why: Fault of it, which follows the path in the warning.
+    """
+    path = pathlib.Path(path)
+    target = path.with_name(f"{path.name}.damaged")
+    number = 1
+    while os.path.lexists(target):
+        number += 1
+        target = path.with_name(f"{path.name}.damaged{number}")
+    os.rename(path, target)
+    warnings.warn(f"{path} {why}: set aside as {target}.", stacklevel=2)
+
+
+# --- What is written ---
 
 
 def check_folder(path, flag: str) -> None:
@@ -84,22 +195,24 @@ def new_folder(path, marker: str):
             f"{path} exists and holds no {marker}. Remove it, or pass "
             "another folder."
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        dir=path.parent, prefix=f".{path.name}."
-    ) as workshop:
-        folder = pathlib.Path(workshop, "new")
+    with _workshop(path) as workshop:
+        folder, old = workshop / "new", workshop / "old"
         folder.mkdir()
         with _full_disks_named(path):
             yield folder
-        if path.exists():
-            os.rename(path, pathlib.Path(workshop, "old"))
-        shutil.move(folder, path)
+        try:
+            if path.exists():
+                os.rename(path, old)
+            os.rename(folder, path)
+        except BaseException:  # a signal, too
+            if old.exists() and not path.exists():
+                os.rename(old, path)
+            raise
 
 
 def write_json(path, content) -> None:
-    """Write `content` as indented JSON, atomically."""
-    with atomic_path(path) as temporary:
+    """Write `content` as indented JSON, which is complete or absent."""
+    with atomic_path(path, synced=True) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n")
 
 
@@ -144,6 +257,57 @@ def append_csv(path, rows: Sequence[dict]) -> None:
     writer.writerows(rows)
     with atomic_path(path) as temporary:
         temporary.write_text(text.getvalue(), encoding="utf-8")
+
+
+def read_numbers(path, needed: Sequence[str]) -> tuple[list[dict], str | None]:
+    """Return the whole rows of a table of numbers, and what is damaged.
+
+    A power cut may leave zeros or half a line at the end of a file.
+
+    Args:
+        path: Path of a CSV file, which may be missing.
+        needed: Names of columns that have a number in each row.
+
+    Returns:
+        Rows with the text of each number by column, and what is wrong with
+        the file, in words; `None` where nothing is.
+
+    Example:
+
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "steps.csv")
+    ...     _ = path.write_text("step,loss\\n1,0.5\\n2,")
+    ...     read_numbers(path, ("step", "loss"))
+    ([{'step': '1', 'loss': '0.5'}], 'ends in half a line')
+    """
+    if not os.path.lexists(path):
+        return [], None
+    try:
+        text = check_regular(path).read_bytes().decode(errors="replace")
+    except (OSError, ValueError):
+        return [], "is no file that can be read"
+    text, _, half = text.rpartition("\n")
+    rows, wrong = [], "ends in half a line" if half else None
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    try:
+        if not set(needed) <= set(reader.fieldnames or ()):
+            return [], f"has not the columns {', '.join(needed)}"
+        for row in reader:
+            if _has_numbers(row, needed):
+                rows.append(row)
+            else:
+                wrong = f"has no numbers in line {reader.line_num}"
+    except csv.Error as error:
+        wrong = f"is no table ({error})"
+    return rows, wrong
+
+
+def _has_numbers(row, needed):
+    try:
+        numbers = {name: float(text) for name, text in row.items() if text}
+    except (TypeError, ValueError):  # more cells than columns, or words
+        return False
+    return numbers.keys() >= set(needed)
 
 
 @contextlib.contextmanager

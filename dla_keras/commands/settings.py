@@ -24,6 +24,7 @@ FACTS = {
     "git",
     "hardware",
     "replicas",
+    "run_id",
     "starts",
     "versions",
 }

@@ -1,8 +1,10 @@
 """Training: flags over a recipe, then a task's row from data to a report."""
 
 import argparse
+import pathlib
 import shlex
 import sys
+import tempfile
 from typing import TYPE_CHECKING
 
 from dla_keras.choices import check_range
@@ -364,6 +366,7 @@ def _check_weights(parser, args, given):
 def train(task: str, args) -> None:
     """Train as the flags say, from the data to the run folder's files."""
     from dla_keras.data.pipeline import require_crop_memory
+    from dla_keras.engine.assembly import Ending
     from dla_keras.engine.assembly import run
     from dla_keras.engine.assembly import set_up
     from dla_keras.engine.run_folder import check_run_dir
@@ -391,9 +394,11 @@ def train(task: str, args) -> None:
         row.working_split(split, fit, scored)
         for split, scored in zip(splits, (False, True), strict=True)
     ]
-    run_dir, scores = run(row, args, strategy, *splits)
-    if scores:
-        finish(row, run_dir, scores, *splits)
+    ending = Ending(
+        lambda *scored: rehearse(row, *scored, *splits),
+        lambda run_dir, scores: finish(row, run_dir, scores, *splits),
+    )
+    run(row, args, strategy, *splits, ending)
 
 
 def stop_at_errors(findings, dataset: str, data_dir: str | None) -> None:
@@ -449,6 +454,25 @@ def working_fit(task: str, args, splits) -> "Fit":
     return fit_of(args.max_side)
 
 
+def rehearse(row, find, few, scores: dict, train, val) -> None:
+    """Write the report of a few pictures, and throw it away.
+
+    Args:
+        row: Row of the task.
+        find: Finder of the row.
+        few: Pictures that it scored.
+        scores: Scores of them.
+        train: Training split.
+        val: Validation split.
+    """
+    from dla_keras.engine.validation import FirstPictures
+
+    one = FirstPictures(train), FirstPictures(val)
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        _write_end(row, folder, find, few, scores, row.baselines(*one))
+
+
 def finish(row, run_dir, scores: dict, train, val) -> None:
     """Write what a run leaves at its end, and print its table.
 
@@ -459,26 +483,30 @@ def finish(row, run_dir, scores: dict, train, val) -> None:
         train: Training split.
         val: Validation split.
     """
-    from dla_keras.commands.evaluate import write_results
     from dla_keras.inference.model_files import open_model
     from dla_keras.inference.views import Views
 
     baselines = row.baselines(train, val)
-    if baselines:
-        scores["baselines"] = baselines
     opened = open_model(run_dir / "model.keras")
     find = row.file_finder(opened, Views())
-    write_results(row, run_dir, find, val, {"this model": scores}, run_dir)
-    rows = {**baselines, "trained": scores}
-    table = {name: row.cells(each) for name, each in rows.items()}
-    print(
-        text_table(
-            ("on val", *table["trained"]),
-            [(name, *cells.values()) for name, cells in table.items()],
-        )
-    )
+    print(_write_end(row, run_dir, find, val, scores, baselines))
     _warn_of_guesses(row, scores, baselines)
     print(f"Written to {run_dir}: model.keras, metrics.json, report.html")
+
+
+def _write_end(row, folder, find, split, scores, baselines):
+    """Write report and scores; return the table of them."""
+    from dla_keras.commands.evaluate import write_results
+
+    if baselines:
+        scores = {**scores, "baselines": baselines}
+    write_results(row, folder, find, split, {"this model": scores}, folder)
+    rows = {**baselines, "trained": scores}
+    table = {name: row.cells(each) for name, each in rows.items()}
+    return text_table(
+        ("on val", *table["trained"]),
+        [(name, *cells.values()) for name, cells in table.items()],
+    )
 
 
 def _warn_of_guesses(row, scores, baselines) -> None:

@@ -1,6 +1,8 @@
 """Puts a run together from a task's row and flags, and runs it."""
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 import keras
@@ -22,10 +24,10 @@ from dla_keras.engine.loop import Run
 from dla_keras.engine.loop import Task
 from dla_keras.engine.optimizers import Schedule
 from dla_keras.engine.optimizers import make_optimizer
-from dla_keras.engine.run_folder import choose_run_dir
 from dla_keras.engine.run_folder import claim
 from dla_keras.engine.run_folder import find_start
 from dla_keras.engine.run_folder import fingerprint
+from dla_keras.engine.run_folder import hold_run_dir
 from dla_keras.engine.run_folder import recorded
 from dla_keras.engine.steps import make_train_steps
 from dla_keras.engine.strategies import describe_devices
@@ -98,20 +100,22 @@ def assemble(row, args, strategy, plan, train, val) -> Task:
         is_chief(strategy),
     )
     feed = lambda start: partial(batches, start, plan.steps)
+    validate = _make_validation(row, args, strategy, snapshot, val)
+    find = next(iter(validate.finders.values()))
     return Task(
         strategy=strategy,
         model=model,
         optimizer=optimizer,
         train_steps=train_steps,
         batches=lambda start: distribute(strategy, feed(start)),
-        validate=_make_validation(row, args, strategy, snapshot, val),
+        validate=validate,
         columns=tuple(row.COLUMNS),
         snapshot=snapshot,
         settings={**vars(args), "steps": plan.steps},
         rate=lambda step: float(rate(step)),
         names=lambda step: batch_names(train, args.batch_size, step, args.seed),
         average=average,
-        draw=row.drawing(snapshot.model, val),
+        draw=row.drawing(find, val),
     )
 
 
@@ -233,7 +237,21 @@ def _check_batch(batch_size, strategy, accumulate):
         )
 
 
-def run(row, args, strategy, train, val):
+@dataclass(frozen=True)
+class Ending:
+    """What a command does with a run beside training.
+
+    Args:
+        rehearse: Function of a finder, a few pictures and their scores that
+            writes a report of them and throws it away, before the first step.
+        write: Function of the run's folder and the scores at the end.
+    """
+
+    rehearse: Callable
+    write: Callable
+
+
+def run(row, args, strategy, train, val, ending: Ending | None = None) -> None:
     """Train as the flags say, from where the run's folder stands.
 
     Args:
@@ -242,38 +260,50 @@ def run(row, args, strategy, train, val):
         strategy: Strategy from `set_up`.
         train: Training split.
         val: Validation split.
-
-    Returns:
-        The run's folder, and the scores at the end, which are `None` where
-        another process is the chief.
+        ending: Report, by the process that is the chief. Defaults to `None`:
+            none.
     """
-    run_dir = choose_run_dir(args)
+    chief = is_chief(strategy)
+    logger = Loggers(args.logger) if chief else None
+    with hold_run_dir(args, chief) as run_dir:
+        whole, settings, start = _prepare(
+            row, args, strategy, run_dir, train, val
+        )
+        # Before anything is written: what is wrong is said now, not at the end.
+        rehearsed = whole.task.validate.rehearse()
+        if chief and ending:
+            ending.rehearse(*rehearsed)
+        step, identity = whole.progress.step, None
+        batches = whole.task.batches(step)
+        if chief:
+            identity = claim(run_dir, settings, strategy, step, args.overwrite)
+            write_drawn(run_dir, {"train": train, "val": val})
+            print(
+                f"{train.info.name}: {len(train)} pictures to train on, "
+                f"{len(val)} to validate; {args.variant}, {whole.plan.steps} "
+                f"steps of {args.batch_size} crops of {args.size}, "
+                f"{strategy.num_replicas_in_sync} replica(s); "
+                + (f"going on from {start.path}" if start else "a fresh start")
+            )
+        scores = whole.run(batches, logger, identity)
+        if scores and ending:
+            ending.write(run_dir, scores)
+
+
+def _prepare(row, args, strategy, run_dir, train, val):
+    """Return a run at the step it goes on from, its settings and that start."""
     if args.validate_every is None and not args.overwrite:
         # A run that an earlier version began keeps its course.
         args.validate_every = recorded(run_dir).get("validate_every")
     plan = make_plan(args, len(train))
     data = fingerprint(train, val)
     settings = {**vars(args), "steps": plan.steps, "data": data}
-    chief = is_chief(strategy)
-    logger = Loggers(args.logger) if chief else None
     # The chief may be the first here, and its new folder no earlier run.
+    chief = is_chief(strategy)
     resume = args.resume if chief or args.resume != "never" else "auto"
     start = find_start(run_dir, settings, resume, args.overwrite)
-    # Before anything is written: it refuses what is wrong in the flags.
     task = assemble(row, args, strategy, plan, train, val)
     whole = Run(task, plan, run_dir)
     if start:
         whole.restore(start)
-    step = whole.progress.step
-    batches = task.batches(step)
-    if chief:
-        claim(run_dir, settings, strategy, step, args.overwrite)
-        write_drawn(run_dir, {"train": train, "val": val})
-        print(
-            f"{train.info.name}: {len(train)} pictures to train on, "
-            f"{len(val)} to validate; {args.variant}, {plan.steps} steps of "
-            f"{args.batch_size} crops of {args.size}, "
-            f"{strategy.num_replicas_in_sync} replica(s); "
-            + (f"going on from {start.path}" if start else "a fresh start")
-        )
-    return run_dir, whole.run(batches, logger)
+    return whole, settings, start

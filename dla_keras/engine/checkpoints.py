@@ -5,17 +5,18 @@ file's checksums find every damage.
 """
 
 import json
-import os
 import pathlib
-import shutil
+import re
 import warnings
 from dataclasses import dataclass
 
 import numpy as np
 
 from dla_keras.files import atomic_path
+from dla_keras.files import sweep
 
 FACTS = "facts.json"  # beside the arrays
+ORIGIN = "run"  # among the facts: the run that wrote it
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,9 @@ class Checkpoint:
 def write_checkpoint(path, arrays: dict, facts: dict) -> None:
     """Write a checkpoint; it gets its name once it is complete on the disk."""
     text = np.frombuffer(json.dumps(facts).encode(), np.uint8)
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **arrays, **{FACTS: text})
-        file.flush()
-        os.fsync(file.fileno())
-    _sync_folder(path.parent)
+    with atomic_path(path, synced=True) as temporary:
+        with temporary.open("wb") as file:
+            np.savez(file, **arrays, **{FACTS: text})
 
 
 def read_checkpoint(path) -> Checkpoint:
@@ -79,7 +78,7 @@ class Checkpoints:
 
     def paths(self) -> list[pathlib.Path]:
         """Return the paths of the checkpoints by step, oldest first."""
-        return sorted(self.folder.glob("step-*.npz"))
+        return sorted(filter(_step, self.folder.glob("step-*.npz")), key=_step)
 
     def save(
         self, step: int, arrays: dict, facts: dict, best: bool = False
@@ -110,7 +109,8 @@ class Checkpoints:
                 "room, and run the same command again."
             ) from error
         for old in self.paths()[: -self.keep]:
-            old.unlink()
+            if not old.is_dir():  # a folder is none of ours
+                old.unlink()
         return path
 
     def newest(self) -> Checkpoint | None:
@@ -125,7 +125,7 @@ class Checkpoints:
         for path in reversed(self.paths()):
             try:
                 checkpoint = read_checkpoint(path)
-            except ValueError as error:
+            except (ValueError, OSError) as error:
                 damaged.append(str(error))
                 continue
             if damaged:
@@ -149,16 +149,12 @@ class Checkpoints:
         that a killed process left half-written are removed.
         """
         for path in self.paths():
-            if int(path.stem.removeprefix("step-")) > step:
+            if _step(path) > step:
                 path.rename(path.with_suffix(".npz.unused"))
-        for leftover in self.folder.glob(".*.npz.*"):
-            shutil.rmtree(leftover)
+        sweep(self.folder.absolute())
 
 
-def _sync_folder(folder) -> None:
-    """Write a folder's names to the disk, which syncing a file does not."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _step(path) -> int:
+    """Return the step in a checkpoint's name, `0` where there is none."""
+    found = re.fullmatch(r"step-(\d+)\.npz", path.name)
+    return int(found[1]) if found else 0

@@ -4,7 +4,6 @@ start -> log, log_steps ... -> sync (before a checkpoint) ... -> finish
 """
 
 import csv
-import json
 import os
 import pathlib
 import re
@@ -16,12 +15,17 @@ from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 from tqdm import tqdm
 
 from dla_keras.files import atomic_path
+from dla_keras.files import read_json
+from dla_keras.files import read_numbers
+from dla_keras.files import set_aside
 from dla_keras.files import write_json
 
 CURVE_EVERY = 10  # steps between points of a loss curve
+STEPS = ("step", "loss", "learning_rate")  # columns of steps.csv
 IDS = "loggers.json"  # of the run, at the services
 PROJECT = "dla-keras"  # name at the services where their variables say none
 LINE_EVERY = 30.0  # seconds between lines, where there is no terminal
@@ -89,6 +93,8 @@ class Tables(Logger):
         self.rows = list(rows)
         path = self.run_dir / "steps.csv"
         _cut_steps(path, step)
+        if (self.run_dir / "history.csv").is_dir():
+            set_aside(self.run_dir / "history.csv", "is a folder")
         self._write_rows()
         self.steps = path.open("a", newline="")
 
@@ -127,11 +133,15 @@ class Tables(Logger):
 
 
 def _cut_steps(path, step):
-    """Keep the rows up to `step`."""
-    rows = path.read_text().splitlines()[1:] if path.exists() else []
-    kept = [row + "\n" for row in rows if int(row.split(",")[0]) <= step]
-    with atomic_path(path) as temporary:
-        temporary.write_text("step,loss,learning_rate\n" + "".join(kept))
+    """Keep the rows up to `step`; a damaged table stays beside them."""
+    rows, damage = read_numbers(path, STEPS[:2])  # earlier ones had no rates
+    if damage:
+        set_aside(path, damage)
+    with atomic_path(path) as temporary, temporary.open("w") as file:
+        file.write(",".join(STEPS) + "\n")
+        for row in rows:
+            if float(row["step"]) <= step:
+                file.write(",".join(row.get(c) or "" for c in STEPS) + "\n")
 
 
 class TensorBoard(Logger):
@@ -139,7 +149,8 @@ class TensorBoard(Logger):
 
     def start(self, run_dir, settings, step, rows):
         for path in pathlib.Path(run_dir).glob("events.out.tfevents.*"):
-            _cut_events(path, step)
+            if path.is_file():
+                _cut_events(path, step)
         self.writer = tf.summary.create_file_writer(str(run_dir))
 
     def log(self, step, figures, picture=None):
@@ -166,7 +177,7 @@ def _cut_events(path, step):
                     event = tf.compat.v1.Event.FromString(record.numpy())
                     if event.step <= step:
                         writer.write(record.numpy())
-            except tf.errors.DataLossError:
+            except (tf.errors.DataLossError, DecodeError):
                 pass  # the last event, which a killed process left half-written
 
 
@@ -250,7 +261,13 @@ class _Ids:
         self.path = pathlib.Path(run_dir) / IDS
 
     def _read(self):
-        return json.loads(self.path.read_text()) if self.path.exists() else {}
+        if not os.path.lexists(self.path):
+            return {}
+        try:
+            return dict(read_json(self.path))
+        except (OSError, ValueError, TypeError):
+            set_aside(self.path, "holds no ids of services")
+            return {}
 
     def get(self, name):
         return self._read().get(name)

@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from dla_keras.engine.checkpoints import ORIGIN
 from dla_keras.engine.checkpoints import Checkpoints
 from dla_keras.engine.loggers import Loggers
 from dla_keras.engine.loggers import make_bar
@@ -253,6 +254,7 @@ class Run:
         self.pending = []  # losses not looked at yet
         self.pace = None
         self.overdue = False
+        self.identity = {}
 
     def restore(self, checkpoint) -> None:
         """Set variables and progress to those of a checkpoint.
@@ -261,8 +263,9 @@ class Run:
             ValueError: If it belongs to another network or optimizer.
         """
         variables = self.task.variables()
-        ours = {(name, tuple(v.shape)) for name, v in variables.items()}
-        theirs = {(name, a.shape) for name, a in checkpoint.arrays.items()}
+        kind = lambda v: (tuple(v.shape), str(v.dtype))
+        ours = {(name, *kind(v)) for name, v in variables.items()}
+        theirs = {(name, *kind(a)) for name, a in checkpoint.arrays.items()}
         if differing := sorted(ours ^ theirs):
             raise ValueError(
                 f"{checkpoint.path} is of another network, optimizer or "
@@ -271,15 +274,18 @@ class Run:
             )
         for name, variable in variables.items():
             variable.assign(checkpoint.arrays[name])
-        self.progress = Progress(**checkpoint.facts)
+        facts = {k: v for k, v in checkpoint.facts.items() if k != ORIGIN}
+        self.progress = Progress(**facts)
 
-    def run(self, batches, logger=None) -> dict | None:
+    def run(self, batches, logger=None, identity=None) -> dict | None:
         """Train to the end.
 
         Args:
             batches: Global batches, beginning at the step of the run.
             logger: `Logger` of the run's figures. Defaults to `None`: tables
                 and TensorBoard's events.
+            identity: Facts that tell the run from others, which its checkpoints
+                hold. Defaults to `None`: none.
 
         Returns:
             Scores of the validation at the end; `None` if another process is
@@ -290,6 +296,7 @@ class Run:
             SystemExit: If there was a signal; everything is saved.
         """
         self._check_agreement()
+        self.identity = {ORIGIN: identity} if identity else {}
         step = self.progress.step
         with (
             StopSignals() as self.signals,
@@ -439,7 +446,7 @@ class Run:
                     self._diverged(step, f"{name} is not finite after")
                 )
         self.logger.sync()
-        facts = dataclasses.asdict(self.progress)
+        facts = {**dataclasses.asdict(self.progress), **self.identity}
         self.checkpoints.save(step, arrays, facts, best)
 
     def _leave(self, number):
@@ -478,13 +485,17 @@ class Run:
         task = self.task
         speed = self.pace and self.pace.pictures_per_second(self.progress.step)
         task.snapshot.take()
+        ends = self._at_end()
+        if ends:  # before the scores: a model is more than they are
+            self._export("model")
         scores = None
         if not self._is_scored():
             scores = task.validate(self.signals.watch)
             self._note(scores, speed)
         if not self._at_end():
             return scores
-        self._export("model")
+        if not ends:  # the last validation has used up the patience
+            self._export("model")
         if scores is None or task.validate.is_bounded:
             scores = task.validate(self.signals.watch, whole=True)
         speeds = [
@@ -540,5 +551,6 @@ class Run:
     def _export(self, name):
         if not self.chief:
             return
-        with atomic_path(self.run_dir / f"{name}.keras") as temporary:
+        path = self.run_dir / f"{name}.keras"
+        with atomic_path(path, synced=True) as temporary:
             self.task.snapshot.model.save(temporary)

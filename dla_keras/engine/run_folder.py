@@ -1,7 +1,8 @@
 """The run's folder: which run it holds, where to go on, what is written.
 
-config.json   what ran: settings, command, versions, hardware, git
+config.json   what ran: run_id, settings, command, versions, hardware, git
 checkpoints/  step-00000120.npz, ..., best.npz
+.lock         the process that trains in it
 history.csv  steps.csv  events.out.tfevents.*    while it runs
 model.keras  best.keras  metrics.json ...        results
 """
@@ -9,12 +10,20 @@ model.keras  best.keras  metrics.json ...        results
 import contextlib
 import datetime
 import hashlib
+import itertools
 import json
 import os
 import pathlib
 import platform
+import secrets
 import shutil
 import sys
+import warnings
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 import keras
 import numpy as np
@@ -22,11 +31,13 @@ import tensorflow as tf
 
 from dla_keras.data.checks import label_coding
 from dla_keras.data.file_cache import file_stamp
+from dla_keras.engine.checkpoints import ORIGIN
 from dla_keras.engine.checkpoints import Checkpoint
 from dla_keras.engine.checkpoints import Checkpoints
 from dla_keras.engine.checkpoints import read_checkpoint
 from dla_keras.engine.strategies import describe_devices
 from dla_keras.files import check_folder
+from dla_keras.files import is_alive
 from dla_keras.files import write_json
 from dla_keras.provenance import RENAMED
 from dla_keras.provenance import git_commit
@@ -36,6 +47,7 @@ from dla_keras.version import __version__
 
 CONFIG = "config.json"
 FINISHED = "metrics.json"  # written last
+LOCK = ".lock"
 
 # Settings that change neither what is learned nor its results.
 FREE = {
@@ -53,6 +65,11 @@ FREE = {
     "steps_per_execution",
     "strategy",
 }
+# Those of validations: free until the first one. From then on the best score so
+# far, and `best.keras`, are those of the flags it was found with.
+SCORED = {"crop_fraction", "thresholds", "val_pictures", "validate_every"}
+# Those that say which network it is, beside the shapes of its variables.
+NETWORK = ("variant", "node", "upsampling", "head_stride", "compute")
 # What `--overwrite` removes of a run, beside what its successor replaces.
 OURS = (
     FINISHED,
@@ -61,6 +78,7 @@ OURS = (
     "checkpoints/.*.npz.*",  # half-written ones of a killed process
     "history.csv",
     "steps.csv",
+    "*.csv.damaged*",
     "events.out.tfevents.*",
     "model.keras",
     "best.keras",
@@ -71,6 +89,8 @@ OURS = (
 
 def choose_run_dir(args) -> pathlib.Path:
     """Return a run's folder: `--run-dir`, that of `--resume`, or a new one.
+
+    A new one is made, so that no run that begins in the same second has it.
 
     Raises:
         ValueError: If several machines would each choose a new one.
@@ -85,7 +105,79 @@ def choose_run_dir(args) -> pathlib.Path:
         raise ValueError("Several machines need --run-dir, one for all.")
     name = pathlib.Path(args.dataset).name
     now = datetime.datetime.now()
-    return pathlib.Path(f"runs/{name}-{args.variant}-{now:%Y%m%d-%H%M%S}")
+    name = f"runs/{name}-{args.variant}-{now:%Y%m%d-%H%M%S}"
+    for number in itertools.count(1):
+        folder = pathlib.Path(f"{name}-{number}" if number > 1 else name)
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(parents=True)
+            return folder
+
+
+@contextlib.contextmanager
+def hold_run_dir(args, chief: bool = True):
+    """Keep other processes from training in a run's folder during the block.
+
+    The kernel lets go of it with the process, however that ends. Reading needs
+    no lock, and machines that share a run leave it to their chief.
+
+    Args:
+        args: Parsed flags of training.
+        chief: Whether this process writes the run's files. Defaults to `True`.
+
+    Yields:
+        The folder. If no run begins in a new one, it is removed.
+
+    Raises:
+        ValueError: If it is none for a run, or another process holds it.
+    """
+    run_dir = choose_run_dir(args)
+    check_run_dir(run_dir, vars(args), args.overwrite)
+    new = not args.run_dir or not run_dir.exists()
+    try:
+        if chief:
+            run_dir.mkdir(parents=True, exist_ok=True)
+        lock = (run_dir / LOCK).open("a+") if chief else None
+    except OSError:  # cannot be written: a run says so, a finished one is read
+        lock = None
+    if lock is None:
+        yield run_dir
+        return
+    with lock:
+        _lock(lock, run_dir)
+        lock.truncate(0)
+        lock.write(f"{os.getpid()} {platform.node()} {local_time()}\n")
+        lock.flush()
+        try:
+            yield run_dir
+        finally:
+            lock.truncate(0)
+            if new and os.listdir(run_dir) == [LOCK]:
+                (run_dir / LOCK).unlink()
+                run_dir.rmdir()
+
+
+def _lock(file, run_dir):
+    """Lock a file, or raise `ValueError` that names who has."""
+    file.seek(0)
+    number, host, time = (file.read().split() or ["?"] * 3)[:3]
+    message = (
+        f"{run_dir} is in use: process {number} on {host} trains in it since "
+        f"{time}. Wait for its end, stop it, or choose another --run-dir."
+    )
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise ValueError(message) from error
+    except (OSError, AttributeError):  # not on this system, or of these files
+        if host == platform.node() and number != str(os.getpid()):
+            if is_alive(int(number)):
+                raise ValueError(message) from None
+        elif host not in ("?", platform.node()):
+            warnings.warn(
+                f"Process {number} on {host} may still train in {run_dir}: "
+                "these files cannot be locked.",
+                stacklevel=4,
+            )
 
 
 def check_run_dir(run_dir, settings: dict, overwrite: bool = False) -> None:
@@ -145,19 +237,42 @@ def find_start(
     """
     run_dir = pathlib.Path(run_dir)
     check_run_dir(run_dir, settings, overwrite)
-    if recorded(run_dir) and not overwrite:
-        _check_settings(run_dir, settings)
+    before = {} if overwrite else recorded(run_dir)
+    if before:
+        finished = _is_finished(run_dir)
+        free = FREE if finished else FREE | SCORED
+        _check_settings(run_dir, before, settings, free)
         if resume == "never":
             raise ValueError(
                 f"{run_dir} holds an earlier run. Choose another --run-dir, "
                 "pass --overwrite to lose it, or --resume auto to go on."
             )
-        if resume == "auto" and (run_dir / FINISHED).exists():
+        if resume == "auto" and finished:
             print(
                 f"{run_dir} holds this run, finished: {FINISHED} is there. "
                 "To train anew, choose another --run-dir or pass --overwrite."
             )
             raise SystemExit(0)
+    start = _open_start(run_dir, resume, overwrite)
+    if start:
+        found = resume == "auto"
+        _check_origin(start, before.get("run_id"), settings, found)
+        if before and start.facts.get("rows"):  # validated with these flags
+            _check_settings(run_dir, before, settings, FREE)
+    return start
+
+
+def _is_finished(run_dir):
+    """Return whether the scores of the end are there, and not cut off."""
+    try:
+        scores = json.loads((run_dir / FINISHED).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(scores, dict)
+
+
+def _open_start(run_dir, resume, overwrite):
+    """Return the checkpoint that `resume` asks for, if there is one."""
     if resume not in ("auto", "never"):
         inside = run_dir.resolve() in pathlib.Path(resume).resolve().parents
         if overwrite and inside:
@@ -169,6 +284,65 @@ def find_start(
     if resume == "never" or overwrite:
         return None
     return Checkpoints(run_dir / "checkpoints").newest()
+
+
+def _check_origin(start, run_id, settings, found: bool):
+    """Raise `ValueError` if a checkpoint belongs to something else.
+
+    Args:
+        start: Checkpoint to go on from.
+        run_id: Id of the run in the folder.
+        settings: Settings of the run, by flag.
+        found: Whether it was found in the folder. One that was named may be of
+            another run, if network and classes are the same.
+    """
+    theirs = start.facts.get(ORIGIN)
+    if theirs is None:  # by a version that did not note it
+        return
+    ours = identity("", settings)
+    differing = [
+        f"{_flag(name)} {ours['network'][name]} (there: {other})"
+        for name, other in theirs["network"].items()
+        if ours["network"].get(name, other) != other
+    ]
+    data = differences(ours["data"], theirs["data"])
+    if found and theirs["id"] != run_id:
+        differing += data or [f"run_id {run_id} (there: {theirs['id']})"]
+        cure = "move it away, or pass it to --resume with another --run-dir"
+    else:
+        cure = "pass what it was trained with, or only its --weights"
+        both = (ours["data"], theirs["data"])
+        classes = differences(*map(_only_classes, both))
+        differing += classes
+        if data and not found and not classes:
+            warnings.warn(
+                f"{start.path} was trained on other data: {', '.join(data)}.",
+                stacklevel=3,
+            )
+    if differing:
+        raise ValueError(
+            f"{start.path} is of another run: {', '.join(differing)}; {cure}."
+        )
+
+
+def _only_classes(data):
+    return {"class_names": data.get("class_names", ())}
+
+
+def identity(run_id: str, settings: dict) -> dict:
+    """Return what tells a run from others, for its checkpoints.
+
+    Args:
+        run_id: Id of the run.
+        settings: Settings of the run, by flag.
+    """
+    network = {name: settings[name] for name in NETWORK if name in settings}
+    facts = {"id": run_id, "network": network, "data": settings.get("data", {})}
+    return json.loads(json.dumps(facts))
+
+
+def _flag(name):
+    return f"--{name.replace('_', '-')}"
 
 
 def recorded(run_dir) -> dict:
@@ -199,8 +373,8 @@ def recorded(run_dir) -> dict:
     return {RENAMED.get(name, name): v for name, v in content.items()}
 
 
-def _check_settings(run_dir, settings):
-    theirs = recorded(run_dir)
+def _check_settings(run_dir, theirs, settings, free):
+    theirs = dict(theirs)
     if (there := theirs.get("dataset")) and pathlib.Path(there).is_dir():
         theirs["dataset"] = os.path.abspath(there)  # as typed, at first
     ours = json.loads(json.dumps(settings))
@@ -210,9 +384,9 @@ def _check_settings(run_dir, settings):
     here, there = ours.pop("data", {}), theirs.get("data")
     differing = differences(here, there) if there else []
     differing += [
-        f"--{name.replace('_', '-')} {ours[name]} (there: {theirs.get(name)})"
+        f"{_flag(name)} {ours[name]} (there: {theirs.get(name)})"
         for name in ours
-        if name not in FREE and ours[name] != theirs.get(name)
+        if name not in free and ours[name] != theirs.get(name)
     ]
     if differing:
         raise ValueError(
@@ -228,7 +402,9 @@ def _newest_name(run_dir):
     return saved[-1] if saved else "CHECKPOINT"
 
 
-def claim(run_dir, settings: dict, strategy, step: int, overwrite: bool):
+def claim(
+    run_dir, settings: dict, strategy, step: int, overwrite: bool
+) -> dict:
     """Take the folder for a run, and write its facts to `config.json`.
 
     Args:
@@ -237,12 +413,17 @@ def claim(run_dir, settings: dict, strategy, step: int, overwrite: bool):
         strategy: Strategy it runs on.
         step: Step it goes on from; `0` for a fresh start.
         overwrite: Whether to remove the files of an earlier run.
+
+    Returns:
+        Identity of the run, for its checkpoints.
     """
     run_dir = pathlib.Path(run_dir)
     before = recorded(run_dir)
     if overwrite and before:
         _remove_run(run_dir)
     starts = [] if overwrite else before.get("starts", [])
+    run_id = None if overwrite else before.get("run_id")
+    run_id = run_id or secrets.token_hex(8)
     facts = {
         "replicas": strategy.num_replicas_in_sync,
         "command": ["python", *sys.argv],
@@ -257,8 +438,9 @@ def claim(run_dir, settings: dict, strategy, step: int, overwrite: bool):
         "git": git_commit(),
     }
     starts.append({"time": local_time(), "step": step, **facts})
-    config = {**settings, "run_dir": str(run_dir), **facts, "starts": starts}
-    write_json(run_dir / CONFIG, config)
+    config = {**settings, "run_id": run_id, "run_dir": str(run_dir), **facts}
+    write_json(run_dir / CONFIG, {**config, "starts": starts})
+    return identity(run_id, settings)
 
 
 def _remove_run(run_dir):

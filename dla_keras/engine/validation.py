@@ -18,6 +18,26 @@ class Stopped(Exception):
     """Raised inside a long validation that a signal interrupts."""
 
 
+class FirstPictures(Sequence):
+    """The beginning of a split.
+
+    Args:
+        split: Sequence of examples with `info`.
+        count: Number of pictures, at most. Defaults to `1`.
+    """
+
+    def __init__(self, split: Sequence, count: int = 1):
+        self.split = split
+        self.info = split.info
+        self.count = min(count, len(split))
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, index):
+        return self.split[range(self.count)[index]]
+
+
 class Validation:
     """Scores a network's copies on a split.
 
@@ -84,6 +104,21 @@ class Validation:
         records = dict(pair for part in parts for pair in part)
         ordered = [records[index] for index in indices]
         return self.row.summarize(ordered, self.split.info, **self.flags)
+
+    def rehearse(self) -> tuple[Callable, Sequence, dict]:
+        """Score a batch as it is scored later, to find now what is wrong.
+
+        The finder is compiled for that batch, and stays compiled.
+
+        Returns:
+            A finder, the pictures it scored, and their scores.
+        """
+        device, find = next(iter(self.finders.items()))
+        count = min(self.row.BATCH, self.pictures or self.row.BATCH)
+        few = FirstPictures(self.split, count)
+        records = self._measure_on(device, find, [*range(len(few))], iter)
+        records = [record for _, record in records]
+        return find, few, self.row.summarize(records, few.info, **self.flags)
 
     def _measure(self, batches, watch):
         """Return this process' part of the pictures, with their indices."""

@@ -5,12 +5,12 @@ given, so no file name or class name can break a page.
 """
 
 import base64
-import csv
 import functools
 import io
 import json
 import pathlib
 import shlex
+import warnings
 from collections.abc import Iterable
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +20,7 @@ import numpy as np
 
 from dla_keras.files import atomic_path
 from dla_keras.files import read_json
+from dla_keras.files import read_numbers
 from dla_keras.report import charts
 from dla_keras.report.galleries import WIDTH
 from dla_keras.report.galleries import Gallery
@@ -101,9 +102,9 @@ def write_report(
     run = Run(
         row,
         scores,
-        _read_json(run_dir / "config.json"),
-        _read_csv(run_dir / "history.csv"),
-        _read_csv(run_dir / "steps.csv"),
+        _read_config(run_dir / "config.json"),
+        _read_table(run_dir / "history.csv", ("step", "seconds")),
+        _read_table(run_dir / "steps.csv", ("step", "loss")),
         {name: color for shown in galleries for name, color in shown.colors},
         model,
     )
@@ -387,12 +388,24 @@ def _data_uri(image):
     return f"data:image/{kind};base64,{encoded}"
 
 
-def _read_json(path):
-    return read_json(path) if path.exists() else {}
-
-
-def _read_csv(path):
+def _read_config(path):
+    """Return what a run's config says; a damaged one is left out."""
     if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
+        return {}
+    try:
+        return dict(read_json(path))
+    except (OSError, ValueError, TypeError) as error:
+        _warn(path, f"cannot be read: {error}")
+        return {}
+
+
+def _read_table(path, needed):
+    """Return the whole rows of a run's table; damaged ones are left out."""
+    rows, damage = read_numbers(path, needed)
+    if damage:
+        _warn(path, damage)
+    return rows
+
+
+def _warn(path, what):
+    warnings.warn(f"{path} {what}; the report leaves it out.", stacklevel=4)

@@ -34,7 +34,7 @@ ROW = {
     "summarize": "what all pictures count, info -> scores, as of `evaluate`",
     "baselines": "train, val -> name -> scores without learning",
     # what people see
-    "drawing": "model, val -> function that draws what it finds, or None",
+    "drawing": "finder, val -> function that draws what it finds, or None",
     "figures": "finder, split, results -> file name -> function of a path",
     "galleries": "finder, split, scores -> galleries of the report",
     "cells": "scores -> column -> text",

@@ -339,9 +339,8 @@ def baselines(train, val) -> dict[str, dict]:
 # --- What people see ---
 
 
-def drawing(model, val) -> Callable:
-    """Return a function that draws what the model finds now."""
-    find = model_finder(model)
+def drawing(find, val) -> Callable:
+    """Return a function that draws what a finder finds now."""
     return lambda: boundary_grid(find, val, count=4, width=256)
 
 

@@ -267,7 +267,7 @@ def baselines(train, val) -> dict[str, dict]:
 # --- What people see ---
 
 
-def drawing(model, val) -> None:
+def drawing(find, val) -> None:
     """Return `None`: there is nothing to draw on the way."""
 
 

@@ -422,10 +422,9 @@ def row_baseline(train, rows: int = 100) -> Callable[[np.ndarray], np.ndarray]:
 # --- What people see ---
 
 
-def drawing(model, val) -> Callable:
-    """Return a function that draws what the model finds now."""
-    predict = model_finder(model)
-    return lambda: prediction_grid(predict, val, count=4, width=256)
+def drawing(find, val) -> Callable:
+    """Return a function that draws what a finder finds now."""
+    return lambda: prediction_grid(find, val, count=4, width=256)
 
 
 def figures(find, split, results: dict[str, dict]) -> dict[str, Callable]:

@@ -1,10 +1,15 @@
 """What a run writes: checkpoints, its folder's config, and its tables."""
 
+import datetime
 import errno
 import json
 import os
+import platform
 import random
 import resource
+import subprocess
+import sys
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -14,16 +19,19 @@ from list_folder import write_folder
 from PIL import Image
 
 from dla_keras.data.segmentation import open_split
+from dla_keras.engine import loggers
 from dla_keras.engine.checkpoints import Checkpoints
 from dla_keras.engine.checkpoints import read_checkpoint
 from dla_keras.engine.checkpoints import write_checkpoint
 from dla_keras.engine.loggers import Loggers
 from dla_keras.engine.loggers import Tables
 from dla_keras.engine.loop import Plan
+from dla_keras.engine.run_folder import choose_run_dir
 from dla_keras.engine.run_folder import claim
 from dla_keras.engine.run_folder import differences
 from dla_keras.engine.run_folder import find_start
 from dla_keras.engine.run_folder import fingerprint
+from dla_keras.engine.run_folder import hold_run_dir
 from dla_keras.engine.strategies import make_strategy
 
 ARRAYS = {
@@ -100,12 +108,24 @@ def test_a_damaged_newest_gives_way_to_the_one_before(tmp_path):
     message = str(warnings[0].message)
     assert str(fifteen) in message and str(ten) in message
     # Going on from 10 leaves the damaged one, but not in the way.
-    (tmp_path / ".step-00000020.npz.abc").mkdir()  # a killed process' own
     checkpoints.set_aside(10)
     assert checkpoints.paths() == [five, ten]
     assert fifteen.with_suffix(".npz.unused").exists()
     assert len(list(tmp_path.iterdir())) == 3
-    for path in (five, ten):
+    # What is no file at all gives way, too, and does not stop what follows.
+    (tmp_path / "step-00000011.npz").mkdir()
+    (tmp_path / "step-00000012.npz").symlink_to(tmp_path / "gone")
+    (tmp_path / "step-final.npz").write_bytes(b"a person's own")
+    with pytest.warns(UserWarning, match="0012.npz.*0011.npz") as said:
+        assert checkpoints.newest().facts == {"step": 10}
+    assert f"the one before, {ten}" in str(said[0].message)
+    checkpoints.set_aside(11)
+    for step in (20, 25, 30, 35):
+        checkpoints.save(step, ARRAYS, {"step": step})
+    assert (tmp_path / "step-00000011.npz").is_dir()
+    assert (tmp_path / "step-final.npz").exists()
+    (tmp_path / "step-00000011.npz").rmdir()
+    for path in checkpoints.paths():
         path.write_bytes(b"")
     with pytest.raises(ValueError, match="No checkpoint can be read.*--over"):
         checkpoints.newest()
@@ -164,6 +184,9 @@ def test_a_folder_is_gone_on_with_by_its_own_run_only(tmp_path):
     assert find_start(tmp_path, settings, overwrite=True) is None
     with pytest.raises(FileNotFoundError, match="no checkpoint at .*x.npz"):
         find_start(tmp_path, settings, str(tmp_path / "x.npz"))
+    for cut_off in ("", "\0" * 512, '{"miou": 0.', "[]"):
+        (tmp_path / "metrics.json").write_text(cut_off)
+        assert find_start(tmp_path, settings).facts == {"step": 5}
     (tmp_path / "metrics.json").write_text("{}")
     with pytest.raises(SystemExit) as finished:
         find_start(tmp_path, settings)
@@ -258,6 +281,154 @@ def test_what_cannot_go_on_in_its_folder_can_in_another(tmp_path, monkeypatch):
     ).facts == {"step": 5}
 
 
+def flags(**changes):
+    names = {"run_dir": None, "resume": "auto", "overwrite": False}
+    names |= {"dataset": "noise", "variant": "tiny", "data_dir": None}
+    return SimpleNamespace(**names | changes)
+
+
+# Holds the lock as another process would, and says when.
+HOLDER = """
+import fcntl, os, platform, sys, time
+file = open(sys.argv[1], "a+")
+fcntl.flock(file, fcntl.LOCK_EX)
+print(os.getpid(), platform.node(), "noon", file=file, flush=True)
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_folder_has_one_run_at_a_time(tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    args = flags(run_dir=str(run))
+    with hold_run_dir(args):
+        (run / "config.json").write_text('{"versions": {"dla_keras": "0"}}')
+        with hold_run_dir(args, chief=False):  # another machine of this run
+            pass
+        with pytest.raises(ValueError, match=f"process {os.getpid()} on "):
+            with hold_run_dir(args):
+                pass
+    command = [sys.executable, "-c", HOLDER, str(run / ".lock")]
+    other = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert other.stdout.readline() == "held\n"
+    message = f"in use: process {other.pid} on {platform.node()} .* since noon"
+    with pytest.raises(ValueError, match=message):
+        with hold_run_dir(args):
+            pass
+    assert run.exists()
+    other.kill()
+    other.communicate()
+    said = (run / ".lock").read_text()
+    with hold_run_dir(args):  # the kernel has let go of it
+        pass
+    assert (run / ".lock").read_text() == ""
+
+    # Where files cannot be locked, the number of the process must do.
+    def missing(file, kind):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", missing)
+    (run / ".lock").write_text(said)  # it was killed
+    with hold_run_dir(args):
+        pass
+    (run / ".lock").write_text(said.replace(str(other.pid), str(os.getppid())))
+    with pytest.raises(ValueError, match=f"process {os.getppid()} on"):
+        with hold_run_dir(args):
+            pass
+    (run / ".lock").write_text("7 far-away noon\n")
+    with pytest.warns(UserWarning, match="Process 7 on far-away may still"):
+        with hold_run_dir(args):
+            pass
+
+
+def test_a_folder_in_which_no_run_begins_is_removed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    for run_dir in (None, "new", "mine"):
+        with pytest.raises(ValueError, match="a wrong flag"):
+            with hold_run_dir(flags(run_dir=run_dir)):
+                raise ValueError("a wrong flag")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["mine", "runs"]
+    assert not list((tmp_path / "runs").iterdir())
+
+
+def test_runs_of_one_second_have_folders_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    now = datetime.datetime(2026, 11, 27, 6, 0, 0)
+    clock = SimpleNamespace(datetime=SimpleNamespace(now=lambda: now))
+    monkeypatch.setattr("dla_keras.engine.run_folder.datetime", clock)
+    names = [str(choose_run_dir(flags())) for _ in range(3)]
+    first = "runs/noise-tiny-20261127-060000"
+    assert names == [first, f"{first}-2", f"{first}-3"]
+    assert all(os.path.isdir(name) for name in names)
+
+
+def test_another_runs_checkpoint_is_told_by_what_differs(tmp_path):
+    strategy = make_strategy("one_device")
+    data = {"class_names": ["a", "b"], "train": {"pictures": 9}}
+    settings = {"variant": "dla34", "compute": "float32", "data": data}
+    mine = claim(tmp_path / "mine", settings, strategy, 0, False)
+    assert mine == claim(tmp_path / "mine", settings, strategy, 0, False)
+    theirs = claim(tmp_path / "theirs", settings, strategy, 0, False)
+    assert mine["id"] != theirs["id"]
+    config = json.loads((tmp_path / "mine/config.json").read_text())
+    assert config["run_id"] == mine["id"]
+    assert claim(tmp_path / "mine", settings, strategy, 0, True) != mine
+
+    path = tmp_path / "theirs/checkpoints/step-00000005.npz"
+
+    def start(changes, resume="auto", **origin):
+        facts = {"step": 5, "run": {**theirs, **origin}}
+        write_checkpoint(path, ARRAYS, facts)
+        run_dir = path.parents[1] if resume == "auto" else tmp_path / "new"
+        return find_start(run_dir, {**settings, **changes}, resume)
+
+    assert start({}).facts["step"] == 5
+    with pytest.raises(ValueError, match=f"there: {mine['id']}.; move it away"):
+        start({}, id=mine["id"])
+    other = {**data, "class_names": ["a", "c"]}
+    with pytest.raises(ValueError, match=r"classes a, b \(there: a, c\); move"):
+        start({}, id=mine["id"], data=other)
+    # One that is named may be of another run, of the same network and classes.
+    named = str(path)
+    assert start({}, named, id=mine["id"]).facts["step"] == 5
+    with pytest.raises(ValueError, match="classes a, c .there: a, b.; pass"):
+        start({"data": other}, named)
+    for flag, value in (("variant", "dla60"), ("compute", "bfloat16")):
+        with pytest.raises(
+            ValueError, match=f"of another run: --{flag} {value}"
+        ):
+            start({flag: value}, named)
+    more = {**data, "train": {"pictures": 12}}
+    with pytest.warns(UserWarning, match="12 pictures of train .there: 9"):
+        assert start({"data": more}, named).facts["step"] == 5
+    # Those of earlier versions do not say.
+    write_checkpoint(path, ARRAYS, {"step": 7})
+    for resume in ("auto", named):
+        assert find_start(path.parents[1], settings, resume).facts["step"] == 7
+
+
+def test_flags_of_validation_are_free_until_it_has_chosen(tmp_path):
+    settings = {"dataset": "noise", "thresholds": 99, "validate_every": 5}
+    changed = {**settings, "thresholds": 33, "validate_every": 2}
+    facts = {"step": 5, "rows": []}
+    strategy = make_strategy("one_device")
+    facts["run"] = claim(tmp_path, settings, strategy, 0, False)
+    path = tmp_path / "checkpoints/step-00000005.npz"
+    write_checkpoint(path, ARRAYS, facts)
+    assert find_start(tmp_path, changed).facts["step"] == 5
+    with pytest.raises(ValueError, match="--patience 3"):
+        find_start(tmp_path, {**settings, "patience": 3})
+    write_checkpoint(path, ARRAYS, {**facts, "rows": [{"step": 5}]})
+    assert find_start(tmp_path, settings).facts["step"] == 5
+    with pytest.raises(ValueError, match="--thresholds 33 .there: 99"):
+        find_start(tmp_path, changed)
+    (tmp_path / "metrics.json").write_text("{}")
+    with pytest.raises(ValueError, match="--thresholds 33 .there: 99"):
+        find_start(tmp_path, changed)
+
+
 def test_a_plan_stops_where_something_is_due():
     stops = [0]
     plan = Plan(25, 10, 10, checkpoint_steps=8, steps_per_execution=6)
@@ -286,7 +457,8 @@ def test_history_goes_on_without_a_double_row(tmp_path):
         file.write("26,0.3")
 
     logger = Loggers()
-    logger.start(tmp_path, {}, 12, [])
+    with pytest.warns(UserWarning, match="steps.csv ends in half a line: set"):
+        logger.start(tmp_path, {}, 12, [])
     logger.log_steps(13, [0.25] * 10, [0.1] * 10)
     logger.finish("finished")
     lines = (tmp_path / "steps.csv").read_text().splitlines()
@@ -299,6 +471,31 @@ def test_history_goes_on_without_a_double_row(tmp_path):
         for record in tf.data.TFRecordDataset(str(path))
     ]
     assert sorted(steps) == [0, 0, 10, 10, 20, 20]  # loss and rate
+
+
+def test_no_table_is_a_reason_to_stop(tmp_path):
+    """Zeros, as a power cut leaves them, folders, and files of others."""
+    (tmp_path / "steps.csv").write_text("step,loss,learning_rate\n1,0.5,0.1\n")
+    with (tmp_path / "steps.csv").open("a") as file:
+        file.write("\0" * 5000)
+    for name in ("history.csv", "events.out.tfevents.1"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "events.out.tfevents.2").write_bytes(b"\0" * 5000)
+    (tmp_path / "loggers.json").write_text("")
+    logger = Loggers()
+    with pytest.warns(UserWarning) as said:
+        logger.start(tmp_path, {}, 1, [{"step": 1, "val_miou": 0.5}])
+    logger.log_steps(2, [0.25], [0.1])
+    logger.finish("finished")
+    assert len(said) == 2
+    text = "step,loss,learning_rate\n"
+    text += "1,0.5,0.1\n2,0.25,0.1\n"
+    assert (tmp_path / "steps.csv").read_text() == text
+    assert (tmp_path / "steps.csv.damaged").stat().st_size > 5000
+    assert (tmp_path / "history.csv").read_text() == "step,val_miou\n1,0.5\n"
+    assert (tmp_path / "history.csv.damaged").is_dir()
+    with pytest.warns(UserWarning, match="loggers.json holds no ids"):
+        assert loggers._Ids(tmp_path).get("wandb") is None
 
 
 def test_a_run_keeps_the_columns_that_it_began_with(tmp_path):

@@ -8,12 +8,14 @@ import re
 
 import numpy as np
 import pytest
+from tiny_run import ROW
 from tiny_run import Noise
 from tiny_run import main
 
 from dla_keras.choices import NUMBERS
 from dla_keras.data.pipeline import batch_names
 from dla_keras.engine.checkpoints import read_checkpoint
+from dla_keras.engine.validation import Validation
 
 
 @pytest.fixture
@@ -104,6 +106,32 @@ def test_weights_that_are_not_finite_are_not_saved(run, tmp_path, monkeypatch):
     assert not list((tmp_path / "bad/checkpoints").iterdir())
 
 
+def test_validation_is_tried_before_the_first_step(run, tmp_path, monkeypatch):
+    def fail(records, info):
+        raise ValueError(f"no scores of {len(records)} picture")
+
+    monkeypatch.setattr(ROW, "summarize", fail)
+    code, output = run("tried")
+    assert code == 2 and "no scores of 1 picture" in output
+    assert not (tmp_path / "tried").exists()  # free for the mended command
+
+
+def test_the_model_is_there_before_it_is_scored(run, tmp_path, monkeypatch):
+    scored = Validation.__call__
+
+    def fail(*args, **kwargs):
+        assert (tmp_path / "scored/model.keras").exists()
+        raise ValueError("a picture is gone")
+
+    flags = ("--validate-every", 0, "--dropout", 0)
+    monkeypatch.setattr(Validation, "__call__", fail)
+    code, output = run("scored", *flags)
+    assert code == 2 and "a picture is gone" in output
+    monkeypatch.setattr(Validation, "__call__", scored)
+    code, output = run("scored", *flags)
+    assert code == 0 and "step-00000024.npz" in output
+
+
 def test_a_batch_that_cannot_be_shared_is_refused(run, tmp_path):
     code, output = run("odd", "--accumulate", 3)
     assert code == 2 and "multiple of 3 (1 replicas, --accumulate 3)" in output
@@ -126,7 +154,7 @@ def test_a_full_disk_ends_the_run_with_the_last_checkpoint(
     def fill_up(descriptor):
         sync(descriptor)
         count[0] += 1
-        if count[0] == 5:  # behind the first checkpoint
+        if count[0] == 9:  # in the second checkpoint
             limit(5000)
 
     monkeypatch.setattr(os, "fsync", fill_up)
@@ -155,9 +183,8 @@ def test_a_damaged_checkpoint_costs_its_steps_only(run, tmp_path):
     first = run("damaged", *flags)
     assert first[0] == 0
     paths = sorted((tmp_path / "damaged/checkpoints").glob("step-*"))
-    data = bytearray(paths[-1].read_bytes())
-    data[len(data) // 2] ^= 64
-    paths[-1].write_bytes(data)
+    data = paths[-1].read_bytes()
+    paths[-1].write_bytes(data[: len(data) // 2])
     with pytest.warns(UserWarning, match="step-00000024.*step-00000018"):
         code, output = run("damaged", *flags)
     assert code == 0 and f"going on from {paths[-2]}" in output

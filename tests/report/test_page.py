@@ -6,6 +6,7 @@ import html.parser
 import importlib
 import io
 import json
+import pathlib
 import re
 import shlex
 
@@ -191,6 +192,20 @@ def test_the_rate_is_drawn_at_every_step(run_dir):
     assert "learning rate 0.5 at 7" in page
     (run_dir / "steps.csv").write_text("step,loss\n1,0.5\n")  # an older run's
     assert "learning rate 0.005 at 20" in write(run_dir)[0]
+
+
+def test_damaged_tables_are_left_out_and_told(run_dir):
+    """`evaluate` comes here after its work, which must not be lost."""
+    with (run_dir / "history.csv").open("a") as file:
+        file.write("30\n\0\0\0")
+    (run_dir / "steps.csv").write_text("epoch\n1\n")
+    (run_dir / "config.json").write_text("[")
+    with pytest.warns(UserWarning, match="the report leaves it out") as said:
+        page, _ = write(run_dir)
+    paths = [pathlib.Path(str(each.message).split()[0]) for each in said]
+    names = [path.name for path in paths]
+    assert names == ["config.json", "history.csv", "steps.csv"]
+    assert "20 steps" in page and "learning rate 0.005 at 20" in page
 
 
 def test_bars_have_the_colors_of_their_classes(run_dir):

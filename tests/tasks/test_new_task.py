@@ -214,6 +214,21 @@ def test_a_new_task_is_one_row(registered, tmp_path, capsys):
     assert "which is for brightness" in capsys.readouterr().err
 
 
+def test_a_report_that_fails_does_so_before_the_first_step(
+    registered, tmp_path, monkeypatch
+):
+    def fail(find, split, scores):
+        assert len(split) == scores["pictures"] == 1
+        raise ValueError("a class without a name")
+
+    monkeypatch.setattr(METER, "galleries", fail)
+    words = ["--run-dir", str(tmp_path / "run")]
+    args = train.read_flags("brightness", "train-meter", "Train.", words)
+    with pytest.raises(ValueError, match="a class without a name"):
+        train.train("brightness", args)
+    assert not list(tmp_path.iterdir())
+
+
 def test_every_row_has_the_same_functions():
     for task, row in {**TASKS, "brightness": METER}.items():
         assert not set(ROW) - set(vars(row)), task
