@@ -334,7 +334,8 @@ def test_train_and_evaluate_a_detector(bsds, tmp_path, capfd):
     assert train([*arguments, *recipe.split()]) == 0
     assert "ODS" in capfd.readouterr().out
     metrics = json.loads((run / "metrics.json").read_text())
-    assert metrics["ods_f"] == metrics["ods"]["f"] <= metrics["ois_f"]
+    for name in ("ods", "ois"):  # by the official formula, OIS may be lower
+        assert metrics[f"{name}_f"] == metrics[name]["f"]
     assert metrics["pictures"] == len(metrics["per_picture"]) == 2
     page = (run / "report.html").read_text()
     assert "ODS F" in page and "Worst pictures" in page
