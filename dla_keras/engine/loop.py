@@ -25,6 +25,7 @@ from dla_keras.engine.strategies import is_shared
 from dla_keras.engine.strategies import make_agreement
 from dla_keras.engine.validation import Stopped
 from dla_keras.files import atomic_path
+from dla_keras.tables import score_text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -526,7 +527,10 @@ class Run:
         progress.rows = [*progress.rows, row]
         progress.loss_sum, progress.loss_steps = 0.0, 0
         score = scores[self.task.columns[0]]
-        better = progress.best is None or score > progress.best
+        # The first is the best so far, even where no pixel counts.
+        better = not progress.best_step or (
+            score is not None and score > (progress.best or 0.0)
+        )
         progress.waited = 0 if better else progress.waited + 1
         if better:
             progress.best, progress.best_step = score, progress.step
@@ -541,7 +545,8 @@ class Run:
         draw = self.task.draw
         self.logger.log(row["step"], figures, draw() if draw else None)
         told = [
-            f"{name} {row[f'val_{name}']:.4f}" for name in self.task.columns
+            f"{name} {score_text(row[f'val_{name}'])}"
+            for name in self.task.columns
         ]
         self.bar.write(
             f"step {row['step']}: loss {row['loss']:.3f}, {', '.join(told)}",

@@ -12,6 +12,7 @@ from dla_keras.choices import parse_interval
 from dla_keras.engine.assembly import default_interval
 from dla_keras.engine.assembly import make_plan
 from dla_keras.engine.checkpoints import read_checkpoint
+from dla_keras.engine.loop import Plan
 from dla_keras.engine.loop import Progress
 from dla_keras.engine.loop import Run
 from dla_keras.engine.validation import Stopped
@@ -164,6 +165,24 @@ def test_the_clock_counts_from_the_last_validation(monkeypatch):
     assert run._is_long_ago()
     run.progress.rows[-1]["seconds"] = 241.0
     assert not run._is_long_ago()
+
+
+def test_a_score_that_rests_on_nothing_is_no_better(tmp_path, capfd):
+    """It is so where no pixel of the pictures counts."""
+    run = object.__new__(Run)
+    run.plan, run.progress = Plan(9, 9), Progress()
+    run.clock, saved = 0.0, []
+    run._export = run._save = lambda *_, **__: saved.append(run.progress.step)
+    run.task = SimpleNamespace(columns=("miou",), rate=lambda step: 0.1)
+    run.bar = SimpleNamespace(write=lambda text, file: print(text))
+    run.logger = SimpleNamespace(log=lambda *_: None)
+    run.task.draw, run.chief = None, True
+    for step, score in enumerate((None, None, 0.5, None, 0.25, 0.75), 1):
+        run.progress.step, run.progress.loss_steps = step, 1
+        run._note({"miou": score}, None)
+    assert sorted({*saved}) == [1, 3, 6]
+    assert (run.progress.best, run.progress.best_step) == (0.75, 6)
+    assert "step 4: loss 0.000, miou -" in capfd.readouterr().out
 
 
 def rows(run_dir):
