@@ -41,6 +41,10 @@ VERDICTS = {
     "crash": "native crash, no message at all",
 }
 PASSED = ("clear", "handled")
+# Imported once, before a process begins.
+processes.FORKS.set_forkserver_preload(
+    ["dla_keras", *processes.SCRIPTS, "attack_imports"]
+)
 
 
 @dataclass(frozen=True)
@@ -116,8 +120,8 @@ def areas() -> dict[str, list[Attack]]:
     return {n: m.ATTACKS for n, m in modules.items() if hasattr(m, "ATTACKS")}
 
 
-def attempt(area: str, number: int, ground, folder) -> tuple[str, str]:
-    """Run one case; return its verdict, and why.
+def attempt(area: str, number: int, ground, folder) -> tuple[str, str, float]:
+    """Run one case; return its verdict, why, and the processor's seconds.
 
     Args:
         area: Name of the area.
@@ -151,7 +155,9 @@ def attempt(area: str, number: int, ground, folder) -> tuple[str, str]:
     )
     harmed += sorted(work_files(folder) if code is not None else ())
     outcome = Outcome(folder, code, out, err, tuple(harmed))
-    return judged(row, outcome)
+    noted = folder.with_suffix(".seconds")
+    seconds = float(noted.read_text()) if noted.exists() else float(SECONDS)
+    return *judged(row, outcome), round(seconds, 2)
 
 
 def needed(row, changes, ground) -> set[str]:
@@ -275,12 +281,26 @@ def main(arguments) -> int:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
     if row.largest is not None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (row.largest, row.largest))
+        hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+        resource.setrlimit(resource.RLIMIT_FSIZE, (row.largest, hard))
     os.chdir(folder)
     from dla_keras.variants import VARIANTS
 
-    with mock.patch.dict(VARIANTS, TINY_VARIANT):
-        return run(row.call)
+    try:
+        with mock.patch.dict(VARIANTS, TINY_VARIANT):
+            return run(row.call)
+    finally:
+        note_seconds(pathlib.Path(folder).with_suffix(".seconds"))
+
+
+def note_seconds(path) -> None:
+    """Write the processor's time of this process and those it waited for."""
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    used = map(
+        resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    path.write_text(str(sum(u.ru_utime + u.ru_stime for u in used)))
 
 
 def run(call) -> int:
@@ -316,9 +336,9 @@ class Results:
             text = (self._folder / "results.json").read_text()
             self._found = json.loads(text)
 
-    def add(self, area: str, wrong: str, verdict: str, why: str) -> None:
-        """Note one verdict."""
-        self._found.setdefault(area, {})[wrong] = verdict, why
+    def add(self, area: str, wrong: str, found: tuple) -> None:
+        """Note what `attempt` found."""
+        self._found.setdefault(area, {})[wrong] = found
         if self._folder:
             self._folder.mkdir(parents=True, exist_ok=True)
             text = json.dumps(self._found, indent=1)
@@ -332,18 +352,24 @@ class Results:
             area: {w: v for w, v in rows.items() if w in known.get(area, ())}
             for area, rows in self._found.items()
         }
-        counts = Counter(v for rows in found.values() for v, _ in rows.values())
+        counts = Counter(
+            row[0] for rows in found.values() for row in rows.values()
+        )
         lines = ["| verdict | cases |", "| --- | ---: |"]
         lines += [f"| {said} | {counts[v]} |" for v, said in VERDICTS.items()]
-        lines += ["", "| area | cases | failed |", "| --- | ---: | ---: |"]
+        lines += ["", "| area | cases | failed | CPU, s |"]
+        lines += ["| --- | ---: | ---: | ---: |"]
         for area, rows in found.items():
             title = importlib.import_module(f"attacks.{area}").AREA
-            failed = sum(v not in PASSED for v, _ in rows.values())
-            lines.append(f"| {title} | {len(rows)} | {failed} |")
+            failed = sum(row[0] not in PASSED for row in rows.values())
+            seconds = sum(row[2] for row in rows.values())
+            lines.append(
+                f"| {title} | {len(rows)} | {failed} | {seconds:.0f} |"
+            )
         failed = [
             f"- {area}: {wrong}: **{verdict}**, {why}"
             for area, rows in found.items()
-            for wrong, (verdict, why) in rows.items()
+            for wrong, (verdict, why, _) in rows.items()
             if verdict not in PASSED
         ]
         return "\n".join([*lines, "", *failed]) + "\n"

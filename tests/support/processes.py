@@ -9,12 +9,15 @@ import importlib
 import multiprocessing
 import os
 import pathlib
+import sys
 import tempfile
 from dataclasses import dataclass
+from multiprocessing import forkserver
+from unittest import mock
 
-SCRIPTS = ("tiny_run", "replicas", "legacy_replicas", "attack", "attack_ground")
+SCRIPTS = ("tiny_run", "replicas", "legacy_replicas")
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(SCRIPTS)
+FORKS.set_forkserver_preload(["dla_keras", *SCRIPTS])
 
 
 @dataclass
@@ -63,11 +66,21 @@ def start(script, *arguments, environment=None):
     descriptor, log = tempfile.mkstemp(prefix=f"{script}-", suffix=".log")
     os.close(descriptor)
     words = [str(word) for word in arguments]
+    _serve()
     process = FORKS.Process(
         target=_run, args=(script, words, environment or {}, log)
     )
     process.start()
     return Started(process, pathlib.Path(log))
+
+
+def _serve():
+    """Start the server, if none is there, where it finds what it preloads.
+
+    Python 3.11 does not tell it our `sys.path`, and misses a module silently.
+    """
+    with mock.patch.dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path)):
+        forkserver.ensure_running()
 
 
 def _run(script, arguments, environment, log):
