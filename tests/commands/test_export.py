@@ -24,7 +24,8 @@ from dla_keras.lite.measure.agreement import predictor_at
 
 @pytest.fixture(scope="module")
 def model():
-    return fitted("bilinear")
+    with fitted() as model:
+        yield model
 
 
 @pytest.fixture(scope="module")

@@ -46,7 +46,8 @@ EXPORTED = [f"{name}.tflite" for name in PRECISIONS]
 
 @pytest.fixture(scope="module")
 def model():
-    return fitted("bilinear")
+    with fitted() as model:
+        yield model
 
 
 @pytest.fixture(scope="module")

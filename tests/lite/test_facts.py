@@ -40,9 +40,9 @@ FILES = (("float32", "logits"), ("int8", "logits"), ("int8", "mask"))
 
 @pytest.fixture(scope="module")
 def model():
-    model = fitted("bilinear")
-    model.class_names, model.palette = NAMES, COLORS.tolist()
-    return model
+    with fitted() as model:
+        model.class_names, model.palette = NAMES, COLORS.tolist()
+        yield model
 
 
 @pytest.fixture(scope="module")

@@ -279,18 +279,15 @@ def test_importing_it_changes_nothing_for_other_processes():
 @pytest.fixture(scope="module")
 def sparse_and_tied():
     """Return a model after PCQAT, its network in 8 bits, and its file."""
-    model = fitted("bilinear")
-    staged = set_stage(model, Stage("sparse"))
-    staged.prune(SPARSITY)
-    staged.copy_to(model)
-    set_stage(model, Stage("tied"), CLUSTERS).copy_to(model)
-    ranges = ranges_of(model, CALIBRATION)
-    network = rounded_network(model, "prune_cluster_qat", ranges)
-    return (
-        model,
-        network,
-        convert(model, SIZE, "int8", "logits", network=network),
-    )
+    with fitted() as model:
+        staged = set_stage(model, Stage("sparse"))
+        staged.prune(SPARSITY)
+        staged.copy_to(model)
+        set_stage(model, Stage("tied"), CLUSTERS).copy_to(model)
+        ranges = ranges_of(model, CALIBRATION)
+        network = rounded_network(model, "prune_cluster_qat", ranges)
+        data = convert(model, SIZE, "int8", "logits", network=network)
+        yield model, network, data
 
 
 def test_file_is_in_8_bits_throughout(sparse_and_tied):
@@ -306,7 +303,7 @@ def test_file_is_in_8_bits_throughout(sparse_and_tied):
 def test_zeros_and_numbers_are_in_the_file(sparse_and_tied):
     kernels = file_kernels(sparse_and_tied[2])
     large = [kernel for kernel in kernels if kernel.size >= MIN_WEIGHTS]
-    assert len(large) == len(large_kernels(sparse_and_tied[0])) > 30
+    assert len(large) == len(large_kernels(sparse_and_tied[0])) > 25
     for kernel in large:
         assert kernel.dtype == np.int8
         assert SPARSITY <= np.mean(kernel == 0)

@@ -37,8 +37,9 @@ def test_three_taps_give_what_two_and_a_padding_gave(factor):
 
 
 def test_an_int8_file_holds_integers_only():
-    exporter = Exporter(fitted("learned"), SIZE, "logits", CALIBRATION)
-    facts = exporter.convert("int8")
+    with fitted("learned") as model:
+        exporter = Exporter(model, SIZE, "logits", CALIBRATION)
+        facts = exporter.convert("int8")
     assert facts.float_ops == 0
     # Those of the five strided convolutions.
     assert facts.op_counts["PAD"] == 5
@@ -50,5 +51,5 @@ def test_an_int8_file_holds_integers_only():
 
 
 def test_a_model_without_learned_upsampling_stays_itself():
-    model = fitted("bilinear")
-    assert without_paddings(model) is model
+    with fitted() as model:
+        assert without_paddings(model) is model

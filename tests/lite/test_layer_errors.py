@@ -31,16 +31,22 @@ class Boxes(list):
 
 
 @pytest.fixture(scope="module")
-def masks():
-    drawn = [draw(seed) for seed in range(100, 104)]
-    examples = [Example(*each, str(i)) for i, each in enumerate(drawn)]
-    return KerasMasks(fitted("bilinear"), SIZE, Boxes(examples))
+def model():
+    with fitted() as model:
+        yield model
 
 
 @pytest.fixture(scope="module")
-def exporter():
+def masks(model):
+    drawn = [draw(seed) for seed in range(100, 104)]
+    examples = [Example(*each, str(i)) for i, each in enumerate(drawn)]
+    return KerasMasks(model, SIZE, Boxes(examples))
+
+
+@pytest.fixture(scope="module")
+def exporter(model):
     """Of a model with one layer that int8 is bad at."""
-    exporter = Exporter(fitted("bilinear"), SIZE, "mask", CALIBRATION, PICTURES)
+    exporter = Exporter(model, SIZE, "mask", CALIBRATION, PICTURES)
     broken = with_range(exporter.int8_graph, BROKEN, 256.0)
     exporter.__dict__["int8_graph"] = broken  # where it is cached
     return exporter

@@ -45,7 +45,8 @@ FLOAT_OPS = {
 
 @pytest.fixture(scope="module")
 def model():
-    return fitted("bilinear")
+    with fitted() as model:
+        yield model
 
 
 @pytest.fixture(scope="module")

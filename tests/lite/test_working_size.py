@@ -45,9 +45,9 @@ def large(seed, turned=False):
 
 @pytest.fixture(scope="module")
 def model():
-    made = fitted("bilinear")
-    made.working_size = SIDE
-    return made
+    with fitted() as made:
+        made.working_size = SIDE
+        yield made
 
 
 @pytest.fixture(scope="module")
