@@ -38,7 +38,6 @@ def model_file(tmp_path_factory):
 @pytest.mark.parametrize(
     "imports",
     [
-        "import dla_keras, keras",
         "import keras, dla_keras",
         "import dla_keras, tensorflow, keras",
         "import dla_keras.data.pipeline, keras",

@@ -128,7 +128,7 @@ def kill_often(tmp_path, kills, steps, seed):
 
 
 def test_a_killed_run_ends_as_a_whole_one(tmp_path):
-    kill_often(tmp_path, kills=3, steps=150, seed=0)
+    kill_often(tmp_path, kills=3, steps=70, seed=0)
 
 
 @pytest.mark.slow

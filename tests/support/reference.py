@@ -1,5 +1,6 @@
 """Weights and inputs that the golden outputs were computed with."""
 
+import functools
 import gzip
 import json
 import math
@@ -14,6 +15,7 @@ SHAPES = json.loads(gzip.decompress((GOLDEN / "shapes.json.gz").read_bytes()))
 OUTPUTS = np.load(GOLDEN / "outputs.npz")
 
 
+@functools.lru_cache(maxsize=1024)  # more than one model has
 def parameter(name, shape):
     """Return the value of a PyTorch parameter, made from its name alone."""
     random = np.random.default_rng(zlib.crc32(name.encode()))
@@ -29,7 +31,9 @@ def parameter(name, shape):
         value = random.normal(0, 0.1, shape)
     else:
         value = random.normal(0, math.sqrt(1 / np.prod(shape[1:])), shape)
-    return value.astype(np.float32)
+    value = value.astype(np.float32)
+    value.flags.writeable = False  # as it is shared
+    return value
 
 
 def state_dict(model):

@@ -52,9 +52,8 @@ def segmenter():
 # case -> network, optimizer, picture size, steps, options of the step
 CASES = {
     "sgd": (tiny, "sgd", (16, 32), 6, {}),
-    "adamw": (tiny, "adamw", (16, 32), 6, {}),
+    "adamw": (tiny, "adamw", (16, 32), 6, {"average": 0.9}),
     "clipped": (tiny, "sgd", (16, 32), 6, {"clip_norm": 0.05}),
-    "averaged": (tiny, "sgd", (16, 32), 6, {"average": 0.9}),
     "accumulated": (tiny, "sgd", (16, 32), 6, {"accumulate": 2}),
     "deep": (segmenter, "sgd", (32, 64), 3, {}),
 }

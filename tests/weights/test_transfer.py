@@ -1,5 +1,6 @@
 """What fits of other weights is taken, exactly, and the rest left alone."""
 
+import functools
 import re
 from unittest import mock
 
@@ -60,6 +61,7 @@ def files(models, tmp_path_factory):
     """Return the path of a model in a kind of file."""
     folder = tmp_path_factory.mktemp("weights")
 
+    @functools.cache
     def path(name, suffix):
         file = folder / f"{name}{suffix}"
         if suffix == ".keras":
