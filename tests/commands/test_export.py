@@ -21,11 +21,12 @@ from dla_keras.lite.file.tflite_file import TfliteFile
 from dla_keras.lite.measure import agreement
 from dla_keras.lite.measure.agreement import predictor_at
 
+pytestmark = pytest.mark.usefixtures("small_networks")
+
 
 @pytest.fixture(scope="module")
 def model():
-    with fitted() as model:
-        yield model
+    return fitted()
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,8 @@ from dla_keras.inference.views import tiled
 from dla_keras.lite.convert.graph import write_saved_model
 from dla_keras.tasks.segmentation import file_finder
 
+pytestmark = pytest.mark.usefixtures("small_networks")
+
 # How far DLA-46-C-Up looks to each side, in pixels, as far as float32 tells:
 # one changed column of a picture moved outputs up to 218 pixels away.
 REACH = 224
@@ -115,7 +117,7 @@ def test_tiles_of_a_network_equal_the_whole(model):
     away = np.ones(2688, bool)
     away[1280 - REACH : 1408 + REACH] = False
     np.testing.assert_allclose(found[:, away], whole[:, away], atol=1e-5)
-    assert np.abs(found - whole).max() > 1e-3  # or the test shows nothing
+    assert np.abs(found - whole).max() > 1e-4  # or the test shows nothing
 
 
 def test_tiles_fade_without_a_seam():

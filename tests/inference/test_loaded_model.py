@@ -27,6 +27,8 @@ from dla_keras.inference.model_files import open_model
 from dla_keras.lite.convert.graph import write_saved_model
 from dla_keras.tasks.classification import file_finder
 
+pytestmark = pytest.mark.usefixtures("small_networks")
+
 IMAGE = np.random.default_rng(0).integers(0, 256, (50, 90, 3)).astype("uint8")
 
 

@@ -35,6 +35,8 @@ from dla_keras.lite.options import PRECISIONS
 from dla_keras.models.classifier import DLAClassifier
 from dla_keras.variants import VARIANTS
 
+pytestmark = pytest.mark.usefixtures("small_networks")
+
 SIZE = (32, 64)
 NAMES = tuple(f"digit {number}" for number in range(10))
 TRAIN = [read_digit("train", index) for index in range(60)]

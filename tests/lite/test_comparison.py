@@ -41,13 +41,14 @@ from dla_keras.report.comparison import comparison_page
 from dla_keras.report.comparison import main_table
 from dla_keras.tasks.segmentation import evaluate
 
+pytestmark = pytest.mark.usefixtures("small_networks")
+
 EXPORTED = [f"{name}.tflite" for name in PRECISIONS]
 
 
 @pytest.fixture(scope="module")
 def model():
-    with fitted() as model:
-        yield model
+    return fitted()
 
 
 @pytest.fixture(scope="module")

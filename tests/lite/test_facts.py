@@ -34,15 +34,17 @@ from dla_keras.lite.options import HEADS
 from dla_keras.quiet import quiet_stderr
 from dla_keras.tasks import TASKS
 
+pytestmark = pytest.mark.usefixtures("small_networks")
+
 NAMES = ("grey", "rosé", "green", "blue", "yellow")
 FILES = (("float32", "logits"), ("int8", "logits"), ("int8", "mask"))
 
 
 @pytest.fixture(scope="module")
 def model():
-    with fitted() as model:
-        model.class_names, model.palette = NAMES, COLORS.tolist()
-        yield model
+    model = fitted()
+    model.class_names, model.palette = NAMES, COLORS.tolist()
+    return model
 
 
 @pytest.fixture(scope="module")

@@ -37,6 +37,8 @@ from dla_keras.lite.options import METHODS
 from dla_keras.lite.options import Stage
 from dla_keras.tasks.losses import cross_entropy_sums
 
+pytestmark = pytest.mark.usefixtures("small_networks")
+
 SPARSITY, CLUSTERS = 0.6, 16
 
 
@@ -279,15 +281,15 @@ def test_importing_it_changes_nothing_for_other_processes():
 @pytest.fixture(scope="module")
 def sparse_and_tied():
     """Return a model after PCQAT, its network in 8 bits, and its file."""
-    with fitted() as model:
-        staged = set_stage(model, Stage("sparse"))
-        staged.prune(SPARSITY)
-        staged.copy_to(model)
-        set_stage(model, Stage("tied"), CLUSTERS).copy_to(model)
-        ranges = ranges_of(model, CALIBRATION)
-        network = rounded_network(model, "prune_cluster_qat", ranges)
-        data = convert(model, SIZE, "int8", "logits", network=network)
-        yield model, network, data
+    model = fitted()
+    staged = set_stage(model, Stage("sparse"))
+    staged.prune(SPARSITY)
+    staged.copy_to(model)
+    set_stage(model, Stage("tied"), CLUSTERS).copy_to(model)
+    ranges = ranges_of(model, CALIBRATION)
+    network = rounded_network(model, "prune_cluster_qat", ranges)
+    data = convert(model, SIZE, "int8", "logits", network=network)
+    return model, network, data
 
 
 def test_file_is_in_8_bits_throughout(sparse_and_tied):

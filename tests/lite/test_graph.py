@@ -12,6 +12,8 @@ from dla_keras.lite.convert.graph import without_paddings
 from dla_keras.lite.convert.pipeline import Exporter
 from dla_keras.lite.file.tflite_file import TfliteFile
 
+pytestmark = pytest.mark.usefixtures("small_networks")
+
 
 def randomized(layer):
     """Its taps no longer bilinear, each phase with its own."""
@@ -37,9 +39,8 @@ def test_three_taps_give_what_two_and_a_padding_gave(factor):
 
 
 def test_an_int8_file_holds_integers_only():
-    with fitted("learned") as model:
-        exporter = Exporter(model, SIZE, "logits", CALIBRATION)
-        facts = exporter.convert("int8")
+    exporter = Exporter(fitted("learned"), SIZE, "logits", CALIBRATION)
+    facts = exporter.convert("int8")
     assert facts.float_ops == 0
     # Those of the five strided convolutions.
     assert facts.op_counts["PAD"] == 5
@@ -51,5 +52,5 @@ def test_an_int8_file_holds_integers_only():
 
 
 def test_a_model_without_learned_upsampling_stays_itself():
-    with fitted() as model:
-        assert without_paddings(model) is model
+    model = fitted()
+    assert without_paddings(model) is model

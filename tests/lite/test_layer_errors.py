@@ -23,6 +23,8 @@ from dla_keras.lite.measure.layer_errors import rank_layers
 from dla_keras.lite.measure.layer_errors import within_loss
 from dla_keras.lite.measure.layer_errors import write_layer_errors
 
+pytestmark = pytest.mark.usefixtures("small_networks")
+
 BROKEN = "dla_up_ida_2_node_3"
 
 
@@ -32,8 +34,7 @@ class Boxes(list):
 
 @pytest.fixture(scope="module")
 def model():
-    with fitted() as model:
-        yield model
+    return fitted()
 
 
 @pytest.fixture(scope="module")

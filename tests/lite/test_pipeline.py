@@ -37,6 +37,8 @@ from dla_keras.lite.measure.agreement import lite_outputs
 from dla_keras.lite.measure.agreement import model_outputs
 from dla_keras.quiet import quiet_stderr
 
+pytestmark = pytest.mark.usefixtures("small_networks")
+
 FLOAT_OPS = {
     "ADD", "ARG_MAX", "CAST", "CONCATENATION", "CONV_2D", "MAX_POOL_2D",
     "PAD", "RESIZE_BILINEAR",
@@ -45,8 +47,7 @@ FLOAT_OPS = {
 
 @pytest.fixture(scope="module")
 def model():
-    with fitted() as model:
-        yield model
+    return fitted()
 
 
 @pytest.fixture(scope="module")

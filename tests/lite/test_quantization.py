@@ -20,11 +20,12 @@ from dla_keras.lite.file.tflite_file import TfliteFile
 from dla_keras.lite.measure.layer_errors import keep_until
 from dla_keras.lite.measure.layer_errors import layer_errors
 
+pytestmark = pytest.mark.usefixtures("small_networks")
+
 
 @pytest.fixture(scope="module")
 def model():
-    with fitted() as model:
-        yield model
+    return fitted()
 
 
 @pytest.fixture(scope="module")

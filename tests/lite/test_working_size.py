@@ -31,6 +31,8 @@ from dla_keras.lite.convert.pipeline import export_tflite
 from dla_keras.lite.convert.pipeline import require_memory
 from dla_keras.tasks import segmentation
 
+pytestmark = pytest.mark.usefixtures("small_networks")
+
 SIDE = SIZE[1]
 
 
@@ -45,9 +47,9 @@ def large(seed, turned=False):
 
 @pytest.fixture(scope="module")
 def model():
-    with fitted() as made:
-        made.working_size = SIDE
-        yield made
+    made = fitted()
+    made.working_size = SIDE
+    return made
 
 
 @pytest.fixture(scope="module")

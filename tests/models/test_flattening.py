@@ -13,6 +13,8 @@ from dla_keras.layers.composite import open_composites
 from dla_keras.models.flattening import flatten
 from dla_keras.models.flattening import leaf_calls
 
+pytestmark = pytest.mark.usefixtures("small_networks")
+
 
 def picture(height=32, width=64, batch=2):
     pixels = np.random.default_rng(0).uniform(0, 255, (batch, height, width, 3))

@@ -7,6 +7,8 @@ import pytest
 import dla_keras
 from dla_keras import layers
 
+pytestmark = pytest.mark.usefixtures("small_networks")
+
 
 def moved(model):
     """Return the names of the arrays that a training step moves."""
@@ -105,7 +107,7 @@ CASES = {
         classifier,
         lambda x: [x.backbone],
         lambda x: [x.backbone.level5.tree2],
-        17,
+        12,
     ),
     "segmenter, backbone": (
         lambda: segmenter(boundary_head=True),

@@ -40,6 +40,8 @@ from dla_keras.tasks.losses import cross_entropy_sums
 from dla_keras.tasks.losses import joint_sums
 from dla_keras.variants import VARIANTS
 
+pytestmark = pytest.mark.usefixtures("small_networks")
+
 RANDOM = np.random.default_rng(0)
 PICTURES = RANDOM.integers(0, 256, (2, 32, 64, 3), np.uint8)
 

@@ -17,6 +17,8 @@ from dla_keras.inference.predictor import softmax
 from dla_keras.lite.convert.pipeline import export_tflite
 from dla_keras.tasks import classification
 
+pytestmark = pytest.mark.usefixtures("small_networks")
+
 NAMES = tuple(f"digit {index}" for index in range(10))
 
 
