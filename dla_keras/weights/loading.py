@@ -72,6 +72,7 @@ def _block_traits(shapes):
 
 
 _HEAD = ("fc.weight", "fc.bias")
+_SHOWN = 40  # names in a message
 
 
 def load_torch_state(
@@ -97,7 +98,7 @@ def load_torch_state(
 
     Raises:
         ValueError: If the arrays do not fit. The message holds the likely
-            cause, and every missing, unexpected and misshapen name.
+            cause, and missing, unexpected and misshapen names.
 
     Example:
 
@@ -114,11 +115,13 @@ def load_torch_state(
     used = {n: a for n, a in state.items() if not _left_out(n, state, slots)}
     faults = _faults(slots, used)
     if faults:
+        shown = [*faults.values()][:_SHOWN]
+        if len(faults) > _SHOWN:
+            shown.append(f"and {len(faults) - _SHOWN} more")
         raise ValueError(
             f"These weights do not fit the {type(model).__name__} "
             f"{model.name!r}; it was left as it was. "
-            f"{_likely_cause(model, used, faults)}\n  "
-            + "\n  ".join(faults.values())
+            f"{_likely_cause(model, used, faults)}\n  " + "\n  ".join(shown)
         )
     for name, array in used.items():
         slot = slots[name]
@@ -221,6 +224,11 @@ def _likely_cause(model, state, faults):
         return (
             "Whole numbers, truth values, texts and the like are no weights: "
             "pass the file before it was quantized, in float32 or float16."
+        )
+    if all(f.startswith(("not finite", "negative")) for f in faults.values()):
+        return (
+            "The file is damaged, or its training diverged: take an earlier "
+            "one."
         )
     segmenter = isinstance(model, DENSE_MODELS)
     bias = state.get("fc.0.bias" if segmenter else "fc.bias")

@@ -8,6 +8,7 @@ import sys
 import zipfile
 from dataclasses import dataclass
 
+import h5py
 import keras
 import numpy as np
 
@@ -431,15 +432,37 @@ _READERS = {
 }
 
 
+def check_h5_numbers(path: pathlib.Path) -> None:
+    """Raise `ValueError` for a `.weights.h5` file of other numbers than floats.
+
+    Keras takes whole numbers, truth values and complex ones as they come.
+
+    Args:
+        path: Path of the file.
+    """
+
+    def look(name, item):
+        if not isinstance(item, h5py.Dataset) or "seed_generator" in name:
+            return
+        # NumPy has no bfloat16 of its own, and Keras writes beside it what
+        # the numbers are.
+        if item.dtype.kind != "f" and item.attrs.get("dtype") != "bfloat16":
+            raise ValueError(f"{name} holds {item.dtype}, no floats.")
+
+    with h5py.File(path) as file:
+        file.visititems(look)
+
+
 def _load_keras_weights(model, path):
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")
     before = model.get_weights()
     try:
+        check_h5_numbers(path)
         model.load_weights(path)
     except Exception as error:  # many kinds, some of them halfway through
         model.set_weights(before)
-        reason = str(error).splitlines()[0]  # Keras prints arrays after it
+        reason = " ".join(str(error).splitlines()[:2])  # then come arrays
         raise ValueError(
             f"{path} does not fit {model.name!r}, which was left as it was: "
             f"{reason} A .weights.h5 file fits the very same model only; from "

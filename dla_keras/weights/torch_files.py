@@ -277,7 +277,8 @@ def _damaged(path, error):
     reason = str(error).splitlines()[0] if str(error) else "it ends too early"
     return (
         f"{path} is no whole {path.suffix} file of weights "
-        f"({path.stat().st_size} bytes): {reason} Copy or download it again."
+        f"({path.stat().st_size} bytes): {reason.rstrip('.')}. Copy or "
+        "download it again."
     )
 
 
@@ -292,7 +293,7 @@ def _arrays(content, path):
         raise ValueError(
             "Expected a state dict: names and arrays, or one under "
             f"{', '.join(_WRAPPERS)}. Received: {path} with "
-            f"{strangers[:5] or type(content).__name__}."
+            f"{strangers[:5] or type(content or None).__name__}."
         )
     return {n: _array(n, value, path) for n, value in content.items()}
 

@@ -26,6 +26,7 @@ from dla_keras.weights.loading import is_unused
 from dla_keras.weights.loading import likely_variant
 from dla_keras.weights.loading import with_convolutions
 from dla_keras.weights.pretrained import Weights
+from dla_keras.weights.pretrained import check_h5_numbers
 from dla_keras.weights.pretrained import read_weights
 from dla_keras.weights.torch_conversion import Slot
 from dla_keras.weights.torch_conversion import torch_slots
@@ -270,10 +271,11 @@ def _rebuild(path, model):
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")
     try:
+        check_h5_numbers(path)
         other = _like(_h5_shapes(path), model.variant)
         other.load_weights(path)
     except Exception as error:  # of h5py, and of Keras in the end
-        reason = str(error).splitlines()[0]
+        reason = " ".join(str(error).splitlines()[:2])
         raise ValueError(
             f"{path} cannot be read as weights of a {model.variant}: {reason} "
             "A .weights.h5 file does not say what it is of; pass the .keras "

@@ -52,6 +52,23 @@ def test_own_files(tmp_path):
             weights.load_pretrained(states.small(), tmp_path / f"no_{name}")
 
 
+@pytest.mark.parametrize("values", [np.int64(1), True, 1j, ["a"], np.nan])
+def test_own_files_of_other_numbers_are_refused(tmp_path, values):
+    model, path = states.small(), tmp_path / "model.weights.h5"
+    model.save_weights(path)
+    with h5py.File(path, "r+") as file:
+        name = "layers/dense/vars/1"
+        shape = file[name].shape
+        del file[name]
+        file[name] = values if values == ["a"] else np.full(shape, values)
+    said = "fc/bias is not finite" if values is np.nan else f"{name} holds"
+    with states.refused(model, str(path), said):
+        weights.load_pretrained(model, path)
+    other = "not finite: fc.bias" if values is np.nan else said
+    with states.refused(model, str(path), other):
+        weights.take_weights(model, path)
+
+
 # === tf2cv ===
 
 

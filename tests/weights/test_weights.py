@@ -3,7 +3,9 @@
 import functools
 import pathlib
 import sys
+import zipfile
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ import dla_keras
 from dla_keras import weights
 from dla_keras.weights import torch_files
 from dla_keras.weights.loading import likely_variant
+from dla_keras.weights.tf2cv_files import read_tf2cv_file
 
 safetensors = pytest.importorskip("safetensors.numpy")
 
@@ -153,6 +156,71 @@ def test_headers_that_the_library_takes_are_looked_at(tmp_path):
             weights.read_torch_file(path)
 
 
+def damages(data, count):
+    """Yield damaged copies of a file's bytes."""
+    random = np.random.default_rng(0)
+    for _ in range(count):
+        damaged = bytearray(data)
+        # Half of them in the first bytes, where files say what they hold.
+        for end in random.choice([len(data), min(len(data), 2000)], 3):
+            at = int(random.integers(end - 100))
+            kind = random.integers(3)
+            if kind == 0:
+                damaged[at] ^= 1 << int(random.integers(8))
+            elif kind == 1:
+                del damaged[at : at + 4]
+            else:
+                damaged[at:at] = random.bytes(3)
+        yield bytes(damaged)
+
+
+def write_small_files(folder):
+    """Write a file of each kind that needs no PyTorch, few bytes each."""
+    state = {"fc.bias": np.ones(50, np.float16), "a": np.ones((9, 8), "f4")}
+    safetensors.save_file(state, folder / "a.safetensors")
+    with h5py.File(folder / "a.tf2.h5", "w") as file:
+        for name, shape in (("init_block/conv1/conv/kernel:0", (7, 7, 3, 4)),):
+            file[f"dla/features/{name}"] = np.ones(shape, "f4")
+        file["dla/output1/bias:0"] = np.ones(5, "f4")
+    with zipfile.ZipFile(folder / "a.tf2.h5.zip", "w") as archive:
+        archive.write(folder / "a.tf2.h5", "a.tf2.h5")
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("a.safetensors", weights.read_torch_file),
+        ("a.tf2.h5", read_tf2cv_file),
+        ("a.tf2.h5.zip", read_tf2cv_file),
+    ],
+)
+def test_damaged_files_are_read_or_refused_by_name(tmp_path, name, read):
+    write_small_files(tmp_path)
+    path = tmp_path / name
+    whole, refused = path.read_bytes(), 0
+    assert read(path)
+    for data in damages(whole, 100):
+        path.write_bytes(data)
+        try:
+            read(path)
+        except (ValueError, OSError) as error:
+            assert str(path) in str(error) and "\n" not in str(error)
+            refused += 1
+    assert refused > 40
+
+
+def test_sizes_that_files_claim_are_not_believed(tmp_path):
+    many = {"chunks": (1000, 1000), "dtype": "f4", "shape": (10**6, 10**6)}
+    with h5py.File(tmp_path / "a.tf2.h5", "w") as file:
+        file.create_dataset("init_block/conv1/conv/kernel:0", **many)
+    with zipfile.ZipFile(tmp_path / "b.tf2.h5.zip", "w") as archive:
+        archive.writestr("a.tf2.h5", b"")
+        archive.filelist[0].file_size = 12 * 10**9  # as it is written
+    for name, size in (("a.tf2.h5", "4000.0"), ("b.tf2.h5.zip", "12.0")):
+        with pytest.raises(ValueError, match=f"{name} .* holds {size} GB"):
+            read_tf2cv_file(tmp_path / name)
+
+
 class Tensor:
     """What a tensor of PyTorch shows, of numbers that NumPy lacks."""
 
@@ -213,7 +281,9 @@ def test_linear_heads_are_read_and_counts_do_not_contradict():
     assert "classes and the model" not in str(caught.value)
     state = states.official_state("dla46_c")
     state["level2.tree1.bn1.running_var"] *= -1
-    with states.refused(model, "negative variance: level2.tree1.bn1"):
+    with states.refused(
+        model, "negative variance: level2.tree1.bn1", "training diverged"
+    ):
         weights.load_torch_state(model, state)
 
 
