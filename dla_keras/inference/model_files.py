@@ -29,6 +29,8 @@ from dla_keras.inference.predictor import model_probabilities
 from dla_keras.inference.predictor import softmax
 from dla_keras.inference.tflite_facts import MAX_CLASSES
 from dla_keras.inference.tflite_facts import OUTPUTS
+from dla_keras.inference.tflite_facts import SAVED_RULES
+from dla_keras.inference.tflite_facts import check_rules
 from dla_keras.models.classes import KnownClasses
 from dla_keras.provenance import read_beside
 
@@ -345,8 +347,7 @@ def _open_saved_model(path):
     ((name, spec),) = inputs.items()
     size = _fixed(spec.shape[1:3].as_list())
     facts = path / SAVED_FACTS
-    said = read_beside(facts, facts.name)
-    fit = read_fit(said.get("input", {}))
+    said, fit = _saved_facts(facts)
 
     def run(image, output):
         picture = tf.cast(image[None], spec.dtype)
@@ -378,7 +379,7 @@ def _open_saved_model(path):
         fit,
         num_classes=count,
         **found,
-        **_saved_classes(said),
+        **_saved_classes(said, count, facts),
     )
 
 
@@ -386,8 +387,24 @@ def _open_saved_model(path):
 SAVED_FACTS = "assets.extra/dla_keras.json"
 
 
-def _saved_classes(said):
+def _saved_facts(path):
+    """Return what a SavedModel says of itself, and its rule of fitting."""
+    said = read_beside(path, path.name)
+    try:
+        check_rules(said, SAVED_RULES)
+        return said, read_fit(said.get("input") or {})
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _saved_classes(said, count, path):
     """Return what a SavedModel says of its classes."""
+    for key in ("names", "palette"):
+        if said.get(key) and count not in (None, len(said[key])):
+            raise ValueError(
+                f"Expected {key} of {count} classes, as many as the model has. "
+                f"Received: {len(said[key])} in {path}; export it again."
+            )
     names, palette = said.get("names"), said.get("palette")
     return {
         "class_names": names and tuple(names),

@@ -169,6 +169,18 @@ RULES = {
 }
 
 
+# Of what lies beside a SavedModel's graph.
+SAVED_RULES = {
+    "names?": _LIST,
+    "names[]": _LINE,
+    "palette?": _LIST,
+    "palette[]": _COLOR,
+    "input?": _DICT,
+    "input.fit?": _LINE,
+    "input.max_side?": _SIZE,
+}
+
+
 def read_facts(data: bytes) -> dict | None:
     """Return the facts inside a `.tflite` file.
 
@@ -209,13 +221,23 @@ def check_facts(facts) -> None:
             f"Expected facts in format {FORMAT}. Received: {found!r}. Update "
             "dla_keras, or export the model again with this version."
         )
-    for rule, (expected, holds) in RULES.items():
+    check_rules(facts, RULES)
+    _check_lists(facts)
+
+
+def check_rules(facts: dict, rules: dict) -> None:
+    """Raise `ValueError` for facts that a rule does not allow.
+
+    Args:
+        facts: Facts of a file.
+        rules: Rules like `RULES`.
+    """
+    for rule, (expected, holds) in rules.items():
         path, optional, tasks = rule.partition("?")
         free = optional and (not tasks or facts["task"] in tasks.split())
         for place, value in _values(facts, path):
             if not (holds(value) or (free and value is None)):
                 raise _wrong(place, expected, value)
-    _check_lists(facts)
 
 
 def _wrong(place, expected, value):
@@ -240,7 +262,7 @@ def _values(facts, path) -> Iterator:
             found = [
                 (f"{place}[{index}]", each)
                 for place, values in found
-                for index, each in enumerate(values)
+                for index, each in enumerate(values or ())
             ]
     return iter(found)
 

@@ -67,13 +67,8 @@ class LiteModel:
         with quiet_stderr():
             self._interpreter = _interpreter(data, threads, self.name)
         classes = self.facts.get("classes") or ()
-        # Weights end before: a file without its end would run all the same.
-        if classes and not zipfile.is_zipfile(io.BytesIO(data)):
-            raise ValueError(
-                f"{self.name} is cut off: the labels at its end are missing. "
-                "Copy or export it again."
-            )
         self.class_names = tuple(c["name"] for c in classes) or None
+        self._check_labels(data)
         colors = tuple(tuple(c["color"]) for c in classes if "color" in c)
         self.palette = colors or None
         self._inputs = self._interpreter.get_input_details()
@@ -83,6 +78,32 @@ class LiteModel:
         if len(scores) > 1 or not self._fits():
             raise ValueError(self._misfit())
         self.tasks = self._find_tasks()
+
+    def _check_labels(self, data):
+        """Raise `ValueError` unless the names at the file's end are the facts'.
+
+        Weights end before: a file without its end would run all the same.
+        """
+        if self.class_names is None:
+            return
+        try:
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                labels = archive.read("labels.txt").decode()
+        except (
+            zipfile.BadZipFile,
+            KeyError,
+            ValueError,
+            RuntimeError,
+        ) as error:
+            raise ValueError(
+                f"{self.name} is cut off: the labels at its end are missing. "
+                "Copy or export it again."
+            ) from error
+        if labels != "\n".join(self.class_names) + "\n":
+            raise ValueError(
+                f"{self.name}: its facts name other classes than its labels: "
+                f"{', '.join(self.class_names[:5])}, ... Export it again."
+            )
 
     def _looked_at(self, data, from_disk):
         """Return the facts of a file that a runtime may be given."""

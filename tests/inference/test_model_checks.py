@@ -9,8 +9,11 @@ from tiny_variant import TINY_VARIANT
 
 from dla_keras import DLASegmenter
 from dla_keras.inference import model_checks
+from dla_keras.inference import model_files
 from dla_keras.inference.model_checks import NO_DIGEST
 from dla_keras.inference.model_checks import check_file
+from dla_keras.inference.model_files import SAVED_FACTS
+from dla_keras.inference.model_files import ModelFile
 from dla_keras.inference.model_files import open_model
 from dla_keras.inference.tflite_facts import named_buffers
 from dla_keras.inference.tflite_facts import read_facts
@@ -171,7 +174,63 @@ def test_the_digest_is_the_files(data):
     assert model_checks.sealed(unsealed(data)) == data
 
 
+def test_names_are_said_twice_and_alike(data):
+    other = unsealed(data).replace(b'"name":"1"', b'"name":"7"')
+    with pytest.raises(ValueError, match="name other classes than its labels"):
+        LiteModel(other)
+    start = data.rindex(b"labels.txt")
+    with pytest.raises(ValueError, match="labels at its end are missing"):
+        LiteModel(unsealed(data)[: start - 60])
+
+
+def test_more_classes_than_a_byte_numbers_are_refused(tmp_path, monkeypatch):
+    many = ModelFile("m.keras", ("segmentation",), num_classes=300)
+    monkeypatch.setattr(model_files, "_open", lambda *_: many)
+    with pytest.raises(ValueError, match="at most 256 .*m.keras with 300"):
+        open_model("m.keras")
+
+
 # === SavedModels ===
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        ({"names": "abc"}, "`names` is a list"),
+        ({"names": ["a", 3, "c"]}, r"`names\[1\]` is a line"),
+        ({"names": ["a"]}, "names of 3 classes.* Received: 1 in"),
+        ({"palette": ["red"] * 3}, r"`palette\[0\]` is three whole"),
+        ({"palette": [[0, 0, 0]]}, "palette of 3 classes"),
+        ({"input": {"fit": 7}}, r"`input\.fit` is a line"),
+        ({"input": {"fit": "crop"}}, "policy of fitting among pad"),
+        ([], "expected an object"),
+    ],
+)
+def test_what_a_saved_model_says_is_checked(saved, facts, message):
+    (saved / SAVED_FACTS).write_text(json.dumps(facts))
+    with pytest.raises(ValueError, match=message) as caught:
+        open_model(saved)
+    assert str(saved / SAVED_FACTS) in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """Return a small SavedModel of three classes, of one operation."""
+    folder = tmp_path_factory.mktemp("saved")
+    module = tf.Module()
+    module.serve = tf.function(
+        lambda images: {
+            "mask": tf.cast(images[..., 0], tf.int64),
+            "logits": tf.cast(images, tf.float32),
+        },
+        input_signature=[IMAGES],
+    )
+    tf.saved_model.save(
+        module, str(folder), signatures={"serving_default": module.serve}
+    )
+    (folder / SAVED_FACTS).parent.mkdir()
+    return folder
+
 
 IMAGES = tf.TensorSpec((None, 32, 32, 3), tf.uint8)
 

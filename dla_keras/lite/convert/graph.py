@@ -19,6 +19,7 @@ from dla_keras.data.fitting import fit_of
 from dla_keras.files import write_json
 from dla_keras.inference.model_files import SAVED_FACTS
 from dla_keras.inference.model_files import check_tasks
+from dla_keras.inference.tflite_facts import MAX_CLASSES
 from dla_keras.layers.convolution import ConvBN
 from dla_keras.layers.upsampling import LearnedUpsampling
 from dla_keras.lite.options import HEADS
@@ -48,10 +49,11 @@ def check_head(model, head: str) -> None:
     choose("head", head, dict.fromkeys(HEADS))
     if "segmentation" not in model.tasks:
         return
-    if head == "mask" and model.num_classes > 256:
+    if model.num_classes > MAX_CLASSES:
         raise ValueError(
-            "A uint8 mask holds at most 256 classes. Received: "
-            f"{model.num_classes}; use head='logits'."
+            f"A mask numbers at most {MAX_CLASSES} classes, and so whoever "
+            f"makes one of logits. Received: {model.num_classes}; train with "
+            "fewer."
         )
 
 
