@@ -177,8 +177,8 @@ def is_unused(name: str, state: Mapping[str, np.ndarray]) -> bool:
 
 
 def _faults(slots, state):
-    """Return the faults by name."""
-    faults = {n: f"missing: {n}" for n in slots if n not in state}
+    """Return the faults by name; those that tell most come first."""
+    faults = {}
     for name, array in state.items():
         if name not in slots:
             faults[name] = f"unexpected: {name}"
@@ -189,7 +189,8 @@ def _faults(slots, state):
             )
         elif fault := array_fault(name, array):
             faults[name] = fault
-    return faults
+    missing = {n: f"missing: {n}" for n in slots if n not in state}
+    return faults | missing
 
 
 def array_fault(name: str, array: np.ndarray) -> str | None:
