@@ -40,7 +40,7 @@ private const val PHONE = "w411dp-h891dp-port-420dpi"
 
 /** The whole screen with the real interpreter, on Android's own classes. */
 @RunWith(RobolectricTestRunner::class)
-@Config(sdk = [34], qualifiers = PHONE)
+@Config(sdk = [26, 34], qualifiers = PHONE) // the oldest that may install it, and a recent one
 @GraphicsMode(GraphicsMode.Mode.NATIVE)
 class ScreenTest {
     private val feed = FakeFeed()
@@ -293,6 +293,8 @@ class ScreenTest {
         shadowOf(manager).addCamera("$facing", traits)
     }
 
+    /** Robolectric has no camera device for Android 8. */
+    @Config(sdk = [34])
     @Test
     fun `a camera that another app takes, and one without sizes`() {
         addCamera(CameraCharacteristics.LENS_FACING_BACK, listOf(Size(640, 480), Size(1920, 1080)))
