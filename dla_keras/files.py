@@ -165,22 +165,84 @@ def check_folder(path, flag: str) -> None:
         flag: Flag that names it, for instance `"--output"`.
     """
     path = pathlib.Path(path)
-    for place in (path, *path.parents):
-        if place.exists() and not place.is_dir():
-            raise ValueError(
-                f"{flag} is a folder. Received: {path}, where {place} is a "
-                f"file; pass another {flag}."
-            )
+    if place := _in_the_way(path):
+        raise ValueError(
+            f"{flag} is a folder. Received: {path}, where {place} is a file; "
+            f"pass another {flag}."
+        )
+
+
+def _in_the_way(path):
+    """Return what is no folder among a path and those above it, if anything."""
+    places = (path, *path.parents)
+    there = (p for p in places if os.path.lexists(p) and not p.is_dir())
+    return next(there, None)
+
+
+PAGE = b"default-src 'none'"  # what every page of ours says
+CHECKED = b" pictures to train on, "  # and that of `check`
+# What is written -> how a file is known to be of that kind.
+_KINDS = {
+    "report": lambda data: PAGE in data and CHECKED not in data,
+    "page of `check`": lambda data: PAGE in data and CHECKED in data,
+    "scores": lambda data: b'"megabytes"' in data,
+    "table": lambda data: data.startswith(b"| "),
+    ".tflite file": lambda data: data[4:8] == b"TFL3",
+}
+
+
+def check_target(path, flag: str, kind: str) -> None:
+    """Raise `ValueError` if a file cannot be written, or replaces another kind.
+
+    Args:
+        path: Path of the file.
+        flag: Flag that names it, for instance `"--table"`.
+        kind: Kind of file, one that may be replaced: a key of `_KINDS`, for
+            instance `"table"`.
+
+    Example:
+
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "scores.md")
+    ...     check_target(path, "--table", "table")
+    ...     _ = path.write_text("my notes")
+    ...     try:
+    ...         check_target(path, "--table", "table")
+    ...     except ValueError as error:
+    ...         print(str(error).replace(folder, ""))
+    --table would replace /scores.md, which is no table that was written here.
+    Pass another --table.
+    """
+    path = pathlib.Path(path)
+    if path.is_dir():
+        raise ValueError(
+            f"{flag} is a file. Received: the folder {path}; pass a name in it."
+        )
+    if place := _in_the_way(path.parent):
+        raise ValueError(
+            f"{flag} cannot be {path}, where {place} is a file; pass another "
+            f"{flag}."
+        )
+    if not os.path.lexists(path):
+        return
+    whole = path.is_file() and path.stat().st_size <= MAX_TEXT
+    if not whole or not _KINDS[kind](path.read_bytes()):
+        raise ValueError(
+            f"{flag} would replace {path}, which is no {kind} that was written "
+            f"here. Pass another {flag}."
+        )
 
 
 @contextlib.contextmanager
-def new_folder(path, marker: str):
+def new_folder(path, marker: str, names: Sequence[str] | None = None):
     """Yield a temporary folder, which is moved to `path` if the block succeeds.
 
     Args:
         path: Path of the folder; an older one is replaced.
         marker: Name of a file that such a folder holds. A folder without it is
             somebody else's, and is not replaced.
+        names: Names of all that such a folder holds; one with more is not
+            replaced either. Defaults to `None`: any.
 
     Yields:
         The folder to fill. If the block raises, nothing is left behind.
@@ -194,6 +256,14 @@ def new_folder(path, marker: str):
         raise FileExistsError(
             f"{path} exists and holds no {marker}. Remove it, or pass "
             "another folder."
+        )
+    there = os.listdir(path) if path.exists() else ()
+    more = sorted({*there} - {*(there if names is None else names)})
+    more = [name for name in more if not name.endswith(".evaluation")]
+    if more:
+        raise FileExistsError(
+            f"{path} holds {', '.join(more[:3])}, too, which would be lost. "
+            "Move it, or pass another folder."
         )
     with _workshop(path) as workshop:
         folder, old = workshop / "new", workshop / "old"
@@ -224,15 +294,16 @@ def check_csv(path, columns: Sequence[str]) -> None:
         columns: Names of the columns.
     """
     path = pathlib.Path(path)
-    if not path.exists():
+    if not os.path.lexists(path):
         return
-    with path.open(newline="", encoding="utf-8") as file:
-        found = next(csv.reader(file), [])
+    first = next(iter(read_text(path).splitlines()), "")
+    found = next(csv.reader([first]), [])
     if found != list(columns):
+        theirs = ", ".join(found) or "none"
         raise ValueError(
-            f"{path} has other columns. Expected: {','.join(columns)}. "
-            f"Received: {','.join(found) or 'none'}. Rename that file, or "
-            "pass another."
+            f"{path} has other columns. Expected: {', '.join(columns[:3])} and "
+            f"so on ({len(columns)}). Received: {theirs[:80]} ({len(found)}). "
+            "Rename that file, or pass another."
         )
 
 
@@ -316,13 +387,14 @@ def _full_disks_named(path):
 
     Libraries wrap that error in their own, without the path.
     """
-    full = os.strerror(errno.ENOSPC)
     try:
         yield
     except Exception as error:
-        if full not in str(error):
-            raise
-        raise OSError(errno.ENOSPC, full, str(path)) from error
+        # The disk, one's share of it, or the largest file that it takes.
+        for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            if (full := os.strerror(number)) in str(error):
+                raise OSError(number, full, str(path)) from error
+        raise
 
 
 MAX_TEXT = 2**30  # bytes; COCO's annotations are half of it

@@ -9,6 +9,9 @@ import shlex
 import subprocess
 import sys
 
+from dla_keras.choices import check_number
+from dla_keras.choices import check_range
+from dla_keras.choices import parse_size
 from dla_keras.files import read_json
 
 # Settings' names in runs of earlier versions -> today's.
@@ -96,9 +99,41 @@ def read_beside(path, name: str = "config.json") -> dict:
         content = read_json(file)
         if not isinstance(content, dict):
             raise ValueError(f"expected an object. Received: {content!r:.80}")
+        content = {RENAMED.get(key, key): v for key, v in content.items()}
+        if "dla_keras" in (content.get("versions") or ()):  # no stranger's
+            for key, value in content.items():
+                _check_setting(key, value)
     except ValueError as error:
+        reason = str(error).rstrip(".")
         raise ValueError(
-            f"{file} is no JSON of a training run: {error}. Remove it, or use "
+            f"{file} is no JSON of a training run: {reason}. Remove it, or use "
             "a model from another folder."
         ) from error
-    return {RENAMED.get(key, key): value for key, value in content.items()}
+    return content
+
+
+# Settings of a run that commands go on with, by their kind.
+_TEXTS = ("dataset", "data_dir", "variant")
+_SIZES = ("size", "resize")
+_RANGES = ("scale", "area", "aspect")
+_NUMBERS = (
+    "batch_size", "steps", "max_side", "crop_fraction", "rotation", "jitter",
+    "class_weighting", "boundary_weight",
+)  # fmt: skip
+
+
+def _check_setting(key, value):
+    """Raise `ValueError` for a value that no run can have had."""
+    if value is None or value == []:
+        return
+    texts = key in (*_TEXTS, *_SIZES) and not isinstance(value, str)
+    pairs = key in _RANGES and not (isinstance(value, list) and len(value) == 2)
+    if texts or pairs:
+        kind = "two numbers" if pairs else "a text"
+        raise ValueError(f"expected {kind} as {key!r}. Received: {value!r:.80}")
+    if key in _SIZES:
+        parse_size(value)
+    elif key in _RANGES:
+        check_range(key, value)
+    elif key in _NUMBERS:
+        check_number(key, value)

@@ -10,6 +10,7 @@ from paths import ROOT
 
 from dla_keras import files
 from dla_keras.files import atomic_path
+from dla_keras.files import check_target
 from dla_keras.files import new_folder
 from dla_keras.files import read_numbers
 from dla_keras.files import set_aside
@@ -159,6 +160,39 @@ def test_what_is_no_table_is_none(tmp_path):
     link = tmp_path / "link.csv"
     link.symlink_to(tmp_path / "gone")
     assert read_numbers(link, ("step",))[1] == "is no file that can be read"
+
+
+def test_only_a_file_of_the_same_kind_is_replaced(tmp_path):
+    ours, mine = tmp_path / "ours.md", tmp_path / "mine.md"
+    ours.write_text("| model | mIoU |\n")
+    mine.write_text("my notes")
+    os.mkfifo(tmp_path / "pipe.md")
+    (tmp_path / "link.md").symlink_to("nothing")
+    for path in (ours, tmp_path / "a/new.md"):
+        check_target(path, "--table", "table")
+    for name, reason in {
+        "mine.md": "is no table that was written here",
+        "pipe.md": "is no table",
+        "link.md": "is no table",
+        "": "Received: the folder",
+        "mine.md/new.md": "where .*mine.md is a file",
+    }.items():
+        with pytest.raises(ValueError, match=f"--table.*{reason}"):
+            check_target(tmp_path / name, "--table", "table")
+    with pytest.raises(ValueError, match="--json would replace .*ours.md"):
+        check_target(ours, "--json", "scores")
+
+
+def test_a_folder_with_more_in_it_is_not_replaced(tmp_path):
+    folder = tmp_path / "saved"
+    for name in ("m", "m.evaluation"):
+        (folder / name).mkdir(parents=True)
+    with new_folder(folder, "m", ["m"]) as new:
+        (new / "m").touch()
+    (folder / "notes.txt").touch()
+    with pytest.raises(FileExistsError, match="saved holds notes.txt, too"):
+        with new_folder(folder, "m", ["m"]):
+            pass
 
 
 def test_what_is_set_aside_replaces_nothing(tmp_path):

@@ -29,7 +29,6 @@ from dla_keras.commands.train import add_allow
 TASKS = ("segmentation", "classification")
 OVERLAYS = {"train": 8, "val": 4}
 SIZES = 2000  # pictures of class folders whose sizes are read
-PAGE = b"default-src 'none'"  # what every page of ours says
 CLASSES = 60  # rows of the terminal's table
 FAULTS = 10  # files that the terminal names; the page names more
 RARE = 0.01  # share of a class that weights help to learn
@@ -81,10 +80,11 @@ def check(args) -> list:
         args: Parsed flags.
     """
     from dla_keras.files import atomic_path
+    from dla_keras.files import check_target
     from dla_keras.report.dataset_page import dataset_page
 
     if args.output:
-        check_page(pathlib.Path(args.output))
+        check_target(args.output, "--output", "page of `check`")
     task, train, val = open_splits(args)
     say_wait((train, val))
     look = {"segmentation": look_at_labels, "classification": look_at_classes}
@@ -92,24 +92,11 @@ def check(args) -> list:
     commands = next_commands(args, task, dataset)
     page = dataset_page(dataset, gallery, commands)
     path = pathlib.Path(args.output or f"check-{dataset.name}.html")
-    check_page(path)
+    check_target(path, "--output", "page of `check`")
     with atomic_path(path) as temporary:
         temporary.write_text(page, encoding="utf-8", errors="replace")
     print_summary(dataset, commands, path)
     return dataset.findings
-
-
-def check_page(path) -> None:
-    """Raise `ValueError` if a path holds something else than such a page.
-
-    Args:
-        path: Path that the page is written to.
-    """
-    if path.exists() and not (path.is_file() and PAGE in path.read_bytes()):
-        raise ValueError(
-            f"{path} is no page of this command, and is not replaced. Pass "
-            "--output with another path."
-        )
 
 
 def open_splits(args):
@@ -132,8 +119,8 @@ def open_splits(args):
     ways = dict(zip(TASKS, (labels, classes), strict=True))
     if args.task:
         ways = {args.task: ways[args.task]}
-    elif not pathlib.Path(args.data_dir or args.dataset).is_dir():
-        del ways["classification"]  # a name: TFDS would be asked for it
+    elif not is_class_folder(args.data_dir or args.dataset):
+        del ways["classification"]  # of a name TFDS would be asked for it
     errors = []
     for task, way in ways.items():
         try:
@@ -141,10 +128,7 @@ def open_splits(args):
         except (ValueError, OSError) as wrong:
             errors.append(wrong)
     # No labels at all: the folder was meant for its classes.
-    meant = isinstance(errors[0], NoLayoutError) and is_class_folder(
-        args.data_dir or args.dataset
-    )
-    raise errors[-1 if meant else 0]
+    raise errors[-1 if isinstance(errors[0], NoLayoutError) else 0]
 
 
 def look_at_labels(args, train, val):

@@ -16,6 +16,8 @@ from dla_keras.commands import export_tflite
 from dla_keras.commands import train_seg
 from dla_keras.commands.shared import make_parser
 from dla_keras.commands.shared import number_of
+from dla_keras.commands.shared import run_command
+from dla_keras.provenance import read_beside
 
 # A recipe for ten minutes: the paper's is for days.
 TRAINING = (
@@ -60,10 +62,28 @@ def stages(run_dir: pathlib.Path, steps: int):
     yield evaluate, [*table, "--model", model, *files]
 
 
+def check_run(run_dir: pathlib.Path) -> None:
+    """Raise `ValueError` if a folder holds a run that is not the demo's.
+
+    Args:
+        run_dir: Folder of all results, which are replaced.
+    """
+    config = read_beside(run_dir / "model.keras")
+    flag = lambda name: TRAINING[TRAINING.index(f"--{name}") + 1]
+    ours = ("dataset", "variant", "size")
+    if config and any(config.get(name) != flag(name) for name in ours):
+        raise ValueError(
+            f"{run_dir} holds another run than the demo's, which would be "
+            "lost. Pass another --run-dir."
+        )
+
+
 def main(argv=None) -> int:
     """Run every stage until one fails; return the last exit code."""
     args = parse_flags(argv)
     run_dir = pathlib.Path(args.run_dir)
+    if code := run_command(lambda: check_run(run_dir)):
+        return code
     for command, arguments in stages(run_dir, args.steps):
         code = command.main(arguments)
         if code:

@@ -33,6 +33,8 @@ from dla_keras.commands.shared import run_command
 from dla_keras.commands.shared import say_choices
 from dla_keras.commands.shared import warn_of_trained
 from dla_keras.files import atomic_path
+from dla_keras.files import check_folder
+from dla_keras.files import check_target
 from dla_keras.files import write_json
 from dla_keras.tables import score_text
 from dla_keras.tables import text_table
@@ -99,6 +101,40 @@ class Candidate:
     output: pathlib.Path
     split: object
     find: object
+
+
+def check_outputs(args) -> None:
+    """Refuse to write over what is not of this command, before the work.
+
+    Raises:
+        ValueError: If a file is of another kind, or a folder holds files and
+            no results of before.
+    """
+    for path, flag, kind in (
+        (args.table, "--table", "table"),
+        (args.json, "--json", "scores"),
+    ):
+        if path:
+            check_target(path, flag, kind)
+    found = args.model or [args.predictions]
+    own = [args.output_dir] if args.output_dir else []
+    folders = own or [f"{path}.evaluation" for path in found]
+    for folder in map(pathlib.Path, folders):
+        check_folder(folder, "--output-dir")
+        files = folder.iterdir() if folder.is_dir() else ()
+        there = sorted(file.name for file in files if file.name[0] != ".")
+        report, scores = folder / "report.html", folder / "metrics.json"
+        if {*there} & {report.name, scores.name}:
+            if report.name in there:
+                check_target(report, "--output-dir", "report")
+            if scores.name in there:
+                check_target(scores, "--output-dir", "scores")
+        elif there and own:
+            raise ValueError(
+                "Expected --output-dir to be a new folder, or one with results "
+                f"of an earlier `evaluate`. Received: {folder}, which holds "
+                f"{', '.join(there[:3])}; pass another folder."
+            )
 
 
 def candidates(args):
@@ -260,6 +296,7 @@ def class_table(scores: dict) -> str | None:
 
 def evaluate_all(args) -> None:
     """Score every model at each of its tasks, and print a table of each."""
+    check_outputs(args)
     results, splits = {}, {}
     for candidate in candidates(args):
         at_task = results.setdefault(candidate.task, {})

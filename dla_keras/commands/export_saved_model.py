@@ -15,7 +15,6 @@ exit code is 1.
 import sys
 
 from dla_keras.choices import parse_size
-from dla_keras.commands.flags import check_folder
 from dla_keras.commands.flags import crop_size
 from dla_keras.commands.flags import export_parser
 from dla_keras.commands.flags import model_fit
@@ -24,9 +23,16 @@ from dla_keras.commands.flags import read_pictures
 from dla_keras.commands.shared import number_of
 from dla_keras.commands.shared import run_command
 from dla_keras.commands.shared import size_text
+from dla_keras.files import check_folder
 from dla_keras.files import new_folder
 from dla_keras.lite.options import PRECISIONS
 from dla_keras.quiet import quiet_stderr
+
+# What TensorFlow writes, and what is said of the model.
+CONTENT = (
+    *("saved_model.pb", "fingerprint.pb", "variables", "assets"),
+    "assets.extra",
+)
 
 
 def parse_flags(argv):
@@ -55,7 +61,7 @@ def export(args) -> None:
     from dla_keras.inference.model_files import open_model
     from dla_keras.lite.convert.graph import write_saved_model
 
-    check_folder(args.output)
+    check_folder(args.output, "--output")
     size = parse_size(args.size) if args.size else None
     with quiet_stderr():
         model = load_model(args.model)
@@ -68,7 +74,7 @@ def export(args) -> None:
             crop = size or parse_size(crop_size(args.model))
             held_out = [central_crop(picture, crop) for picture in held_out]
         compare_with = reference(model, held_out, size, fit, args.min_agreement)
-        with new_folder(args.output, marker="saved_model.pb") as folder:
+        with new_folder(args.output, "saved_model.pb", CONTENT) as folder:
             write_saved_model(model, folder, size, fit)
             found = compare_with(open_model(folder))
             for each in found.values():

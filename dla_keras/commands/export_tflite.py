@@ -24,7 +24,6 @@ import sys
 from typing import TYPE_CHECKING
 
 from dla_keras.commands.flags import check_file
-from dla_keras.commands.flags import check_folder
 from dla_keras.commands.flags import crop_size
 from dla_keras.commands.flags import export_parser
 from dla_keras.commands.flags import model_fit
@@ -36,6 +35,7 @@ from dla_keras.commands.shared import number_of
 from dla_keras.commands.shared import run_command
 from dla_keras.commands.shared import size_text
 from dla_keras.files import atomic_path
+from dla_keras.files import check_folder
 from dla_keras.lite.options import HEADS
 from dla_keras.lite.options import PRECISIONS
 from dla_keras.lite.options import READERS
@@ -245,7 +245,7 @@ def export(args) -> None:
     from dla_keras.lite.measure.comparison import export_every_precision
 
     if args.precision == ALL:
-        check_folder(args.output)
+        check_folder(args.output, "--output")
         export_every_precision(
             *read_exporter(args),
             args.output,

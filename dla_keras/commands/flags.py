@@ -13,6 +13,7 @@ from dla_keras.commands.shared import find_dataset
 from dla_keras.commands.shared import make_parser
 from dla_keras.commands.shared import number_of
 from dla_keras.commands.shared import size_text
+from dla_keras.files import check_target
 from dla_keras.provenance import read_beside
 from dla_keras.variants import PHONE_SEGMENTERS
 
@@ -557,33 +558,9 @@ def print_table(rows: dict) -> None:
 
 def check_file(path) -> None:
     """Raise `ValueError` if no file can be at a path: before the work."""
-    if pathlib.Path(path).is_dir():
-        raise ValueError(
-            f"--output is a file. Received: the folder {path}; pass a name "
-            "in it."
-        )
     if pathlib.Path(path).suffix != ".tflite":
         raise ValueError(
             "--output is a .tflite file, and overwrites no other kind. "
             f"Received: {path}."
         )
-    _check_parents(path)
-
-
-def check_folder(path) -> None:
-    """Raise `ValueError` if no folder can be at a path: before the work."""
-    if pathlib.Path(path).is_file():
-        raise ValueError(
-            f"--output is a folder. Received: the file {path}; pass another "
-            "name."
-        )
-    _check_parents(path)
-
-
-def _check_parents(path):
-    for parent in pathlib.Path(path).resolve().parents:
-        if parent.exists() and not parent.is_dir():
-            raise ValueError(
-                f"--output cannot be {path}, as {parent} is a file. Pass "
-                "another path."
-            )
+    check_target(path, "--output", ".tflite file")

@@ -262,6 +262,7 @@ def quantize(args) -> None:
     from dla_keras.inference.predictor import fit_picture
     from dla_keras.lite.compress.fine_tuning import FineTuning
     from dla_keras.lite.compress.fine_tuning import apply_method
+    from dla_keras.lite.compress.folder import CONTENT
     from dla_keras.lite.compress.folder import METRICS
     from dla_keras.lite.compress.folder import Judge
     from dla_keras.lite.compress.folder import fill_folder
@@ -307,7 +308,7 @@ def quantize(args) -> None:
     before = measure_baselines(model, args.model, calibration, judge)
     finished = {}  # what several methods begin with
     for method in args.method:
-        with new_folder(output / method, METRICS) as folder:
+        with new_folder(output / method, METRICS, CONTENT) as folder:
             model = load_for(args)
             ranges = apply_method(model, method, plan, around, finished)
             config = method_config(args, run, method, plan, around)

@@ -377,7 +377,8 @@ class GroundTruth(Sequence):
                 f"Expected annotations ({', '.join(kinds)}) in a folder. "
                 f"Received: {folder}."
             )
-        self._images = folder.parents[1] / "images" / folder.name
+        place = folder.absolute()
+        self._images = place.parent.parent / "images" / place.name
         self.info = _info("boundaries")
         self.names = [path.stem for path in self._paths]
 

@@ -572,6 +572,13 @@ def check_classes(train, val, allow: Iterable[str] = ()) -> list[Finding]:
         for split in (train, val)
     ]
     found = []
+    if len(train.info.class_names) < 2:
+        message = (
+            f"Expected two classes or more. Received: {train.info.name} with "
+            f"{', '.join(train.info.class_names)} alone; add a folder of what "
+            "is none of it."
+        )
+        found.append(Finding("one-class", message, True))
     for name, count in zip(("train", "val"), counts, strict=True):
         names = enumerate(train.info.class_names)
         absent = [repr(text) for index, text in names if not count[index]]

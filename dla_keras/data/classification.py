@@ -11,12 +11,10 @@ import pathlib
 from collections.abc import Callable
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 
 import numpy as np
 from PIL import Image
 
-from dla_keras.data.folders.pairs import describe
 from dla_keras.data.folders.pairs import draw_share
 from dla_keras.data.folders.pairs import is_images_and_labels
 from dla_keras.data.pictures import SUFFIXES
@@ -186,9 +184,8 @@ def open_classification_split(
         return _open_digits(split)
     check_places(dataset, data_dir)
     for folder in map(pathlib.Path, filter(None, (data_dir, dataset))):
-        for root in (folder, folder / "data"):
-            if (root / "images_variant_train.txt").exists():
-                return _open_aircraft(root, split)
+        if root := _aircraft_root(folder):
+            return _open_aircraft(root, split)
         if _split_folder(folder, "train") or _holds_classes(folder):
             return _open_class_folders(folder, split)
     if pathlib.Path(dataset).is_dir():
@@ -245,10 +242,12 @@ def is_class_folder(folder) -> bool:
         folder: Path of the folder; what its pictures hold is not looked at.
     """
     folder = pathlib.Path(folder)
+    if _aircraft_root(folder):
+        return True
     train = _split_folder(folder, "train")
-    names = [path.name for path in _folders(train or folder)]
-    told = any(describe(PurePath(name, "x")).says for name in names)
-    return bool(names) and not told and bool(train or _holds_classes(folder))
+    names = {path.name.lower() for path in _folders(train or folder)}
+    of_maps = names & {"images", "img", "imgs", "masks", "labels"}
+    return not of_maps and bool(names and train or _holds_classes(folder))
 
 
 def _holds_classes(folder):
@@ -346,6 +345,13 @@ def _refuse_masks(train, names):
             f"Expected a folder per class in {train}. Received: "
             f"{', '.join(names)}, which are images and labels: use train-seg."
         )
+
+
+def _aircraft_root(folder):
+    """Return the folder of FGVC-Aircraft's lists, or `None`."""
+    roots = (folder, folder / "data")
+    there = (r for r in roots if (r / "images_variant_train.txt").exists())
+    return next(there, None)
 
 
 def _open_aircraft(root, split):

@@ -186,7 +186,7 @@ def test_mistakes_are_one_line(tmp_path, capsys):
     (tmp_path / "notes.html").write_text("mine")
     write_folder(tmp_path)
     code, output = run(capsys, tmp_path, "--output", "notes.html")
-    assert code == 2 and "notes.html is no page of this" in output.err
+    assert code == 2 and "notes.html, which is no page of" in output.err
     assert (tmp_path / "notes.html").read_text() == "mine"
     assert run(capsys, tmp_path, "--output", "new.html")[0] == 0
     assert run(capsys, tmp_path, "--output", "new.html")[0] == 0

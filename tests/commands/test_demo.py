@@ -1,5 +1,6 @@
 """The demo: which commands it runs, and that a failure ends it."""
 
+import json
 from unittest import mock
 
 from dla_keras.commands import demo
@@ -48,6 +49,16 @@ def test_it_ends_with_the_next_command(tmp_path, capsys):
     assert run(tmp_path, (0, 0)) == (0, [1, 2, 1])
     out = capsys.readouterr().out
     assert f"{tmp_path}/table.md" in out and "dla-keras check" in out
+
+
+def test_another_run_is_not_lost(tmp_path, capsys):
+    config = {"dataset": "toy_streets", "variant": "dla34", "size": "192x384"}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert run(tmp_path, (0, 0)) == (2, [0, 0, 0])
+    assert f"{tmp_path} holds another run" in capsys.readouterr().err
+    config["variant"] = "dla46_c"
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert run(tmp_path, (0, 0)) == (0, [1, 2, 1])
 
 
 def test_a_failure_ends_it(tmp_path, capsys):

@@ -375,7 +375,7 @@ def test_predict_writes_boundaries(bsds, detector, tmp_path, capfd):
     assert "other flags" in capfd.readouterr().err
 
 
-def test_evaluate_any_detectors_maps(bsds, tmp_path, capfd):
+def test_evaluate_any_detectors_maps(bsds, tmp_path, capfd, monkeypatch):
     truth = bsds / "groundTruth" / "val"
     maps = tmp_path / "maps"
     maps.mkdir()
@@ -399,6 +399,22 @@ def test_evaluate_any_detectors_maps(bsds, tmp_path, capfd):
         "report.html",
     }
     capfd.readouterr()
+    monkeypatch.chdir(truth.parent)  # whose parent's name is not said
+    arguments += ["--ground-truth", "val"]
+    assert evaluate(arguments) == 0
+    capfd.readouterr()
+    kept = (maps / "0.npy").read_bytes()
+    for flag, place in (
+        ("--json", maps / "0.npy"),
+        ("--table", scores),
+        ("--output-dir", maps),
+        ("--output-dir", scores),
+    ):
+        assert evaluate([*arguments, flag, str(place)]) == 2
+        error = capfd.readouterr().err
+        assert flag in error and str(place) in error
+    assert (maps / "0.npy").read_bytes() == kept
+    arguments = arguments[:-2]
     assert evaluate(arguments) == 2
     assert "--ground-truth FOLDER" in capfd.readouterr().err
     for number, example in enumerate(GroundTruth(truth)):

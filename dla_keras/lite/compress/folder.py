@@ -121,6 +121,10 @@ def measure_baselines(model, path, calibration, judge: Judge) -> dict:
     }
 
 
+# All that a method's folder holds.
+CONTENT = ("model.keras", "config.json", METRICS, "ranges.json", "int8.tflite")
+
+
 def fill_folder(
     folder, model, method: str, ranges, judge: Judge, config: dict, before: dict
 ) -> None:

@@ -141,7 +141,7 @@ ATTACKS = [
     Attack("a list is a folder", LISTS, "train_images.txt", (gone("lists/train_images.txt"), folder("lists/train_images.txt"))),
     Attack("a list of 12 GB", LISTS, "train_images.txt", sparse("lists/train_images.txt", 12 << 30)),
     Attack("a list is missing", LISTS, "val_labels.txt", gone("lists/val_labels.txt")),
-    Attack("a list names folders", LISTS, "train_images.txt", text("lists/train_images.txt", ".\n" * 6)),
+    Attack("a list names folders", LISTS, "lists", text("lists/train_images.txt", ".\n" * 6)),
     Attack("a list with remarks", LISTS, "train_images.txt", changed("lists/train_images.txt", lambda d: b"# pictures\n" + d)),
     Attack("a list in another order", LISTS, "--allow other-names", changed("lists/train_labels.txt", lambda d: b"".join(reversed(d.splitlines(True))))),
     Attack("lists of Windows in UTF-16", LISTS, (), changed("lists/train_images.txt", lambda d: d.decode().replace("\n", "\r\n").encode("utf-16")), READ),

@@ -21,7 +21,6 @@ from attack_changes import said
 from attack_changes import scored
 from attack_changes import sparse
 from attack_changes import text
-from attack_changes import warned
 from attack_ground import scene
 
 AREA = "evaluate, boundary maps"
@@ -214,7 +213,7 @@ ATTACKS = [
     a_mat("MATLAB's file of something else", segmentation=EDGES),
     a_mat("MATLAB's file of an array alone", groundTruth=EDGES * 1.0),
     a_mat("MATLAB's file of words", groundTruth="edges"),
-    Attack("maps of black boundaries on white", MAPS, (), tuple(relabelled(f"maps/s{i}.png", lambda x: 255 - x) for i in (6, 7)), warned("white")),
+    Attack("maps of black boundaries on white", MAPS, "inverted", tuple(relabelled(f"maps/s{i}.png", lambda x: 255 - x) for i in (6, 7))),
     Attack(
         "maps in MATLAB's order and others' bytes",
         MAPS,
@@ -233,5 +232,5 @@ ATTACKS = [
     ),
     bad("truth without maps", "evaluate --task boundary --ground-truth truth --model erun/model.keras", (), "--ground-truth"),
     bad("maps beside a model", f"{MAPS} --model erun/model.keras", (), "--model"),
-    bad("maps of a task without maps", MAPS.replace("boundary", "segmentation"), (), "segmentation"),
+    bad("maps of a task without maps", MAPS.replace("boundary", "segmentation"), (), "--predictions"),
 ]

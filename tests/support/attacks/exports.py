@@ -77,6 +77,7 @@ ATTACKS = [
         )
     ),
     flag("--size 32768x32768", "--size", "memory"),
+    flag("--size 48x64", "size", "32"),
     flag("--keep-float fc", "--keep-float"),
     flag("--layer-errors --precision float16", "--layer-errors"),
     flag("--max-loss 1 --keep-float fc --precision int8", "--keep-float"),
@@ -94,7 +95,7 @@ ATTACKS = [
     bad("a model that is a SavedModel", "export-tflite --dataset seg --output x.tflite --model saved", (), "saved"),
     bad("a damaged model to export", TO, cut("run/model.keras", 0.6), "run/model.keras"),
     bad("a model to export that is not finite", TO, fill(np.nan), "run/model.keras"),
-    bad("a model that sees nothing in any picture", TO, fill(0.0), "one class"),
+    bad("a model that sees nothing in any picture", TO, fill(0.0), "everywhere"),
     bad("a classifier of a working size", "export-tflite --model crun/model.keras --dataset classes --output x.tflite --max-side 64", (), "--max-side"),
     bad("a classifier without its run", "export-tflite --model crun/model.keras --dataset classes --output x.tflite", gone("crun/config.json"), "--size"),
     bad("a model without its data", "export-tflite --model run/model.keras --output x.tflite", gone(CONFIG), "--dataset"),
@@ -110,7 +111,6 @@ ATTACKS = [
         "one",
     ),
     bad("pictures to calibrate that are broken", f"{TO} --precision int8", cut("seg/train/images/s0.png", 0.5), "s0.png"),
-    Attack("a full disk for a file", TO, "x.tflite", largest=20_000),
     # --- export-saved-model ---
     bad("a SavedModel over a file", f"{SAVED} run/model.keras", (), "--output"),
     bad("a SavedModel over its run", f"{SAVED} run", (), "run"),
@@ -198,6 +198,6 @@ ATTACKS = [
     bad("a command with a slip", "exprot-tflite", (), "export-tflite"),
     bad("a flag with a slip", f"{TO} --precison int8", (), "--precision"),
     bad("a flag without its value", f"{EXPORT} --output", (), "--output"),
-    bad("a model without its flag", "export-tflite run/model.keras", (), "run/model.keras"),
+    bad("a model without its flag", "export-tflite run/model.keras", (), "--model"),
     Attack("a version with more words", "--version", (), (), printed("dla-keras")),
 ]
