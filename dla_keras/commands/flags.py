@@ -4,6 +4,7 @@ Training has its own in `train.py`.
 """
 
 import argparse
+import os
 import pathlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -558,7 +559,7 @@ def print_table(rows: dict) -> None:
 
 def check_file(path) -> None:
     """Raise `ValueError` if no file can be at a path: before the work."""
-    if pathlib.Path(path).suffix != ".tflite":
+    if pathlib.Path(path).suffix != ".tflite" and not os.path.isdir(path):
         raise ValueError(
             "--output is a .tflite file, and overwrites no other kind. "
             f"Received: {path}."
