@@ -1,12 +1,14 @@
 """What all commands share: a parser, the dataset to use, errors in one line."""
 
 import argparse
+import contextlib
 import functools
 import pathlib
 import re
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable
 
 from dla_keras.choices import EPOCHS
@@ -268,6 +270,23 @@ class _StopSignals:
         raise Interrupted
 
 
+@contextlib.contextmanager
+def _plain_warnings():
+    """Show warnings as errors are shown: in a line, without lines of code."""
+    usual = warnings.formatwarning
+
+    def plain(message, category, *place):
+        if category is UserWarning:
+            return f"warning: {message}\n"
+        return usual(message, category, *place)
+
+    warnings.formatwarning = plain
+    try:
+        yield
+    finally:
+        warnings.formatwarning = usual
+
+
 def run_command(command: Callable[[], object]) -> int:
     """Run a command; an expected error becomes one line and an exit code.
 
@@ -283,7 +302,7 @@ def run_command(command: Callable[[], object]) -> int:
     expected = (ValueError, OSError, ImportError, MemoryError)
     signals = _StopSignals()
     try:
-        with signals:
+        with _plain_warnings(), signals:
             command()
     except BaseException as error:
         if signals.number:  # perhaps another error came of it

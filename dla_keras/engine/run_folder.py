@@ -132,12 +132,14 @@ def hold_run_dir(args, chief: bool = True):
     """
     run_dir = choose_run_dir(args)
     check_run_dir(run_dir, vars(args), args.overwrite)
+    if not chief:
+        yield run_dir
+        return
     new = not args.run_dir or not run_dir.exists()
+    run_dir.mkdir(parents=True, exist_ok=True)
     try:
-        if chief:
-            run_dir.mkdir(parents=True, exist_ok=True)
-        lock = (run_dir / LOCK).open("a+") if chief else None
-    except OSError:  # cannot be written: a run says so, a finished one is read
+        lock = (run_dir / LOCK).open("a+", errors="replace")
+    except OSError:  # one may read what is finished, and write nothing
         lock = None
     if lock is None:
         yield run_dir
@@ -159,10 +161,10 @@ def hold_run_dir(args, chief: bool = True):
 def _lock(file, run_dir):
     """Lock a file, or raise `ValueError` that names who has."""
     file.seek(0)
-    number, host, time = (file.read().split() or ["?"] * 3)[:3]
+    number, host, time = [*file.read().split(), "?", "?", "?"][:3]
     message = (
-        f"{run_dir} is in use: process {number} on {host} trains in it since "
-        f"{time}. Wait for its end, stop it, or choose another --run-dir."
+        f"{run_dir} is in use: process {number} on {host} has trained in it "
+        f"since {time}. Wait for its end, stop it, or choose another --run-dir."
     )
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -170,7 +172,7 @@ def _lock(file, run_dir):
         raise ValueError(message) from error
     except (OSError, AttributeError):  # not on this system, or of these files
         if host == platform.node() and number != str(os.getpid()):
-            if is_alive(int(number)):
+            if number.isdecimal() and is_alive(int(number)):
                 raise ValueError(message) from None
         elif host not in ("?", platform.node()):
             warnings.warn(

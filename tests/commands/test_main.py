@@ -120,6 +120,18 @@ def test_a_signal_is_one_line(name, number, tmp_path, monkeypatch, capsys):
     assert not out and not list(tmp_path.iterdir())
 
 
+def test_a_warning_is_one_line():
+    script = "import warnings; from dla_keras.commands.shared import *; "
+    script += "run_command(lambda: warnings.warn('steps.csv is odd'))"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert done.stderr == "warning: steps.csv is odd\n"
+
+
 def test_flags_are_not_taken_by_their_beginning(capsys):
     with pytest.raises(SystemExit):
         main(["train-seg", "--step", "3"])

@@ -18,6 +18,8 @@ import tensorflow as tf
 from list_folder import write_folder
 from PIL import Image
 
+from dla_keras.commands.flags import add_task_flags
+from dla_keras.commands.train import training_parser
 from dla_keras.data.segmentation import open_split
 from dla_keras.engine import loggers
 from dla_keras.engine.checkpoints import Checkpoints
@@ -26,6 +28,9 @@ from dla_keras.engine.checkpoints import write_checkpoint
 from dla_keras.engine.loggers import Loggers
 from dla_keras.engine.loggers import Tables
 from dla_keras.engine.loop import Plan
+from dla_keras.engine.run_folder import FREE
+from dla_keras.engine.run_folder import NETWORK
+from dla_keras.engine.run_folder import SCORED
 from dla_keras.engine.run_folder import choose_run_dir
 from dla_keras.engine.run_folder import claim
 from dla_keras.engine.run_folder import differences
@@ -311,7 +316,9 @@ def test_a_folder_has_one_run_at_a_time(tmp_path, monkeypatch):
     command = [sys.executable, "-c", HOLDER, str(run / ".lock")]
     other = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert other.stdout.readline() == "held\n"
-    message = f"in use: process {other.pid} on {platform.node()} .* since noon"
+    message = (
+        f"in use: process {other.pid} on {platform.node()} has .* since noon"
+    )
     with pytest.raises(ValueError, match=message):
         with hold_run_dir(args):
             pass
@@ -333,6 +340,10 @@ def test_a_folder_has_one_run_at_a_time(tmp_path, monkeypatch):
         pass
     (run / ".lock").write_text(said.replace(str(other.pid), str(os.getppid())))
     with pytest.raises(ValueError, match=f"process {os.getppid()} on"):
+        with hold_run_dir(args):
+            pass
+    for odd in (b"7", b"\xff\0", f"x {platform.node()} noon".encode()):
+        (run / ".lock").write_bytes(odd)
         with hold_run_dir(args):
             pass
     (run / ".lock").write_text("7 far-away noon\n")
@@ -407,6 +418,19 @@ def test_another_runs_checkpoint_is_told_by_what_differs(tmp_path):
     write_checkpoint(path, ARRAYS, {"step": 7})
     for resume in ("auto", named):
         assert find_start(path.parents[1], settings, resume).facts["step"] == 7
+
+
+def test_the_names_of_free_settings_are_flags():
+    known = set()
+    for task, name in (
+        ("segmentation", "train-seg"),
+        ("boundary", "train-boundary"),
+        ("classification", "train-cls"),
+    ):
+        parser = training_parser(name, "Train.")
+        add_task_flags(parser, task, "training")
+        known |= {action.dest for action in parser._actions}
+    assert {*FREE, *SCORED, *NETWORK} <= known
 
 
 def test_flags_of_validation_are_free_until_it_has_chosen(tmp_path):
