@@ -125,7 +125,9 @@ private val RULES = listOf(
     "input.pad_color?classification" to COLOR,
     "input.fit?" to LINE,
     "input.max_side?" to SIZE,
-    "input.crop_fraction?" to SHARE,
+    "input.crop_fraction?" to Rule("a number above 0 and at most 1") {
+        isShare(it) && (it as Number).toDouble() > 0
+    },
     "outputs" to Rule("a list") { it is JSONArray && it.length() > 0 },
     "outputs[]" to OBJECT,
     "outputs[].kind" to LINE,

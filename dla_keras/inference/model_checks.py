@@ -142,6 +142,12 @@ def _check_model(walk):
     graphs = walk.tables(walk.model, 2)
     if not graphs or not sizes:
         raise ValueError("The file holds no network.")
+    # Inputs, outputs and operations of what is run first.
+    if not all(len(walk.numbers(graphs[0], n, np.int32)) for n in (1, 2, 3)):
+        raise ValueError(
+            "The file is damaged: its network lacks operations, inputs or "
+            "outputs."
+        )
     for graph in graphs:
         _check_graph(walk, graph, len(codes), sizes)
 

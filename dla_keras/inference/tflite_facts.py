@@ -142,7 +142,10 @@ RULES = {
     "input.pad_color?classification": _COLOR,
     "input.fit?": _LINE,
     "input.max_side?": _SIZE,
-    "input.crop_fraction?": _SHARE,
+    "input.crop_fraction?": (
+        "a number above 0 and at most 1",
+        lambda value: _is_share(value) and value > 0,
+    ),
     "outputs": _LIST,
     "outputs[]": _DICT,
     "outputs[].name": _LINE,

@@ -107,6 +107,12 @@ FAULTS = {
         graph(file).operators[3], "inputs", [0, 10**6]
     ),
     "tensor does not exist": lambda file: setattr(graph(file), "outputs", [-5]),
+    "lacks operations, inputs or": lambda file: setattr(
+        graph(file), "operators", []
+    ),
+    "network lacks .* outputs": lambda file: setattr(
+        graph(file), "outputs", []
+    ),
     "a constant does not exist": lambda file: setattr(
         constant(file), "buffer", 10**6
     ),
