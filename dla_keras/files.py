@@ -330,6 +330,35 @@ def append_csv(path, rows: Sequence[dict]) -> None:
         temporary.write_text(text.getvalue(), encoding="utf-8")
 
 
+def read_table(path, needed: Sequence[str]) -> list[dict]:
+    """Return the rows of a CSV file, column -> text.
+
+    Args:
+        path: Path of the file.
+        needed: Names of columns that it has.
+
+    Raises:
+        FileNotFoundError: If nothing is there.
+        ValueError: If it is no file of text, or lacks a column.
+    """
+    text = read_text(path)
+    try:
+        reader = csv.DictReader(io.StringIO(text, newline=""))
+        rows, columns = list(reader), reader.fieldnames or ()
+    except csv.Error as error:
+        raise ValueError(
+            f"{path} is no table: {error}. Restore it, or rename it."
+        ) from error
+    missing = [name for name in needed if name not in columns]
+    if missing:
+        raise ValueError(
+            f"Expected a table with the column {missing[0]!r}. Received: {path}"
+            f" with {', '.join(map(str, columns))[:80] or 'none'}. Restore it, "
+            "or rename it."
+        )
+    return rows
+
+
 def read_numbers(path, needed: Sequence[str]) -> tuple[list[dict], str | None]:
     """Return the whole rows of a table of numbers, and what is damaged.
 

@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from paths import ROOT
 
@@ -13,6 +14,7 @@ from dla_keras.files import atomic_path
 from dla_keras.files import check_target
 from dla_keras.files import new_folder
 from dla_keras.files import read_numbers
+from dla_keras.files import read_table
 from dla_keras.files import set_aside
 from dla_keras.files import write_json
 
@@ -150,6 +152,33 @@ def test_whole_rows_are_read_of_a_damaged_table(tmp_path, text, rows, damage):
     found, said = read_numbers(path, ("step", "loss"))
     assert len(found) == rows
     assert said is None if damage is None else damage in said
+
+
+def test_a_table_of_words_is_read_or_refused_by_name(tmp_path):
+    path, words = tmp_path / "predictions.csv", "picture,class\na.png,cat\n"
+    path.write_text(words)
+    assert read_table(path, ("picture",)) == [
+        {"picture": "a.png", "class": "cat"}
+    ]
+    random, refused = np.random.default_rng(0), 0
+    for length in range(60):
+        data = bytearray(words.encode() * 3)
+        for at in random.integers(len(data), size=3):
+            data[at : at + int(random.integers(4))] = random.bytes(2)
+        path.write_bytes(data[: len(data) - length])
+        try:
+            read_table(path, ("picture",))
+        except ValueError as error:
+            assert str(path) in str(error) and "\n" not in str(error)
+            refused += 1
+    assert refused > 20
+    path.write_text("name,class\n")
+    with pytest.raises(
+        ValueError, match="column 'picture'. .* with name, class"
+    ):
+        read_table(path, ("picture",))
+    with pytest.raises(FileNotFoundError):
+        read_table(tmp_path / "none.csv", ())
 
 
 def test_what_is_no_table_is_none(tmp_path):

@@ -18,6 +18,7 @@ from dla_keras.data.pictures import list_pictures
 from dla_keras.data.pictures import spoken_others
 from dla_keras.files import atomic_path
 from dla_keras.files import check_folder
+from dla_keras.files import read_table
 from dla_keras.provenance import read_beside
 
 if TYPE_CHECKING:  # pages are written without TensorFlow, too
@@ -147,8 +148,7 @@ class TableResults:
         self._row = row
         self._rows = {}
         if self._path.exists():
-            with self._path.open(newline="", encoding="utf-8") as file:
-                rows = list(csv.DictReader(file))
+            rows = read_table(self._path, ("picture",))
             # A killed process may have left the last one half-written.
             self._rows = {r["picture"]: r for r in rows if all(r.values())}
 
