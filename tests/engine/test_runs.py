@@ -15,7 +15,6 @@ from tiny_run import main
 from dla_keras.choices import NUMBERS
 from dla_keras.data.pipeline import batch_names
 from dla_keras.engine.checkpoints import read_checkpoint
-from dla_keras.engine.validation import Validation
 
 
 @pytest.fixture
@@ -114,22 +113,6 @@ def test_validation_is_tried_before_the_first_step(run, tmp_path, monkeypatch):
     code, output = run("tried")
     assert code == 2 and "no scores of 1 picture" in output
     assert not (tmp_path / "tried").exists()  # free for the mended command
-
-
-def test_the_model_is_there_before_it_is_scored(run, tmp_path, monkeypatch):
-    scored = Validation.__call__
-
-    def fail(*args, **kwargs):
-        assert (tmp_path / "scored/model.keras").exists()
-        raise ValueError("a picture is gone")
-
-    flags = ("--validate-every", 0, "--dropout", 0)
-    monkeypatch.setattr(Validation, "__call__", fail)
-    code, output = run("scored", *flags)
-    assert code == 2 and "a picture is gone" in output
-    monkeypatch.setattr(Validation, "__call__", scored)
-    code, output = run("scored", *flags)
-    assert code == 0 and "step-00000024.npz" in output
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(run, tmp_path):

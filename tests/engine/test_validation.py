@@ -167,6 +167,22 @@ def test_the_clock_counts_from_the_last_validation(monkeypatch):
     assert not run._is_long_ago()
 
 
+def test_the_model_is_written_before_it_is_scored():
+    def fail(watch):
+        raise ValueError("a picture is gone")
+
+    run, saved = object.__new__(Run), []
+    run.plan, run.progress, run.pace = Plan(9, 9), Progress(), None
+    run.signals = SimpleNamespace(watch=iter)
+    snapshot = SimpleNamespace(take=lambda: saved.append("taken"))
+    run.task = SimpleNamespace(snapshot=snapshot, validate=fail)
+    run._export = saved.append
+    for run.progress.step in (8, 9):
+        with pytest.raises(ValueError, match="a picture is gone"):
+            run._score()
+    assert saved == ["taken", "taken", "model"]
+
+
 def test_a_score_that_rests_on_nothing_is_no_better(tmp_path, capfd):
     """It is so where no pixel of the pictures counts."""
     run = object.__new__(Run)
