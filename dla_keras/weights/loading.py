@@ -72,7 +72,7 @@ def _block_traits(shapes):
 
 
 _HEAD = ("fc.weight", "fc.bias")
-_SHOWN = 40  # names in a message
+_SHOWN = 5  # names in a message
 
 
 def load_torch_state(
@@ -98,7 +98,7 @@ def load_torch_state(
 
     Raises:
         ValueError: If the arrays do not fit. The message holds the likely
-            cause, and missing, unexpected and misshapen names.
+            cause, and the first missing, unexpected and misshapen names.
 
     Example:
 
@@ -121,7 +121,7 @@ def load_torch_state(
         raise ValueError(
             f"These weights do not fit the {type(model).__name__} "
             f"{model.name!r}; it was left as it was. "
-            f"{_likely_cause(model, used, faults)}\n  " + "\n  ".join(shown)
+            f"{_likely_cause(model, used, faults)} Found: {'; '.join(shown)}."
         )
     for name, array in used.items():
         slot = slots[name]

@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import sys
+import warnings
 import zipfile
 from dataclasses import dataclass
 
@@ -459,7 +460,9 @@ def _load_keras_weights(model, path):
     before = model.get_weights()
     try:
         check_h5_numbers(path)
-        model.load_weights(path)
+        with warnings.catch_warnings():  # on what the error says, too
+            warnings.simplefilter("ignore")
+            model.load_weights(path)
     except Exception as error:  # many kinds, some of them halfway through
         model.set_weights(before)
         reason = " ".join(str(error).splitlines()[:2])  # then come arrays

@@ -24,6 +24,7 @@ _WRAPPERS = (
     "state_dict_ema", "model_ema", "params_ema", "state_dict",
     "model_state_dict", "model_state", "model", "network", "net", "params",
 )  # fmt: skip
+_LARGEST = 4 << 30  # bytes; with the optimizer's numbers beside the weights
 # Kinds of numbers in .safetensors that are arrays without a scale beside them.
 _PLAIN = {
     "F64", "F32", "F16", "BF16", "I64", "U64", "I32", "U32", "I16", "U16",
@@ -69,6 +70,13 @@ def read_torch_file(path: str | os.PathLike) -> dict[str, np.ndarray]:
         )
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")
+    size = path.stat().st_size
+    if size > _LARGEST:
+        raise ValueError(
+            f"Expected weights of at most {_LARGEST >> 30} GB. Received: "
+            f"{path} with {size / 2**30:.0f}; the largest network here takes a "
+            "quarter of one."
+        )
     content = _READERS[path.suffix](path)
     while inner := _unwrapped(content):
         content = inner

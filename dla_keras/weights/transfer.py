@@ -8,6 +8,7 @@ said, part by part.
 import os
 import pathlib
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
@@ -273,7 +274,9 @@ def _rebuild(path, model):
     try:
         check_h5_numbers(path)
         other = _like(_h5_shapes(path), model.variant)
-        other.load_weights(path)
+        with warnings.catch_warnings():  # on what the error says, too
+            warnings.simplefilter("ignore")
+            other.load_weights(path)
     except Exception as error:  # of h5py, and of Keras in the end
         reason = " ".join(str(error).splitlines()[:2])
         raise ValueError(
