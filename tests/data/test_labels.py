@@ -213,6 +213,13 @@ def test_a_palette_is_compared_with_the_datasets():
     assert read(stored(chance)) == ids.tolist()
 
 
+def test_a_color_that_is_ignored_wins_over_a_number_that_is_a_class():
+    void = (9, 9, 9)
+    file = stored(paletted(IDS % 255, (*COLORS[:2], void)))
+    found = read(file, info(ignored_colors=(void,)))
+    assert found == [[0, 1, 255, 255], [0, 0, 1, 0]]
+
+
 def test_numbers_of_no_class_with_the_datasets_colors_are_colors():
     file = stored(paletted(IDS[:1] + 5, [(0, 0, 0)] * 5 + [*COLORS]))
     assert read(file) == IDS[:1].tolist()
