@@ -3,7 +3,8 @@
 python web_demo/make_models.py --run-dir runs/demo
 
 Copies the `.tflite` files of a run, as `make demo` leaves them, to
-`web_demo/models/`, and draws sample pictures beside them. Without such a run
+`web_demo/models/`, each with its own score, where `evaluate` found one, and draws
+sample pictures beside them. Without such a run
 it makes a small untrained one (`tools/small_model.py`), which shows the page,
 not the method.
 """
@@ -14,6 +15,8 @@ import sys
 
 from dla_keras.commands.shared import run_command
 from dla_keras.files import atomic_path
+from dla_keras.files import read_json
+from dla_keras.files import write_json
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "tools"))
 
@@ -39,7 +42,15 @@ def make(args) -> None:
     for precision, data in files.items():
         with atomic_path(MODELS / f"{precision}.tflite") as temporary:
             temporary.write_bytes(data)
+        write_json(MODELS / f"{precision}.tflite.json", score(run, precision))
     draw_samples(MODELS, typical_pictures(files["int8"], SAMPLES))
+
+
+def score(run: pathlib.Path, precision: str) -> dict:
+    """Return `miou` of the file itself, or nothing where nobody measured it."""
+    found = run / f"{precision}.tflite.evaluation" / "metrics.json"
+    content = read_json(found) if found.exists() else {}
+    return {"miou": content["miou"]} if content.get("miou") else {}
 
 
 def main(argv=None) -> int:

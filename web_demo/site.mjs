@@ -105,13 +105,20 @@ async function addModels(site, folder) {
   site.set("models/list.json", {content});
 }
 
+/** The score of the file itself, as make_models.py leaves it beside. */
+async function score(folder, file) {
+  const text = await readFile(path.join(folder, `${file}.json`), "utf8").catch(() => "{}");
+  const {miou} = JSON.parse(text);
+  return typeof miou === "number" ? {miou} : {};
+}
+
 /** What the page shows of a model before it is loaded. */
 async function label(folder, file) {
   const data = await readFile(path.join(folder, file));
   const label = {file, bytes: data.length};
   try {
     const {name, precision} = checkModel(data);
-    return {...label, name, precision};
+    return {...label, name, precision, ...await score(folder, file)};
   } catch {
     return label; // the page says why when it is chosen
   }

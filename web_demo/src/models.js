@@ -10,6 +10,7 @@ import {isIntact} from "./tflite_facts.js";
  * @property {string} name of its file
  * @property {(onProgress: (share: number?) => void) => Promise<Uint8Array>}
  *     bytes fetches or reads it
+ * @property {number?} miou of the file itself, where it was measured
  */
 
 /** @return {ModelSource} of a file that the reader chose */
@@ -31,10 +32,10 @@ export function shippedUrl(name) {
   return new URL(`models/${encodeURIComponent(name)}`, document.baseURI);
 }
 
-/** @return {ModelSource} of a shipped model */
-export function shippedSource(name) {
-  const url = shippedUrl(name);
-  return {name, bytes: (onProgress) => download(url, onProgress)};
+/** @return {ModelSource} of a shipped model, an entry of the list */
+export function shippedSource({file, miou}) {
+  const url = shippedUrl(file);
+  return {name: file, bytes: (onProgress) => download(url, onProgress), miou};
 }
 
 /** @return {Promise<{models: object[], samples: string[]}>} what is shipped */
@@ -54,15 +55,19 @@ export function label({file, bytes, name, precision}) {
   return name ? `${name}, ${precision}, ${size}` : `${file}, ${size}`;
 }
 
-/** @return {string} what the page says of a model that runs */
-export function describe({facts, threads}) {
+/** @return {string} what the page says of a model that runs, and its source */
+export function describe({facts, threads}, source = {}) {
   const {name, precision, height, width, classes, miou, checked} = facts;
+  // The facts were written before anybody could score the file.
+  const score = source.miou === undefined
+    ? miou !== null && `mIoU ${miou.toFixed(3)} before export`
+    : `mIoU ${source.miou.toFixed(3)}`;
   return [
     name,
     precision,
     `${height} × ${width} pixels`,
     `${classes.length} classes`,
-    miou === null ? "" : `mIoU ${miou.toFixed(3)} before export`,
+    score,
     threads === 1 ? "1 thread" : `${threads} threads`,
     checked ? "" : "not checked for damage, which takes https",
   ].filter(Boolean).join(" · ");

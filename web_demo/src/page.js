@@ -41,6 +41,7 @@ let runner = null; // the model that runs
 let source = null; // where it came from
 let still = null; // the picture on show: {blob, name}
 let live = false; // whether the camera runs
+const shipped = new Map(); // name of a file -> its source
 // Who began last wins: what it overtook ends without a trace.
 let modelTurn = 0;
 let pictureTurn = 0;
@@ -58,7 +59,7 @@ async function useModel(next) {
     runner?.close();
     runner = opened;
     source = next;
-    element("facts").textContent = describe(runner);
+    element("facts").textContent = describe(runner, source);
     legend.setClasses(runner.facts.classes);
     meter.reset();
     notices.clear();
@@ -181,12 +182,15 @@ async function offerShipped() {
     return {models: [], samples: []};
   });
   const select = element("model");
-  for (const model of models) select.add(new Option(label(model), model.file));
+  for (const model of models) {
+    select.add(new Option(label(model), model.file));
+    shipped.set(model.file, shippedSource(model));
+  }
   select.disabled = !models.length;
   for (const [index, name] of samples.entries()) offerSample(index, name);
   const [first] = models;
   if (!first) notices.status("No models are shipped here: open a .tflite file.");
-  if (first) await useModel(shippedSource(first.file));
+  if (first) await useModel(shippedSource(first));
   // Something to see at once, unless the reader was faster.
   if (runner && !still && !live) element("samples").firstChild?.click();
 }
@@ -210,7 +214,7 @@ function offerSample(index, name) {
 }
 
 function listen() {
-  element("model").onchange = ({target}) => useModel(shippedSource(target.value));
+  element("model").onchange = ({target}) => useModel(shipped.get(target.value));
   element("threads").onchange = () => source && useModel(source);
   element("camera").onclick = toggleCamera;
   element("opacity").oninput = ({target}) => {

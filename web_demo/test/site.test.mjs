@@ -1,7 +1,7 @@
 // The server, the written site and the reader of files, without a browser.
 
 import assert from "node:assert/strict";
-import {copyFile, mkdir, mkdtemp, readdir, readFile, rm} from "node:fs/promises";
+import {copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile} from "node:fs/promises";
 import {request} from "node:http";
 import {tmpdir} from "node:os";
 import path from "node:path";
@@ -145,6 +145,22 @@ test("a flipped bit is told by the digest in the facts", async () => {
   assert.equal(await isIntact(bytes, facts), false);
   Object.defineProperty(globalThis, "crypto", before);
   assert.match(describe({facts, threads: 1}), /not checked for damage/);
+});
+
+test("a score is the file's own, or says that it is older", async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), "scored-"));
+  const bytes = await readFile(path.join(models, MODEL));
+  await writeFile(path.join(folder, MODEL), bytes);
+  await writeFile(path.join(folder, `${MODEL}.json`), '{"miou": 0.25}');
+  const server = await serve({models: folder});
+  after(() => server.close());
+  const {port} = server.address();
+  const list = JSON.parse((await get("/models/list.json", {port})).body);
+  assert.deepEqual(list.models.map(({file, miou}) => [file, miou]), [[MODEL, 0.25]]);
+  const facts = {...checkModel(bytes), miou: 0.5};
+  assert.match(describe({facts, threads: 1}, list.models[0]), /mIoU 0\.250 ·/);
+  assert.match(describe({facts, threads: 1}), /mIoU 0\.500 before export/);
+  assert.doesNotMatch(describe({facts: {...facts, miou: null}, threads: 1}), /mIoU/);
 });
 
 test("a folder of any names is listed; none at all is told", async () => {
