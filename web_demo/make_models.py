@@ -3,10 +3,9 @@
 python web_demo/make_models.py --run-dir runs/demo
 
 Copies the `.tflite` files of a run, as `make demo` leaves them, to
-`web_demo/models/`, each with its own score, where `evaluate` found one, and draws
-sample pictures beside them. Without such a run
-it makes a small untrained one (`tools/small_model.py`), which shows the page,
-not the method.
+`web_demo/models/`, each with its own score where `evaluate` found one, and
+draws sample pictures beside them. Without such a run it makes a small untrained
+one (`tools/small_model.py`), which shows the page, not the method.
 """
 
 import argparse
