@@ -49,7 +49,8 @@ def parse_flags(argv):
         "--min-agreement",
         type=number_of("min_agreement"),
         default=0.999,
-        help="share of pixels with the same class",
+        help="share of pixels with the same class; 0: any whose scores are "
+        "finite",
     )
     return parser.parse_args(argv)
 

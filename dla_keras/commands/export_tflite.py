@@ -10,8 +10,9 @@ gives the mask (1, H, W), or logits with `--head logits`; where the model finds
 boundaries, their probability too; a classifier's file gives the probability of
 each class. Names, colors, origin and scores are inside
 (`dla_keras/lite/file/facts.py`), and the metadata that MediaPipe Tasks reads.
-The file is compared with the Keras model on pictures of the val split; below
-`--min-agreement` it is not written and the exit code is 1.
+The file is compared with the Keras model on pictures of the val split, classes
+and scores; below `--min-agreement`, or with scores too far off, it is not
+written and the exit code is 1.
 
 `--precision all` makes a file of each precision in a folder and compares them
 with Keras, and with other files (`--compare`): size, mIoU and its loss by
@@ -101,8 +102,8 @@ def parse_flags(argv):
     add(
         "--min-agreement",
         type=number_of("min_agreement"),
-        help="least share of pixels with the Keras model's class; default: "
-        f"{thresholds}",
+        help="least share of pixels with the Keras model's class; 0: any file "
+        f"whose scores are finite; default: {thresholds}",
     )
     add(
         "--threads",

@@ -42,12 +42,13 @@ READERS = ("any", "mediapipe")  # who brings pictures to a file and reads it
 # A network trained for few minutes only is unsure of many pixels, and rounding
 # decides those: DLA-34-Up after 450 steps of toy_streets agreed at 0.93 in
 # int8.
-# Noise was measured on networks of two variants, two of them untrained: 2e-6 to
-# 6e-6 in float32 (sums in another order), 0.0015 to 0.008 in float16, 0.04 to
-# 0.19 with int8 weights, 0.08 to 0.29 in int8.
+# Noise was measured on nine networks, from untrained to solved, of each task:
+# 2e-6 to 1.1e-4 in float32 (sums in another order), 0.0015 to 0.07 in float16,
+# 0.04 to 0.3 with int8 weights and 0.08 to 0.3 in int8 where the classes agree.
+# The largest is a classifier's after 40 steps.
 PRECISIONS = {
-    "float32": Precision(0.999, 1e-4, optimize=False),
-    "float16": Precision(0.995, 0.05, types=("float16",)),
+    "float32": Precision(0.999, 1e-3, optimize=False),
+    "float16": Precision(0.995, 0.2, types=("float16",)),
     "dynamic": Precision(0.9, 0.5),
     "int8": Precision(0.9, 0.5, calibrated=True),
     "int16x8": Precision(

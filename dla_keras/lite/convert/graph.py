@@ -62,7 +62,7 @@ def check_size(size: tuple[int, int]) -> None:
     if len(size) != 2 or any(s < 1 or s % MAX_STRIDE for s in size):
         proposal = [max(1, -(-s // MAX_STRIDE)) * MAX_STRIDE for s in size]
         raise ValueError(
-            f"`size` is height and width, multiples of {MAX_STRIDE}. "
+            f"`size` (--size) is height and width, multiples of {MAX_STRIDE}. "
             f"Received: {tuple(size)}; the next size up is "
             f"{'x'.join(map(str, proposal))}."
         )
