@@ -42,7 +42,7 @@ READERS = ("any", "mediapipe")  # who brings pictures to a file and reads it
 # A network trained for few minutes only is unsure of many pixels, and rounding
 # decides those: DLA-34-Up after 450 steps of toy_streets agreed at 0.93 in
 # int8.
-# Noise was measured on nine networks, from untrained to solved, of each task:
+# Noise was measured on seven networks, from untrained to solved, of each task:
 # 2e-6 to 1.1e-4 in float32 (sums in another order), 0.0015 to 0.07 in float16,
 # 0.04 to 0.3 with int8 weights and 0.08 to 0.3 in int8 where the classes agree.
 # The largest is a classifier's after 40 steps.
