@@ -154,6 +154,13 @@ def decode_predictions(
     [[('n02099601', 'golden retriever', 1.0)]]
     """
     scores = np.asarray(probabilities)
+    if scores.dtype.kind not in "fiu" or not np.isfinite(scores).all():
+        raise ValueError(
+            "`probabilities` holds numbers, all of them finite. Received: "
+            f"{scores.dtype}"
+            + " with others" * (scores.dtype.kind in "fiu")
+            + "; look at the weights of the network."
+        )
     if scores.ndim != 2 or scores.shape[1] != 1000:
         raise ValueError(
             "Expected the output of a classifier of ImageNet, (batch, 1000). "

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections.abc import Hashable
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ def choose(argument: str, name: str, table: Mapping):
     Traceback (most recent call last):
     ValueError: `node` must be one of conv, separable. Received: 'fast'.
     """
-    if name in table:
+    if isinstance(name, Hashable) and name in table:
         return table[name]
     raise ValueError(
         f"`{argument}` must be one of {', '.join(table)}. "

@@ -44,6 +44,7 @@ from dla_keras.commands.flags import refuse_others
 from dla_keras.commands.shared import given_flags
 from dla_keras.commands.shared import make_parser
 from dla_keras.commands.shared import run_command
+from dla_keras.files import check_folder
 from dla_keras.files import read_json
 from dla_keras.files import write_json
 
@@ -168,7 +169,7 @@ def read_claim(output) -> dict:
         ) from error
     if isinstance(facts, dict) and {"model", "task"} <= facts.keys():
         names = facts.get("results", [])  # earlier versions named none
-        named = isinstance(names, list) and all(type(n) is str for n in names)
+        named = isinstance(names, list) and all(map(_is_inside, names))
         if named and isinstance(facts.get("digests", {}), dict):
             return facts
     files = folder.iterdir() if folder.is_dir() else ()
@@ -181,6 +182,14 @@ def read_claim(output) -> dict:
             "new folder."
         )
     return {}
+
+
+def _is_inside(name):
+    """Return whether a result's name leads to nowhere else."""
+    path = pathlib.PurePath(name) if isinstance(name, str) else None
+    return (
+        path is not None and not path.is_absolute() and ".." not in path.parts
+    )
 
 
 def check_paths(jobs, todo, paths, named) -> None:
@@ -204,6 +213,8 @@ def check_paths(jobs, todo, paths, named) -> None:
                 f"{path} is a picture of --input, and a result would replace "
                 "it. Pass another --output."
             )
+    for folder in {path.parent for job in todo for path in paths(job)}:
+        check_folder(folder, "--output")
     for path in (path for job in todo for path in paths(job)):
         if os.path.lexists(path) and not named(path):
             raise ValueError(

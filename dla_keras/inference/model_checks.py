@@ -22,6 +22,8 @@ from flatbuffers.number_types import Int32Flags
 from flatbuffers.number_types import Uint32Flags
 from flatbuffers.table import Table
 
+from dla_keras.files import check_regular
+
 # Operations that `export-saved-model` writes, and that compute only.
 OPERATIONS = frozenset(
     """
@@ -106,6 +108,22 @@ class Walk:
     def number(self, table: Table, number: int, flags, default=0) -> int:
         """Return a field that is a number."""
         return table.GetSlot(field(number), default, flags)
+
+
+def check_length(path) -> None:
+    """Raise `ValueError` for what is no file that ends, or beyond 2 GB.
+
+    Neither a `.tflite` file nor a graph can be longer.
+
+    Args:
+        path: Path of the file.
+    """
+    size = check_regular(path).stat().st_size
+    if size >= 2**31:
+        raise ValueError(
+            f"Expected a file of less than 2 GB. Received: {path} with "
+            f"{size:,} bytes; copy or export it again."
+        )
 
 
 def check_file(data: bytes) -> None:
@@ -289,6 +307,7 @@ def check_saved_model(path) -> None:
 
     file = pathlib.Path(path, "saved_model.pb")
     content = SavedModel()
+    check_length(file)
     try:
         content.ParseFromString(file.read_bytes())
         (graph,) = content.meta_graphs

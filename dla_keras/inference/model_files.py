@@ -5,6 +5,8 @@ All become the same `ModelFile`, so that one evaluation serves all three.
 
 import os
 import pathlib
+import re
+import warnings
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from dla_keras.data.fitting import PAD
 from dla_keras.data.fitting import Fit
 from dla_keras.data.fitting import fit_of
 from dla_keras.data.fitting import read_fit
+from dla_keras.files import check_regular
 from dla_keras.inference.model_checks import check_saved_model
 from dla_keras.inference.predictor import Predictor
 from dla_keras.inference.predictor import boundary_predictor
@@ -260,10 +263,13 @@ def _load_keras(path, kind=None):
         raise FileNotFoundError(f"There is no model at {path}.")
     _check_keras_file(pathlib.Path(path))
     try:
-        model = keras.models.load_model(path, compile=False)
+        with warnings.catch_warnings():  # on what the error says, too
+            warnings.simplefilter("ignore")
+            model = keras.models.load_model(path, compile=False)
     except Exception as error:
+        reason = short_reason(error)
         raise ValueError(
-            f"{path} cannot be read as a .keras model: {error}"
+            f"{path} cannot be read as a .keras model: {reason}"
         ) from error
     if kind and not isinstance(model, kind):
         raise ValueError(
@@ -280,6 +286,20 @@ def _load_keras(path, kind=None):
     return model
 
 
+def short_reason(error: Exception) -> str:
+    """Return why Keras could not read a file, without the file's config.
+
+    Example:
+
+    >>> short_reason(TypeError("It has no `x`.\\n\\nconfig={}\\n"))
+    'It has no `x`.'
+    """
+    text = str(error)
+    inner = re.search(r"Exception encountered: (.*)", text)
+    lines = (inner[1] if inner else text).strip().splitlines()
+    return lines[0][:300] if lines else type(error).__name__
+
+
 def _check_keras_file(path):
     """Say what Keras' own errors do not."""
     if path.is_dir() or path.suffix == ".tflite":
@@ -287,7 +307,7 @@ def _check_keras_file(path):
             f"Expected a .keras file. Received: {path}, which is exported "
             "already: pass the .keras file that it came from."
         )
-    if not zipfile.is_zipfile(path):
+    if not zipfile.is_zipfile(check_regular(path)):
         raise ValueError(
             f"{path} cannot be read as a .keras model: it is another kind of "
             "file, or cut off. Copy it again, or take an earlier one of its "

@@ -9,6 +9,7 @@ import numpy as np
 
 from dla_keras.data.fitting import read_fit
 from dla_keras.inference.model_checks import check_file
+from dla_keras.inference.model_checks import check_length
 from dla_keras.inference.model_checks import is_sealed
 from dla_keras.inference.model_checks import try_apart
 from dla_keras.inference.predictor import resize_scores
@@ -58,6 +59,7 @@ class LiteModel:
             self.name = str(source)
             if not pathlib.Path(source).is_file():
                 raise FileNotFoundError(f"There is no file at {source}.")
+            check_length(source)
             data = pathlib.Path(source).read_bytes()
         else:
             self.name = f"{len(source)} bytes"

@@ -4,6 +4,7 @@
 channels; `pixel_normalization` stands before a model's first convolution.
 """
 
+import numpy as np
 from keras import initializers
 from keras import layers
 from keras.saving import register_keras_serializable
@@ -208,6 +209,15 @@ def pixel_normalization(mean, std, **kwargs):
     >>> np.round(layer(np.array([[0.0, 127.5, 255.0]])), 3).tolist()
     [[-2.0, 0.0, 2.0]]
     """
+    for argument, values in (("mean", mean), ("std", std)):
+        numbers = np.ndim(values) == 1 and np.asarray(values).dtype.kind in "if"
+        fits = numbers and len(values) == 3 and np.isfinite(values).all()
+        if not fits or argument == "std" and min(values) <= 0:
+            raise ValueError(
+                f"`{argument}` holds three numbers, for R, G and B of pixels "
+                f"from 0 to 1{', above 0' * (argument == 'std')}. Received: "
+                f"{values!r:.100}."
+            )
     return layers.Rescaling(
         scale=[1 / (255 * s) for s in std],
         offset=[-m / s for m, s in zip(mean, std, strict=True)],

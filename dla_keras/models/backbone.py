@@ -1,6 +1,7 @@
 """The DLA backbone: from a normalized image to a pyramid of features."""
 
 from collections.abc import Sequence
+from numbers import Integral
 
 import keras
 from keras.saving import register_keras_serializable
@@ -175,6 +176,12 @@ def check_input_shape(shape: ImageShape, stride: int = MAX_STRIDE) -> None:
             f"{tuple(shape)}."
         )
     for side in shape[:2]:
+        whole = isinstance(side, Integral) and not isinstance(side, bool)
+        if side is not None and not whole:
+            raise ValueError(
+                "A side is a whole number of pixels, or None. Received: "
+                f"{tuple(shape)}."
+            )
         if side is not None and (side < stride or side % stride):
             fit = [
                 -(-size // stride) * stride

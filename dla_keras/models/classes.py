@@ -8,6 +8,7 @@ import dataclasses
 import re
 from collections.abc import Callable
 from collections.abc import Sequence
+from numbers import Integral
 
 import numpy as np
 
@@ -29,6 +30,82 @@ def class_keys(names: Sequence[str]) -> tuple[str, ...]:
         re.sub(r"[\s_-]+", " ", str(name)).strip().casefold() for name in names
     )
     return keys if len(set(keys)) == len(keys) else tuple(names)
+
+
+def checked_names(
+    names: Sequence[str] | None, count: int, once: bool = True
+) -> tuple[str, ...] | None:
+    """Return names of classes, if they can be shown, written and told apart.
+
+    Args:
+        names: One name per class, or `None`.
+        count: Number of the classes.
+        once: Whether two classes of one name are refused. Defaults to `True`.
+
+    Raises:
+        ValueError: If they are no names, or not one for each class.
+
+    Example:
+
+    >>> checked_names(["road", "sky"], 2)
+    ('road', 'sky')
+    """
+    if names is None:
+        return None
+    _check_count("class_names", names, count)
+    found = tuple(names)
+    shown = all(isinstance(n, str) and n.isprintable() and n for n in found)
+    if not shown or (once and len({*found}) < count):
+        raise ValueError(
+            "`class_names` holds texts of one line, each of them once. "
+            f"Received: {found!r:.200}."
+        )
+    return found
+
+
+def checked_palette(palette, count: int) -> tuple | None:
+    """Return the colors of classes, if each is three numbers of a byte.
+
+    Args:
+        palette: One RGB color per class, or `None`.
+        count: Number of the classes.
+
+    Raises:
+        ValueError: If they are no colors, or not one for each class.
+    """
+    if palette is None:
+        return None
+    _check_count("palette", palette, count)
+    colors = [[*color] for color in palette if np.ndim(color) == 1]
+    if (
+        any(
+            len(color) != 3 or not all(map(_is_byte, color)) for color in colors
+        )
+        or len(colors) < count
+    ):
+        raise ValueError(
+            "`palette` holds a color for each class: three whole numbers from "
+            f"0 to 255. Received: {palette!r:.200}."
+        )
+    return tuple(tuple(map(int, color)) for color in colors)
+
+
+def _check_count(argument, values, count):
+    if isinstance(values, str) or not hasattr(values, "__len__"):
+        raise ValueError(f"`{argument}` is a list. Received: {values!r:.100}.")
+    if len(values) != count:
+        raise ValueError(
+            f"`{argument}` needs one entry for each of the {count} classes. "
+            f"Received: {len(values)}."
+        )
+
+
+def _is_byte(value):
+    return (
+        isinstance(value, Integral)
+        and not isinstance(value, bool)
+        and 0 <= value <= 255
+    )
 
 
 @dataclasses.dataclass(frozen=True)

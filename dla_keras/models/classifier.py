@@ -12,6 +12,7 @@ from dla_keras.choices import check_number
 from dla_keras.layers.convolution import pixel_normalization
 from dla_keras.models.backbone import MAX_STRIDE
 from dla_keras.models.backbone import DLABackbone
+from dla_keras.models.classes import checked_names
 from dla_keras.models.network import DType
 from dla_keras.models.network import ImageShape
 from dla_keras.models.network import Network
@@ -103,11 +104,8 @@ class DLAClassifier(Network):
         check_number("dropout", dropout_rate, "dropout_rate")
         if include_top:
             check_number("num_classes", num_classes)
-        if include_top and class_names and len(class_names) != num_classes:
-            raise ValueError(
-                f"`class_names` needs one entry for each of the {num_classes} "
-                f"classes. Received: {len(class_names)}."
-            )
+            # ImageNet has two cranes.
+            class_names = checked_names(class_names or None, num_classes, False)
 
         # === Layers ===
         normalize = pixel_normalization(mean, std, dtype=dtype)

@@ -11,6 +11,7 @@ from keras import layers
 
 from dla_keras.models.flattening import inputs_of
 from dla_keras.models.flattening import leaf_calls
+from dla_keras.models.network import check_network
 from dla_keras.tables import text_table
 
 DEFAULT_SIDE = 224  # pixels, where the model leaves it open
@@ -134,6 +135,12 @@ def complexity(model, input_shape=None) -> Complexity:
     | base_layer          | 224x224x16 |      2,384 |    119.6 | ... |
     ...
     """
+    check_network(model)
+    if input_shape is not None and not _is_shape(input_shape):
+        raise ValueError(
+            "`input_shape` is (height, width, channels), each at least 1. "
+            f"Received: {input_shape!r}."
+        )
     if input_shape is None and len(inputs_of(model)) == 1:
         input_shape = tuple(
             DEFAULT_SIDE if side is None else side
@@ -146,6 +153,12 @@ def complexity(model, input_shape=None) -> Complexity:
         seen.add(id(call.layer))
         rows.append(_count(call, paths[id(call.layer)], again))
     return Complexity(model.name, tuple(input_shape), tuple(rows))
+
+
+def _is_shape(shape):
+    return isinstance(shape, (tuple, list)) and all(
+        isinstance(side, int) and side > 0 for side in shape
+    )
 
 
 def _leaves(layer, path=()):

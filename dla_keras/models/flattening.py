@@ -12,6 +12,7 @@ from typing import NamedTuple
 import keras
 
 from dla_keras.layers.composite import open_composites
+from dla_keras.models.network import check_network
 
 
 def flatten(model, input_shape=None) -> keras.Model:
@@ -42,6 +43,7 @@ def flatten(model, input_shape=None) -> keras.Model:
     >>> [layer.name for layer in flatten(model).layers][:4]
     ['image', 'normalize', 'base_layer_conv', 'base_layer_bn']
     """
+    check_network(model)
     inputs = _fresh_inputs(model, input_shape)
     with open_composites():
         outputs = _call_parts(model, inputs)

@@ -35,6 +35,21 @@ def check_values(model: keras.Model) -> None:
             raise ValueError(f"{variable.path} is a variance below 0.")
 
 
+def check_network(model, kind: type = keras.Model) -> None:
+    """Raise `ValueError` for anything but a model.
+
+    Args:
+        model: Argument to check, for instance the path of a model.
+        kind: Class that it must be of. Defaults to any model of Keras.
+    """
+    if not isinstance(model, kind):
+        raise ValueError(
+            f"`model` is a {kind.__name__} in memory. Received: "
+            f"{model!r:.100}; `dla_keras.load(path).file.model` is that of a "
+            "file."
+        )
+
+
 class Network(keras.Model):
     """A functional model whose config says which of its parts are frozen.
 

@@ -20,6 +20,8 @@ from dla_keras.layers.iterative import DLAUp
 from dla_keras.layers.upsampling import UPSAMPLINGS
 from dla_keras.models.backbone import MAX_STRIDE
 from dla_keras.models.backbone import DLABackbone
+from dla_keras.models.classes import checked_names
+from dla_keras.models.classes import checked_palette
 from dla_keras.models.network import DType
 from dla_keras.models.network import ImageShape
 from dla_keras.models.network import Network
@@ -107,7 +109,8 @@ def checked_working_size(size: WorkingSize) -> int | tuple[int, int] | None:
         ValueError: If it is neither a side of at least 32 pixels, nor a height
             and a width, multiples of 32.
     """
-    if size is None or (isinstance(size, int) and size >= MAX_STRIDE):
+    side = isinstance(size, int) and not isinstance(size, bool)
+    if size is None or (side and size >= MAX_STRIDE):
         return size
     sides = tuple(size) if isinstance(size, Sequence) else ()
     whole = all(isinstance(s, int) and s > 0 for s in sides)
@@ -226,15 +229,8 @@ class DLASegmenter(Network):
         dtype: DType = None,
     ) -> None:
         check_number("num_classes", num_classes)
-        for argument, facts in (
-            ("class_names", class_names),
-            ("palette", palette),
-        ):
-            if facts is not None and len(facts) != num_classes:
-                raise ValueError(
-                    f"`{argument}` needs one entry for each of the "
-                    f"{num_classes} classes. Received: {len(facts)}."
-                )
+        class_names = checked_names(class_names, num_classes)
+        palette = checked_palette(palette, num_classes)
 
         # === Functional model ===
         features = dense_features(
@@ -279,8 +275,8 @@ class DLASegmenter(Network):
         self.remat = remat
         self.mean = tuple(mean)
         self.std = tuple(std)
-        self.class_names = class_names and tuple(class_names)
-        self.palette = palette and tuple(map(tuple, palette))
+        self.class_names = class_names
+        self.palette = palette
         self.working_size = checked_working_size(working_size)
         self.image_shape = tuple(input_shape)
         self._features_config = features.config

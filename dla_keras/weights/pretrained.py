@@ -15,6 +15,7 @@ import numpy as np
 
 from dla_keras.choices import did_you_mean
 from dla_keras.models.network import Network
+from dla_keras.models.network import check_network
 from dla_keras.models.network import check_values
 from dla_keras.normalization import IMAGENET_MEAN
 from dla_keras.normalization import IMAGENET_STD
@@ -324,6 +325,7 @@ def load_pretrained(model: keras.Model, weights: str | os.PathLike) -> None:
     >>> model = dla_keras.DLASegmenter("dla34", num_classes=19)
     >>> load_pretrained(model, "imagenet")  # doctest: +SKIP
     """
+    check_network(model, Network)
     if os.path.basename(_checked(weights)).endswith(".weights.h5"):
         _load_keras_weights(model, pathlib.Path(weights))
         return

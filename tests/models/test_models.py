@@ -425,6 +425,27 @@ def test_another_head_keeps_the_backbone():
             lambda: dla_keras.DLASegmenter("dla34", 2, class_names=("a",)),
             "`class_names` needs one entry",
         ),
+        *(
+            (
+                lambda f=f: dla_keras.DLASegmenter("dla34", 2, **f),
+                f"`{next(iter(f))}`",
+            )
+            for f in (
+                {"class_names": "ab"},
+                {"class_names": ("a", "a")},
+                {"class_names": ("a", "b\nc")},
+                {"palette": ((0, 0, 256), (0, 0, 0))},
+                {"palette": ("red", "blue")},
+                {"palette": ((0, 0, 0, 0), (1, 1, 1, 1))},
+                {"std": (0.2, 0.0, 0.2)},
+                {"mean": (0.2, np.nan, 0.2)},
+                {"working_size": True},
+            )
+        ),
+        (
+            lambda: dla_keras.DLA34(input_shape=(64.0, 64, 3)),
+            "whole number of pixels",
+        ),
     ],
 )
 def test_bad_arguments_are_explained(make, message):

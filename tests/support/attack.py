@@ -175,7 +175,10 @@ def copied(ground, folder, name) -> None:
         shutil.copy2(source, target)
         return
     shutil.copytree(source, target)
-    for config in target.glob("config.json"):
+    for config in (
+        *target.glob("config.json"),
+        *target.glob("*/predictions.json"),
+    ):
         text = config.read_text().replace(str(ground), str(folder))
         config.write_text(text)
 

@@ -6,6 +6,7 @@ made of operations that convert well. Nothing here knows about precisions.
 
 import pathlib
 from collections.abc import Callable
+from numbers import Integral
 
 import keras
 import numpy as np
@@ -59,7 +60,12 @@ def check_head(model, head: str) -> None:
 
 def check_size(size: tuple[int, int]) -> None:
     """Raise `ValueError` unless both sides are multiples of 32."""
-    if len(size) != 2 or any(s < 1 or s % MAX_STRIDE for s in size):
+    if np.shape(size) != (2,) or not all(isinstance(s, Integral) for s in size):
+        raise ValueError(
+            f"`size` is height and width, multiples of {MAX_STRIDE}. "
+            f"Received: {size!r}."
+        )
+    if any(s < 1 or s % MAX_STRIDE for s in size):
         proposal = [max(1, -(-s // MAX_STRIDE)) * MAX_STRIDE for s in size]
         raise ValueError(
             f"`size` (--size) is height and width, multiples of {MAX_STRIDE}. "

@@ -22,6 +22,7 @@ from dla_keras.data.fitting import Fit
 from dla_keras.data.fitting import fit_of
 from dla_keras.data.pipeline import free_memory
 from dla_keras.files import atomic_path
+from dla_keras.files import check_target
 from dla_keras.inference.model_checks import sealed
 from dla_keras.inference.model_files import CROP_FRACTION
 from dla_keras.inference.predictor import size_for
@@ -417,6 +418,8 @@ def export_tflite(
             "A file that phones open is called .tflite, and nothing else is "
             f"overwritten by one. Received: {path}."
         )
+    if path is not None:
+        check_target(path, "path", ".tflite file")
     if size is None:
         size = _size_of(model, [*calibration, *held_out])
     exporter = Exporter(

@@ -92,7 +92,12 @@ def config(**values):
 
 
 def renamed_class(module, name):
-    return configured(MODEL, lambda c: c.update(module=module, class_name=name))
+    return configured(
+        MODEL,
+        lambda c: c.update(
+            module=module, class_name=name, registered_name=None
+        ),
+    )
 
 
 def operation(old, new):
