@@ -71,7 +71,9 @@ def evaluate(
     name = task or model.tasks[0]
     choose("task", name, dict.fromkeys(model.tasks))
     row, file = TASKS[name], model.file
-    source = os.fspath(dataset), split, data_dir
+    if isinstance(dataset, os.PathLike):
+        dataset = os.fspath(dataset)
+    source = dataset, split, data_dir
     first = TASKS[model.tasks[0]]
     opened = in_model_order(
         first.open_split(*source),

@@ -420,6 +420,13 @@ def export_tflite(
         )
     if path is not None:
         check_target(path, "path", ".tflite file")
+    _check_pictures("calibration", calibration)
+    _check_pictures("held_out", held_out)
+    if isinstance(keep_float, str):
+        raise ValueError(
+            "`keep_float` is a list of layers' names. Received: "
+            f"{keep_float!r}."
+        )
     if size is None:
         size = _size_of(model, [*calibration, *held_out])
     exporter = Exporter(
@@ -477,6 +484,18 @@ def require_memory(model, size: tuple[int, int]) -> None:
             "shrinks pictures before the network."
         )
     print(f"Files of {name} take {said}.")
+
+
+def _check_pictures(argument, pictures):
+    for picture in pictures:
+        shape = np.shape(picture)
+        fits = getattr(picture, "dtype", None) == np.uint8 and len(shape) == 3
+        if not fits or shape[2] != 3 or not all(shape):
+            kind = getattr(picture, "dtype", type(picture).__name__)
+            raise ValueError(
+                f"`{argument}` holds images, uint8 (height, width, 3), 0 to "
+                f"255. Received: {kind} {shape}."
+            )
 
 
 def _size_of(model, pictures):

@@ -262,7 +262,7 @@ ATTACKS = [
     evaluation("scores on nothing", "dataset", dataset=None),
     evaluation("scores of a split of nobody", "holdout", split="holdout"),
     evaluation("scores of a task of nobody", "task", task="depth"),
-    evaluation("scores of a classifier's pictures", "crun", model="crun/model.keras", dataset="seg"),
+    evaluation("scores of a classifier's pictures", "seg", model="crun/model.keras", dataset="seg"),
     evaluation("scores of no threads", "threads", threads=0),
     evaluation("scores in a folder that is a file", "mask.tflite", dataset="camvid", data_dir="mask.tflite"),
 ]

@@ -146,7 +146,6 @@ ATTACKS = [
     told("an input that is a list", put("input", [1, 64, 64, 3])),
     told("an input that is null", put("input", None)),
     told("outputs that are a text", put("outputs", "mask")),
-    told("a digest that is a number", put("digest", 1)),
     told("facts that are a list, to be scored", put("classes", {}), SCORE),
     told("outputs that are numbers", put("outputs", [1, 2]), TIME),
     told("a crop of words", lambda f: {**f, "input": {"size": "x"}}, OF_CLASS),
@@ -162,7 +161,7 @@ ATTACKS = [
     structure("a scale without bound", with_scale(np.inf)),
     structure("a scale below zero", with_scale(-0.1)),
     structure("no operation", lambda f: (foreign(f), setattr(graph(f), "operators", []))),
-    structure("no output", lambda f: (foreign(f), setattr(graph(f), "outputs", []))),
+    structure("no output", lambda f: (foreign(f), setattr(graph(f), "outputs", []), setattr(f._model, "signatureDefs", []))),
     structure("no graph", lambda f: (foreign(f), setattr(f._model, "subgraphs", []))),
     structure(
         "a picture of 2**31 rows",
