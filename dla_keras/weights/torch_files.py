@@ -222,13 +222,17 @@ def _check_header(path):
     """Raise `ValueError` for what the library takes or fails on silently."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
-        header = file.read(min(length, path.stat().st_size))
+        header = file.read(min(length, path.stat().st_size, 10**8))
     try:
         entries = json.loads(header, object_pairs_hook=list)
-        kinds = {name: dict(entry).get("dtype") for name, entry in entries}
-    except (ValueError, TypeError, RecursionError):
+        arrays = {n: dict(e) for n, e in entries if n != "__metadata__"}
+        kinds = {name: array.get("dtype") for name, array in arrays.items()}
+        ends = [array["data_offsets"][1] for array in arrays.values()]
+        whole = 8 + length + max(ends, default=0)
+    except (ValueError, TypeError, LookupError, RecursionError):
         return  # the library says what is wrong
-    kinds.pop("__metadata__", None)
+    if whole != path.stat().st_size:
+        raise ValueError(_damaged(path, f"its header says {whole:,}."))
     names = [name for name, _ in entries]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:

@@ -45,7 +45,7 @@ def run_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     keras.utils.set_random_seed(0)
     model = dla_keras.DLASegmenter(
-        "dla_tiny", 5, head_stride=8, boundary_head=True, class_names="abcde"
+        "dla_tiny", 5, head_stride=8, boundary_head=True, class_names=[*"abcde"]
     )
     write_run(folder, model)
     config = json.loads((folder / "config.json").read_text())

@@ -246,7 +246,9 @@ def test_saved_model_is_the_same(kind, tmp_path):
     ("make", "tasks", "names", "palette"),
     [
         (
-            lambda: dla_keras.DLASegmenter("dla46_c", 2, class_names="ab"),
+            lambda: dla_keras.DLASegmenter(
+                "dla46_c", 2, class_names=["a", "b"]
+            ),
             ("segmentation",),
             ("a", "b"),
             None,

@@ -140,7 +140,9 @@ def test_a_heads_rows_go_with_their_classes(models, files):
         np.testing.assert_array_equal(ours[name][1], start[name][1])
         np.testing.assert_array_equal(ours[name][2], theirs[name][0])
     # A classifier's head has rows, too; a detector's is a boundary head.
-    classifier = dla_keras.DLAClassifier("dla_tiny", 1 + 1, class_names="bz")
+    classifier = dla_keras.DLAClassifier(
+        "dla_tiny", 1 + 1, class_names=("b", "z")
+    )
     take_weights(classifier, files("classifier", ".keras"))
     np.testing.assert_array_equal(
         classifier.fc.kernel[:, 0], models["classifier"].fc.kernel[:, 1]
