@@ -176,10 +176,7 @@ def _check_graph(walk, graph, codes, sizes):
         _check_tensor(walk, tensor, sizes)
     for number in (1, 2):
         _check_indices(walk.numbers(graph, number, np.int32), len(tensors))
-    operations = walk.tables(graph, 3)
-    if not operations:
-        raise ValueError("The file holds no operation.")
-    for operation in operations:
+    for operation in walk.tables(graph, 3):
         if walk.number(operation, 0, Uint32Flags) >= codes:
             raise ValueError(
                 "The file is damaged: an operation does not exist."

@@ -261,6 +261,8 @@ def message_fault(row, err) -> str | None:
     lines = [line for line in err.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("error: ")]
     others = [line for line in lines if not pointer.match(line)]
+    if not isinstance(row.call, str):  # a list of names, below its error
+        others = [line for line in others if not line.startswith("  ")]
     if len(errors) != 1:
         return f"{len(errors)} lines of errors"
     if others:
@@ -316,7 +318,7 @@ def run(call) -> int:
         return command(words)
     try:
         call()
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
