@@ -77,7 +77,11 @@ def _workshop(path):
     sweep(path.parent.absolute())
     # Names have at most 255 bytes, a letter up to four.
     prefix = f".{path.name[:50]}.{os.getpid()}-{_home()}-"
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=prefix) as folder:
+    try:
+        made = tempfile.TemporaryDirectory(dir=path.parent, prefix=prefix)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    with made as folder:
         yield pathlib.Path(folder)
 
 

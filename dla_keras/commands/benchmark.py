@@ -121,6 +121,7 @@ def benchmark(args) -> None:
     name = f"{provenance.machine_slug()}.csv"
     output = pathlib.Path(args.output or pathlib.Path("benchmarks", name))
     check_csv(output, COLUMNS)
+    output.parent.mkdir(parents=True, exist_ok=True)
     threads = sorted(set(args.threads))
     picture = open_picture(args.picture, args.picture_size)
     for path in args.model:

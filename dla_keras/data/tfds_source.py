@@ -46,6 +46,7 @@ def open_builder(name: str, data_dir: str | None = None):
 
     import dla_keras.data.toy_streets  # noqa: F401 registers it
 
+    prepared = data_dir and os.path.isdir(os.path.join(data_dir, name))
     try:
         builder = tfds.builder(name, data_dir=data_dir)
         if not builder.is_prepared():
@@ -63,7 +64,19 @@ def open_builder(name: str, data_dir: str | None = None):
         # TFDS raises it for files that only a person may download.
         how = " ".join((builder.MANUAL_DOWNLOAD_INSTRUCTIONS or "").split())
         raise FileNotFoundError(f"{name}: {error} {how}".strip()) from error
+    except Exception as error:  # whatever its readers raise of a damaged folder
+        if not prepared:
+            raise
+        raise ValueError(_damaged(name, data_dir, error)) from error
     return builder
+
+
+def _damaged(name, data_dir, error):
+    said = " ".join(str(error).split())[:200] or type(error).__name__
+    return (
+        f"The data of {name} in {data_dir} cannot be read: {said}; restore "
+        f"{os.path.join(data_dir or '', name)}, or remove it."
+    )
 
 
 def open_source(builder, split: str, pictures: Sequence[str]) -> Sequence:
@@ -80,6 +93,15 @@ def open_source(builder, split: str, pictures: Sequence[str]) -> Sequence:
     import tensorflow_datasets as tfds
 
     decoders = {name: tfds.decode.SkipDecoding() for name in pictures}
+    data_dir, name = builder.data_dir, builder.name
+    damaged = (KeyError, TypeError, RuntimeError)
+    try:
+        if not builder.info.splits[split].num_examples:
+            raise ValueError(
+                f"The data of {name} in {data_dir} has no example of {split}."
+            )
+    except damaged as error:
+        raise ValueError(_damaged(name, data_dir, error)) from error
     if builder.info.file_format is tfds.core.FileFormat.TFRECORD:
         return TFRecordSource(builder.info, split, decoders)
     return builder.as_data_source(split, decoders=decoders)
@@ -109,6 +131,13 @@ class TFRecordSource(Sequence):
             self._shards.append((shard.filename, starts[shard.skip : end]))
         counts = [len(starts) for _, starts in self._shards]
         self._ends = list(itertools.accumulate(counts))
+        expected = info.splits[split].num_examples
+        if len(self) != expected:
+            raise ValueError(
+                f"Expected {expected} examples in {self._shards[0][0]}"
+                + ", ..." * (len(counts) > 1)
+                + f". Received: {len(self)}; restore it."
+            )
 
     def __len__(self):
         return self._ends[-1] if self._ends else 0

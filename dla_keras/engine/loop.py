@@ -273,10 +273,37 @@ class Run:
                 f"average: {len(differing)} variables differ, the first: "
                 f"{differing[0]}."
             )
+        facts = {k: v for k, v in checkpoint.facts.items() if k != ORIGIN}
+        self._check_checkpoint(checkpoint, facts)
         for name, variable in variables.items():
             variable.assign(checkpoint.arrays[name])
-        facts = {k: v for k, v in checkpoint.facts.items() if k != ORIGIN}
         self.progress = Progress(**facts)
+
+    def _check_checkpoint(self, checkpoint, facts):
+        """Raise `ValueError` for a whole file that no run can have written."""
+        steps, known = (
+            self.plan.steps,
+            {f.name for f in dataclasses.fields(Progress)},
+        )
+        strange = [
+            name
+            for name, array in checkpoint.arrays.items()
+            if array.dtype.kind == "f" and not np.isfinite(array).all()
+        ] + sorted(facts.keys() - known)
+        if strange:
+            raise ValueError(
+                f"{checkpoint.path} is damaged: {strange[0]} is not finite, or "
+                "unknown. Pass an earlier checkpoint to --resume."
+            )
+        if (
+            type(facts.get("step")) is not int
+            or not 0 <= facts["step"] <= steps
+        ):
+            raise ValueError(
+                f"Expected a checkpoint of step 0 to {steps}. Received: "
+                f"{checkpoint.path} of step {facts.get('step')!r}; pass an "
+                "earlier one to --resume, or more --steps."
+            )
 
     def run(self, batches, logger=None, identity=None) -> dict | None:
         """Train to the end.

@@ -14,6 +14,7 @@ import re
 import resource
 import shlex
 import shutil
+import signal
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -283,6 +284,7 @@ def main(arguments) -> int:
     for descriptor, suffix in ((1, ".out"), (2, ".err")):
         with open(pathlib.Path(folder).with_suffix(suffix), "wb") as file:
             os.dup2(file.fileno(), descriptor)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # not the server's
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
     if row.largest is not None:

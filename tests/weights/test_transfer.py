@@ -27,7 +27,7 @@ def tiny_variant():
 
 def segmenter(names, **options):
     return dla_keras.DLASegmenter(
-        "dla_tiny", len(names), class_names=names, **options
+        "dla_tiny", len(names), class_names=tuple(names), **options
     )
 
 
