@@ -167,6 +167,8 @@ def _record_starts(path):
             end = start + 16 + int.from_bytes(header, "little")
             if len(header) < 8 or end > size:
                 raise ValueError(f"{path} ends within a record; restore it.")
+            if end == start + 16:
+                raise ValueError(f"{path} holds an empty record; restore it.")
             starts.append(start)
             start = end
     return starts

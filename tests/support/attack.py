@@ -257,10 +257,11 @@ def message_fault(row, err) -> str | None:
     if not names:
         return "what can be used is refused"
     pointer = re.compile(
-        r"warning: |See `dla-keras.* --help`\.|error: |step \d+ of \d+, "
+        r"warning: |See `dla-keras.* --help`\.|error: |stopped by |"
+        r"step \d+ of \d+, "
     )
     lines = [line for line in err.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith("error: ")]
+    errors = [x for x in lines if x.startswith(("error: ", "stopped by "))]
     others = [line for line in lines if not pointer.match(line)]
     if not isinstance(row.call, str):  # a list of names, below its error
         others = [line for line in others if not line.startswith("  ")]

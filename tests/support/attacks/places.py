@@ -137,8 +137,8 @@ ATTACKS = [
     Attack("a run in a pipe", f"{SEG} --run-dir new", "new", pipe("new")),
     Attack("a run on a full disk", f"{SEG} --run-dir new", "File too large", largest=30_000),
     # --- Signals and two at once ---
-    Attack("a training that is stopped at once", interrupted(f"{SEG} --run-dir new", 0.2), "nterrupted", given="seg"),
-    Attack("a prediction that is stopped", interrupted(f"{PREDICT} out --model run/model.keras", 0.4), "nterrupted", given="photos run"),
-    Attack("an export that is stopped", interrupted(f"{EXPORT} --output x.tflite", 1.5), "nterrupted", given="seg run"),
+    Attack("a training that is stopped at once", interrupted(f"{SEG} --run-dir new", 0.2), "SIGINT", given="seg"),
+    Attack("a prediction that is stopped", interrupted(f"{PREDICT} out --model run/model.keras", 0.4), "SIGINT", given="photos run"),
+    Attack("an export that is stopped", interrupted(f"{EXPORT} --output x.tflite", 1.5), "SIGINT", given="seg run"),
     Attack("a run that another process is in", held(f"{SEG} --run-dir new"), "new", given="seg"),
 ]
