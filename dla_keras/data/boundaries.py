@@ -28,6 +28,7 @@ from dla_keras.data.pictures import read_rgb
 from dla_keras.data.segmentation import list_pairs
 from dla_keras.data.segmentation import open_split
 from dla_keras.data.tfds_source import check_places
+from dla_keras.files import check_regular
 
 CERTAIN = 254
 
@@ -138,10 +139,11 @@ def read_bsds_annotations(path) -> tuple[np.ndarray, ...]:
     (5, (481, 321))
     """
     broken = (MatReadError, ValueError, TypeError, EOFError, zlib.error)
+    check_regular(path)
     try:
         truth = loadmat(path)["groundTruth"].ravel()
         maps = [np.asarray(each["Boundaries"][0, 0]) for each in truth]
-    except (NotImplementedError, KeyError, IndexError, *broken) as error:
+    except (NotImplementedError, LookupError, OSError, *broken) as error:
         raise ValueError(
             "Expected a MATLAB v5 file with groundTruth{k}.Boundaries. "
             f"Received: {path} ({type(error).__name__}: {error})."
@@ -196,7 +198,8 @@ def read_soft_map(path) -> np.ndarray:
 
 def _read_npy(path):
     try:
-        values = np.load(path, allow_pickle=False)
+        # Mapped, since a header may lie about terabytes.
+        values = np.load(path, "r", allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise ValueError(f"{path} is no .npy file: {error}.") from error
     if values.dtype != bool and not np.issubdtype(values.dtype, np.floating):
@@ -381,6 +384,12 @@ class GroundTruth(Sequence):
         self._images = place.parent.parent / "images" / place.name
         self.info = _info("boundaries")
         self.names = [path.stem for path in self._paths]
+        twice = [p for p in self._paths if self.names.count(p.stem) > 1]
+        if twice:
+            raise ValueError(
+                f"Expected one file of annotations for a name in {folder}. "
+                f"Received: {twice[0].name} and {twice[1].name}; move one away."
+            )
 
     def __len__(self):
         return len(self._paths)

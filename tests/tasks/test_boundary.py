@@ -430,6 +430,10 @@ def test_evaluate_any_detectors_maps(bsds, tmp_path, capfd, monkeypatch):
         read_boundaries(maps, GroundTruth(truth))
     with pytest.raises(FileNotFoundError, match="Expected annotations"):
         GroundTruth(tmp_path)
+    for name in ("a.png", "a.npy"):
+        (tmp_path / name).touch()
+    with pytest.raises(ValueError, match="Received: a.npy and a.png; move"):
+        GroundTruth(tmp_path)
 
 
 def test_a_joint_model_gives_both(joint, tmp_path, capsys):
