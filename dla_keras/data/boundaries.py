@@ -207,7 +207,7 @@ def _read_npy(path):
             "An .npy boundary map holds floats from 0 to 1. Received: "
             f"{path} with {values.dtype}."
         )
-    return values.astype(np.float64)
+    return np.array(values, np.float64)  # no map of the file
 
 
 def _read_grey(path):

@@ -38,6 +38,7 @@ from dla_keras.engine.checkpoints import read_checkpoint
 from dla_keras.engine.strategies import describe_devices
 from dla_keras.files import check_folder
 from dla_keras.files import is_alive
+from dla_keras.files import read_json
 from dla_keras.files import write_json
 from dla_keras.provenance import RENAMED
 from dla_keras.provenance import git_commit
@@ -363,15 +364,21 @@ def recorded(run_dir) -> dict:
     if not path.is_file():
         return {}
     try:
-        content = json.loads(path.read_text())
+        content = read_json(path)
     except ValueError as error:
         raise ValueError(
-            f"{path} is not valid JSON ({error}). Choose another --run-dir, "
-            "or restore that file."
+            f"{error} Choose another --run-dir, or restore that file."
         ) from error
     versions = content.get("versions") if isinstance(content, dict) else None
     if not isinstance(versions, dict) or "dla_keras" not in versions:
         return {}
+    for name, kind in (("starts", list), ("data", dict), ("dataset", str)):
+        if not isinstance(content.get(name, kind()), kind):
+            raise ValueError(
+                f"{path} is no config of a run: {name!r} is "
+                f"{content[name]!r:.80}. Choose another --run-dir, or restore "
+                "that file."
+            )
     return {RENAMED.get(name, name): v for name, v in content.items()}
 
 

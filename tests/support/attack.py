@@ -138,7 +138,7 @@ def attempt(area: str, number: int, ground, folder) -> tuple[str, str, float]:
         copied(ground, folder, name)
     for change in changes:
         change.do(folder / change.path)
-    before = contents(folder, row.may_change)
+    before, left = contents(folder, row.may_change), work_files(folder)
     logs = folder.with_suffix(".out"), folder.with_suffix(".err")
     started = processes.start(
         *("attack", area, number, folder), environment=row.environment
@@ -154,7 +154,7 @@ def attempt(area: str, number: int, ground, folder) -> tuple[str, str, float]:
     out, err = (
         log.read_text(errors="replace") if log.exists() else "" for log in logs
     )
-    harmed += sorted(work_files(folder) if code is not None else ())
+    harmed += sorted(work_files(folder) - left if code is not None else ())
     outcome = Outcome(folder, code, out, err, tuple(harmed))
     noted = folder.with_suffix(".seconds")
     seconds = float(noted.read_text()) if noted.exists() else float(SECONDS)

@@ -139,7 +139,7 @@ ATTACKS = [
     Attack("a pipe among the pictures", CLS, "cat9.png", pipe("classes/train/cat/cat9.png")),
     Attack("a link to itself among the pictures", CLS, "cat9.png", link("classes/train/cat/cat9.png", "cat9.png")),
     Attack("a broken picture to validate on", CLS, "dog7.png", raw("classes/val/dog/dog7.png", b"\x89PNG\r\n\x1a\n" + bytes(40))),
-    Attack("a picture of nothing but a size", CLS, "cat0.png", sparse("classes/train/cat/cat0.png", 12 << 30)),
+    Attack("a picture with gigabytes of nothing behind it", CLS, (), sparse("classes/train/cat/cat0.png", 12 << 30), there("new/model.keras")),
     Attack(
         "a class of deep floats",
         CLS,
