@@ -139,8 +139,10 @@ def _cut_steps(path, step):
         set_aside(path, damage)
     with atomic_path(path) as temporary, temporary.open("w") as file:
         file.write(",".join(STEPS) + "\n")
-        for row in rows:
-            if float(row["step"]) <= step:
+        last = 0
+        for row in rows:  # each step once, in order
+            if last < float(row["step"]) <= step:
+                last = float(row["step"])
                 file.write(",".join(row.get(c) or "" for c in STEPS) + "\n")
 
 
