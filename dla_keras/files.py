@@ -387,7 +387,9 @@ def read_numbers(path, needed: Sequence[str]) -> tuple[list[dict], str | None]:
     if not os.path.lexists(path):
         return [], None
     try:
-        text = check_regular(path).read_bytes().decode(errors="replace")
+        if check_regular(path).stat().st_size > MAX_TEXT:
+            return [], "is longer than any table"
+        text = pathlib.Path(path).read_bytes().decode(errors="replace")
     except (OSError, ValueError):
         return [], "is no file that can be read"
     text, _, half = text.rpartition("\n")

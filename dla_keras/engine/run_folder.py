@@ -197,6 +197,12 @@ def check_run_dir(run_dir, settings: dict, overwrite: bool = False) -> None:
     """
     run_dir = pathlib.Path(run_dir)
     check_folder(run_dir, "--run-dir")
+    for name in ("model.keras", "best.keras", "report.html", FINISHED):
+        if (run_dir / name).is_dir():  # found at the end otherwise
+            raise ValueError(
+                f"{run_dir / name} is a folder, where a file of the run "
+                "belongs. Move it, or choose another --run-dir."
+            )
     run = recorded(run_dir)
     if run and not overwrite:
         return  # also in the folder of its data, as earlier versions let it

@@ -60,7 +60,6 @@ ATTACKS = [
             "--precision int4",
             "--head both",
             "--size 64",
-            "--size 48x64",
             "--size 0x0",
             "--min-agreement 1.01",
             "--min-agreement 99%",
