@@ -27,6 +27,8 @@ from dla_keras.files import write_json
 CURVE_EVERY = 10  # steps between points of a loss curve
 STEPS = ("step", "loss", "learning_rate")  # columns of steps.csv
 IDS = "loggers.json"  # of the run, at the services
+# Ours, by the end of their names: other tools may write into the folder too.
+EVENTS = "events.out.tfevents.*.dla_keras"
 PROJECT = "dla-keras"  # name at the services where their variables say none
 LINE_EVERY = 30.0  # seconds between lines, where there is no terminal
 
@@ -150,10 +152,12 @@ class TensorBoard(Logger):
     """TensorBoard's events: `tensorboard --logdir` on the run's folder."""
 
     def start(self, run_dir, settings, step, rows):
-        for path in pathlib.Path(run_dir).glob("events.out.tfevents.*"):
+        for path in pathlib.Path(run_dir).glob(EVENTS):
             if path.is_file():
                 _cut_events(path, step)
-        self.writer = tf.summary.create_file_writer(str(run_dir))
+        self.writer = tf.summary.create_file_writer(
+            str(run_dir), filename_suffix=pathlib.Path(EVENTS).suffix
+        )
 
     def log(self, step, figures, picture=None):
         with self.writer.as_default(step=step):

@@ -3,7 +3,7 @@
 config.json   what ran: run_id, settings, command, versions, hardware, git
 checkpoints/  step-00000120.npz, ..., best.npz
 .lock         the process that trains in it
-history.csv  steps.csv  events.out.tfevents.*    while it runs
+history.csv  steps.csv  events.out.tfevents.*.dla_keras    while it runs
 model.keras  best.keras  metrics.json ...        results
 """
 
@@ -35,6 +35,7 @@ from dla_keras.engine.checkpoints import ORIGIN
 from dla_keras.engine.checkpoints import Checkpoint
 from dla_keras.engine.checkpoints import Checkpoints
 from dla_keras.engine.checkpoints import read_checkpoint
+from dla_keras.engine.loggers import EVENTS
 from dla_keras.engine.strategies import describe_devices
 from dla_keras.files import check_folder
 from dla_keras.files import is_alive
@@ -80,7 +81,7 @@ OURS = (
     "history.csv",
     "steps.csv",
     "*.csv.damaged*",
-    "events.out.tfevents.*",
+    EVENTS,
     "model.keras",
     "best.keras",
     "report.html",

@@ -503,9 +503,12 @@ def test_no_table_is_a_reason_to_stop(tmp_path):
     (tmp_path / "steps.csv").write_text("step,loss,learning_rate\n1,0.5,0.1\n")
     with (tmp_path / "steps.csv").open("a") as file:
         file.write("\0" * 5000)
-    for name in ("history.csv", "events.out.tfevents.1"):
+    for name in ("history.csv", "events.out.tfevents.1.dla_keras"):
         (tmp_path / name).mkdir()
-    (tmp_path / "events.out.tfevents.2").write_bytes(b"\0" * 5000)
+    ours = tmp_path / "events.out.tfevents.2.dla_keras"
+    theirs = tmp_path / "events.out.tfevents.2.v2"  # of another tool
+    for path in (ours, theirs):
+        path.write_bytes(b"\0" * 5000)
     (tmp_path / "loggers.json").write_text("")
     logger = Loggers()
     with pytest.warns(UserWarning) as said:
@@ -513,6 +516,7 @@ def test_no_table_is_a_reason_to_stop(tmp_path):
     logger.log_steps(2, [0.25], [0.1])
     logger.finish("finished")
     assert len(said) == 2
+    assert not ours.stat().st_size and theirs.stat().st_size == 5000
     text = "step,loss,learning_rate\n"
     text += "1,0.5,0.1\n2,0.25,0.1\n"
     assert (tmp_path / "steps.csv").read_text() == text

@@ -24,7 +24,7 @@ from attacks.resume import WHOLE
 AREA = "tables and events at resume"
 
 STEPS, HISTORY = "half/steps.csv", "half/history.csv"
-EVENTS = "half/events.out.tfevents.1700000000.elsewhere"
+EVENTS = "half/events.out.tfevents.1700000000.elsewhere.0.dla_keras"
 
 
 def ascending(outcome):
