@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+from types import SimpleNamespace
 from unittest import mock
 
 import numpy as np
@@ -50,7 +51,7 @@ def mocked_tfds(rows, splits):
 
     names = mock.patch(
         "tensorflow_datasets.core.dataset_info.DatasetInfo.splits",
-        dict.fromkeys(splits),
+        dict.fromkeys(splits, SimpleNamespace(num_examples=len(rows))),
     )
     with tfds.testing.mock_data(as_data_source_fn=as_data_source), names:
         yield

@@ -195,7 +195,7 @@ def test_layer_that_was_never_called_opens_too():
     [
         (
             lambda: flatten(keras.layers.ReLU()),
-            "Expected a functional model",
+            "is a Model in memory. Received: <ReLU",
         ),
         (
             lambda: flatten(keras.Sequential([keras.layers.ReLU()])),
