@@ -11,6 +11,7 @@ import android.util.Size
 import android.graphics.BitmapFactory
 import android.graphics.Canvas
 import android.net.Uri
+import android.os.Build
 import android.os.Looper
 import android.view.MotionEvent
 import android.view.View
@@ -95,9 +96,12 @@ class ScreenTest {
     /** For a person to look at; here only that something is drawn. */
     private fun screenshot(name: String, view: View = root) {
         val bitmap = drawn(view)
-        val folder = File("build/screenshots").apply { mkdirs() }
-        File(folder, "$name.png").outputStream().use {
-            bitmap.compress(Bitmap.CompressFormat.PNG, 100, it)
+        // Of the newer Android: Robolectric's older window keeps its size when it is turned.
+        if (Build.VERSION.SDK_INT == 34) {
+            val folder = File("build/screenshots").apply { mkdirs() }
+            File(folder, "$name.png").outputStream().use {
+                bitmap.compress(Bitmap.CompressFormat.PNG, 100, it)
+            }
         }
         assertTrue("$name is plain", colors(bitmap).size > 20)
     }
