@@ -89,7 +89,6 @@ _ROOMS = (
     "applications",
     "layers",
     "models",
-    "normalization",
     "variants",
     "weights",
 )

@@ -16,8 +16,8 @@ from dla_keras.models.backbone import MAX_STRIDE
 from dla_keras.models.classifier import DLAClassifier
 from dla_keras.models.network import DType
 from dla_keras.models.network import ImageShape
-from dla_keras.normalization import IMAGENET_MEAN
-from dla_keras.normalization import IMAGENET_STD
+from dla_keras.variants import IMAGENET_MEAN
+from dla_keras.variants import IMAGENET_STD
 from dla_keras.variants import VARIANTS
 from dla_keras.weights.pretrained import load_pretrained
 

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 
 from dla_keras.choices import choose
 
+# Of ImageNet's pixels, scaled to 0..1, RGB.
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
 
 @dataclass(frozen=True)
 class Variant:

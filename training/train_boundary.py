@@ -1,8 +1,8 @@
-"""Run `dla-keras train-boundary`: see `dla_keras.commands.train_boundary`."""
+"""Run `dla-keras train-boundary`: see `dla_keras.commands.train`."""
 
 import sys
 
-from dla_keras.commands.train_boundary import main
+from dla_keras.commands.train import TrainBoundary
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(TrainBoundary.main())

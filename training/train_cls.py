@@ -1,8 +1,8 @@
-"""Run `dla-keras train-cls`: see `dla_keras.commands.train_cls`."""
+"""Run `dla-keras train-cls`: see `dla_keras.commands.train`."""
 
 import sys
 
-from dla_keras.commands.train_cls import main
+from dla_keras.commands.train import TrainCls
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(TrainCls.main())

@@ -1,8 +1,8 @@
-"""Run `dla-keras train-seg`: see `dla_keras.commands.train_seg`."""
+"""Run `dla-keras train-seg`: see `dla_keras.commands.train`."""
 
 import sys
 
-from dla_keras.commands.train_seg import main
+from dla_keras.commands.train import TrainSeg
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(TrainSeg.main())

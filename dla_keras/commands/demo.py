@@ -13,10 +13,10 @@ import sys
 
 from dla_keras.commands import evaluate
 from dla_keras.commands import export_tflite
-from dla_keras.commands import train_seg
 from dla_keras.commands.shared import make_parser
 from dla_keras.commands.shared import number_of
 from dla_keras.commands.shared import run_command
+from dla_keras.commands.train import TrainSeg
 from dla_keras.provenance import read_beside
 
 # A recipe for ten minutes: the paper's is for days.
@@ -50,7 +50,7 @@ def stages(run_dir: pathlib.Path, steps: int):
     model = f"{run_dir}/model.keras"
     files = [f"{run_dir}/{precision}.tflite" for precision in PRECISIONS]
     run = ["--steps", str(steps), "--run-dir", str(run_dir), "--overwrite"]
-    yield train_seg, [*TRAINING, *run]
+    yield TrainSeg, [*TRAINING, *run]
     verify = [] if steps >= STEPS else ["--min-agreement", "0"]
     for precision, file in zip(PRECISIONS, files, strict=True):
         yield (

@@ -8,20 +8,21 @@ Every command takes flags (`check` a folder, too), and says what it wrote and
 where.
 """
 
-import importlib
+import pkgutil
 import sys
 
 from dla_keras.choices import did_you_mean
 from dla_keras.commands.shared import BAD_INPUT
 from dla_keras.version import __version__
 
-# Command -> its module, imported only when it is chosen, and what it does.
+# Command -> its module, or its class there, imported only when it is chosen,
+# and what it does.
 COMMANDS = {
     "demo": ("demo", "Train, export and score a small network"),
     "check": ("check", "Look at a folder of pictures before training"),
-    "train-seg": ("train_seg", "Train a segmentation network"),
-    "train-cls": ("train_cls", "Train a classifier"),
-    "train-boundary": ("train_boundary", "Train a boundary detector"),
+    "train-seg": ("train.TrainSeg", "Train a segmentation network"),
+    "train-cls": ("train.TrainCls", "Train a classifier"),
+    "train-boundary": ("train.TrainBoundary", "Train a boundary detector"),
     "evaluate": ("evaluate", "Score models on a dataset, in one table"),
     "predict": ("predict", "Write masks or boundaries of pictures"),
     "quantize": ("quantize", "Make a trained network smaller, by training"),
@@ -57,8 +58,8 @@ def main(argv=None) -> int:
             file=sys.stderr,
         )
         return BAD_INPUT
-    module = importlib.import_module(f"dla_keras.commands.{COMMANDS[name][0]}")
-    return module.main(rest)
+    found = pkgutil.resolve_name(f"dla_keras.commands.{COMMANDS[name][0]}")
+    return found.main(rest)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Training: flags over a recipe, then a task's row from data to a report."""
 
 import argparse
+import inspect
 import pathlib
 import shlex
 import sys
@@ -19,6 +20,7 @@ from dla_keras.commands.shared import given_flags
 from dla_keras.commands.shared import interval
 from dla_keras.commands.shared import make_parser
 from dla_keras.commands.shared import number_of
+from dla_keras.commands.shared import run_command
 from dla_keras.commands.shared import say_choices
 from dla_keras.commands.shared import say_wait
 from dla_keras.data.datasets import ALLOWED
@@ -41,7 +43,7 @@ def training_parser(command: str, doc: str) -> argparse.ArgumentParser:
 
     Args:
         command: Name of the command, for instance `"train-seg"`.
-        doc: Docstring of its module.
+        doc: Its help.
     """
     parser = make_parser(command, doc)
     add = parser.add_argument
@@ -289,7 +291,7 @@ def read_flags(task: str, command: str, doc: str, argv=None):
     Args:
         task: Name of the task.
         command: Name of the command, for instance `"train-seg"`.
-        doc: Docstring of its module.
+        doc: Its help.
         argv: Words of the command line. Defaults to `None`: the process' own.
     """
     parser = training_parser(command, doc)
@@ -520,3 +522,72 @@ def _warn_of_guesses(row, scores, baselines) -> None:
             "has learned nothing yet. Train it for more steps, or look at the "
             "labels with dla-keras check."
         )
+
+
+class Training:
+    """A training command: the docstring of its class is its help."""
+
+    command = task = ""
+
+    @classmethod
+    def parse_flags(cls, argv=None):
+        """Return the flags, over the recipe that they name."""
+        return read_flags(cls.task, cls.command, inspect.getdoc(cls), argv)
+
+    @classmethod
+    def main(cls, argv=None) -> int:
+        """Run the command; return its exit code."""
+        args = cls.parse_flags(argv)
+        return run_command(lambda: train(cls.task, args))
+
+
+class TrainSeg(Training):
+    """Train a DLA-Up segmentation network.
+
+        dla-keras train-seg                      # embedded toy_streets
+        dla-keras train-seg --dataset my_folder/ # images/, masks/, or an export
+        dla-keras train-seg --recipe cityscapes --data-dir cityscapes/
+
+    Needs no flag. Trains on all GPUs, or on the CPU, and writes to the run
+    folder `model.keras` and `best.keras`, `config.json`, `history.csv`,
+    `steps.csv`, `metrics.json`, `predictions.png`, `report.html`, checkpoints
+    and TensorBoard's events. After a stop of any kind the same command goes on
+    where it was.
+    """
+
+    command, task = "train-seg", "segmentation"
+
+
+class TrainCls(Training):
+    """Train a DLA classifier.
+
+        dla-keras train-cls                      # embedded digits
+        dla-keras train-cls --dataset my_folder/ # <class>/<picture>
+        dla-keras train-cls --recipe imagenet --data-dir tfds/
+        dla-keras train-cls --recipe fine_grained --dataset cars196
+
+    Needs no flag. Trains on all GPUs, or on the CPU, and writes to the run
+    folder `model.keras` and `best.keras`, `config.json`, `history.csv`,
+    `steps.csv`, `metrics.json`, `confusion.png`, `report.html`, checkpoints
+    and TensorBoard's events. After a stop of any kind the same command goes on
+    where it was.
+    """
+
+    command, task = "train-cls", "classification"
+
+
+class TrainBoundary(Training):
+    """Train a DLA-Up boundary detector.
+
+        dla-keras train-boundary          # edges of embedded toy_streets
+        dla-keras train-boundary --recipe bsds500 --data-dir BSDS500/data
+        dla-keras train-boundary --recipe pascal_boundary --data-dir lists/
+
+    Needs no flag. Trains on all GPUs, or on the CPU, and writes to the run
+    folder `model.keras` and `best.keras`, `config.json`, `history.csv`,
+    `steps.csv`, `metrics.json`, `predictions.png`, `precision_recall.png`,
+    `report.html`, checkpoints and TensorBoard's events. After a stop of any
+    kind the same command goes on where it was.
+    """
+
+    command, task = "train-boundary", "boundary"

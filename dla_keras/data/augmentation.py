@@ -16,7 +16,7 @@ from PIL import Image
 from dla_keras.choices import check_number
 from dla_keras.choices import check_range
 from dla_keras.data.datasets import IGNORE_LABEL
-from dla_keras.normalization import IMAGENET_MEAN
+from dla_keras.variants import IMAGENET_MEAN
 
 LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue, ITU-R BT.601
 

@@ -25,8 +25,8 @@ from dla_keras.data.pictures import spoken_others
 from dla_keras.data.tfds_source import check_places
 from dla_keras.data.tfds_source import open_builder
 from dla_keras.data.tfds_source import open_source
-from dla_keras.normalization import IMAGENET_MEAN
-from dla_keras.normalization import IMAGENET_STD
+from dla_keras.variants import IMAGENET_MEAN
+from dla_keras.variants import IMAGENET_STD
 
 SIZE = 32  # height and width of the digits, enlarged from 8 pixels
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dla_keras.normalization import IMAGENET_MEAN
-from dla_keras.normalization import IMAGENET_STD
+from dla_keras.variants import IMAGENET_MEAN
+from dla_keras.variants import IMAGENET_STD
 
 # Labels hold this value, whatever the files hold, wherever a pixel neither
 # trains nor counts.

@@ -14,7 +14,7 @@ from dla_keras.data.fitting import Fit
 from dla_keras.data.fitting import resize_label
 from dla_keras.data.fitting import resize_picture
 from dla_keras.models.backbone import MAX_STRIDE
-from dla_keras.normalization import IMAGENET_MEAN
+from dla_keras.variants import IMAGENET_MEAN
 
 # About zero after normalization, like the convolutions' own padding.
 PAD_COLOR = tuple(round(255 * channel) for channel in IMAGENET_MEAN)

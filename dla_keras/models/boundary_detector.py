@@ -11,8 +11,8 @@ from dla_keras.models.network import WorkingSize
 from dla_keras.models.segmenter import checked_working_size
 from dla_keras.models.segmenter import dense_features
 from dla_keras.models.segmenter import pixel_head
-from dla_keras.normalization import IMAGENET_MEAN
-from dla_keras.normalization import IMAGENET_STD
+from dla_keras.variants import IMAGENET_MEAN
+from dla_keras.variants import IMAGENET_STD
 
 
 @register_keras_serializable(package="dla_keras")

@@ -17,8 +17,8 @@ from dla_keras.choices import did_you_mean
 from dla_keras.models.network import Network
 from dla_keras.models.network import check_network
 from dla_keras.models.network import check_values
-from dla_keras.normalization import IMAGENET_MEAN
-from dla_keras.normalization import IMAGENET_STD
+from dla_keras.variants import IMAGENET_MEAN
+from dla_keras.variants import IMAGENET_STD
 from dla_keras.weights.loading import load_torch_state
 from dla_keras.weights.tf2cv_files import read_tf2cv_file
 from dla_keras.weights.torch_conversion import torch_state

@@ -13,9 +13,9 @@ from paths import ROOT
 from PIL import Image
 
 from dla_keras.commands import check
-from dla_keras.commands import train_cls
-from dla_keras.commands import train_seg
 from dla_keras.commands.check import training_flags
+from dla_keras.commands.train import TrainCls
+from dla_keras.commands.train import TrainSeg
 from dla_keras.report.dataset_page import ClassRow
 from dla_keras.report.dataset_page import Dataset
 
@@ -58,7 +58,7 @@ def test_a_good_folder(tmp_path, capsys):
     words = output.out.partition("Train:\n")[2].partition("\n\n")[0]
     words = words.replace("\\\n", " ").split()
     assert words[:2] == ["dla-keras", "train-seg"]
-    args = train_seg.parse_flags(words[2:])
+    args = TrainSeg.parse_flags(words[2:])
     assert args.size == "64x64" and args.dataset == str(folder)
     assert not [*folder.glob("*.html")]
 
@@ -110,7 +110,7 @@ def test_class_folders(tmp_path, capsys):
     assert "| cat   | 75.0 % | 66.7 % |        3 |      2 |" in output.out
     words = output.out.partition("Train:\n")[2].partition("\n\n")[0]
     words = words.replace("\\\n", " ").split()
-    args = train_cls.parse_flags(words[2:])
+    args = TrainCls.parse_flags(words[2:])
     assert args.size == "64x64" and args.dataset.endswith("pets")
     page = (tmp_path / "check-pets.html").read_text()
     assert page.count("data:image/jpeg;base64,") == 4

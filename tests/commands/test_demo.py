@@ -6,14 +6,14 @@ from unittest import mock
 from dla_keras.commands import demo
 from dla_keras.commands import evaluate
 from dla_keras.commands import export_tflite
-from dla_keras.commands import train_seg
+from dla_keras.commands.train import TrainSeg
 
 FILES = ["model.keras", "float32.tflite", "int8.tflite"]
 
 
 def test_every_stage_has_flags_that_its_command_takes(tmp_path):
     parse = {
-        train_seg: train_seg.parse_flags,
+        TrainSeg: TrainSeg.parse_flags,
         export_tflite: export_tflite.parse_flags,
         evaluate: evaluate.parse_flags,
     }
@@ -38,7 +38,7 @@ def test_the_files_of_a_whole_demo_are_verified(tmp_path):
 
 def run(tmp_path, codes):
     """Return the demo's exit code and how often each command ran."""
-    commands = (train_seg, export_tflite, evaluate)
+    commands = (TrainSeg, export_tflite, evaluate)
     mains = [mock.patch.object(c, "main", side_effect=codes) for c in commands]
     with mains[0] as train, mains[1] as export, mains[2] as score:
         code = demo.main(["--run-dir", str(tmp_path)])

@@ -1,9 +1,9 @@
 """The training commands end to end, on a few steps of small pictures."""
 
 import csv
-import importlib
 import json
 import pathlib
+import pkgutil
 import shutil
 from types import SimpleNamespace
 from unittest import mock
@@ -34,14 +34,14 @@ def tiny_variant():
 
 def flags(name, text):
     """Return the settings that a command reads from flags."""
-    module = importlib.import_module(f"dla_keras.commands.{name}")
+    module = pkgutil.resolve_name(f"dla_keras.commands.{name}")
     return module.parse_flags(text.split())
 
 
 def test_a_network_for_phones_is_one_flag():
-    args = flags("train_seg", "--phone tiny")
+    args = flags("train.TrainSeg", "--phone tiny")
     assert (args.variant, args.node) == ("dla46_c", "separable")
-    args = flags("train_seg", "")
+    args = flags("train.TrainSeg", "")
     assert (args.variant, args.node) == ("dla34", "conv")
 
 
@@ -50,7 +50,7 @@ def test_train_and_evaluate_a_folder(tmp_path, capfd):
     folder.mkdir()
     write_folder(folder)
     run = tmp_path / "run"
-    train = command("train_seg")
+    train = command("train.TrainSeg")
     arguments = ["--dataset", str(folder), "--run-dir", str(run), *TINY]
     more = "--class-weighting 0.5 --ema 0.9 --recalibrate-bn 2".split()
     assert train([*arguments, *more]) == 0
@@ -129,7 +129,7 @@ def test_train_and_evaluate_a_folder(tmp_path, capfd):
 
 def test_train_a_classifier(tmp_path, capfd):
     run = tmp_path / "run"
-    train = command("train_cls")
+    train = command("train.TrainCls")
     few = "--variant dla_tiny --size 32x32 --batch-size 8 --steps 4"
     more = "--mixup 0.2 --cutmix 1 --drop-path 0.1 --label-smoothing 0.1"
     arguments = [*few.split(), *more.split(), "--run-dir", str(run)]
@@ -172,7 +172,7 @@ def test_train_a_classifier(tmp_path, capfd):
 
 
 def test_flags_override_recipes():
-    seg = "train_seg"
+    seg = "train.TrainSeg"
     args = flags(seg, "--recipe camvid --batch-size 2")
     assert args.dataset == "camvid" and args.batch_size == 2
     assert (args.epochs, args.steps, args.size) == (1200, None, "448x448")
@@ -184,7 +184,7 @@ def test_flags_override_recipes():
     assert flags(seg, "--dataset cityscapes").recipe == "cityscapes"
     assert flags(seg, "--dataset folder/").recipe == "toy_streets"
     assert flags(seg, "").dataset == "toy_streets"
-    cls = "train_cls"
+    cls = "train.TrainCls"
     assert flags(cls, "").dataset == "digits"
     assert flags(cls, "--dataset imagenet2012").recipe == "imagenet"
     args = flags(cls, "--dataset folder/")
@@ -198,8 +198,8 @@ def test_flags_override_recipes():
 
 
 def test_bad_input_is_one_line(tmp_path, capfd):
-    train = command("train_seg")
-    classify = command("train_cls")
+    train = command("train.TrainSeg")
+    classify = command("train.TrainCls")
     evaluate = command("evaluate")
     run = ["--run-dir", str(tmp_path / "run"), *TINY]
     model = ["--dataset", write_folder(tmp_path), "--model"]
@@ -256,7 +256,7 @@ def test_a_frozen_backbone_keeps_every_array(tmp_path, capfd):
         *"--recalibrate-bn 2 --checkpoint-steps 2 --deterministic".split(),
         *TINY,
     ]
-    train = command("train_seg")
+    train = command("train.TrainSeg")
     assert train(command_line) == 0
     assert "130 of 182 arrays taken (backbone 130" in capfd.readouterr().out
     after, backbone = arrays(run / "model.keras")
@@ -284,9 +284,9 @@ def test_a_frozen_backbone_keeps_every_array(tmp_path, capfd):
 @pytest.mark.parametrize(
     ("name", "task", "total"),  # arrays that train; 78 are the backbone's
     [
-        ("train_seg", "segmentation", 110),
-        ("train_boundary", "boundary", 134),
-        ("train_cls", "classification", 80),
+        ("train.TrainSeg", "segmentation", 110),
+        ("train.TrainBoundary", "boundary", 134),
+        ("train.TrainCls", "classification", 80),
     ],
 )
 def test_what_trains_is_counted(tmp_path, name, task, total):
@@ -310,7 +310,7 @@ def test_what_trains_is_counted(tmp_path, name, task, total):
         ),
     ],
 )
-@pytest.mark.parametrize("name", ["train_seg", "train_boundary"])
+@pytest.mark.parametrize("name", ["train.TrainSeg", "train.TrainBoundary"])
 def test_flags_about_weights_need_some(name, text, message, capsys):
     with pytest.raises(SystemExit):
         flags(name, text)

@@ -8,8 +8,7 @@ import dla_keras.commands.demo  # noqa: F401
 import dla_keras.commands.export_saved_model  # noqa: F401
 import dla_keras.commands.predict  # noqa: F401
 import dla_keras.commands.quantize  # noqa: F401
-import dla_keras.commands.train_boundary  # noqa: F401
-import dla_keras.commands.train_cls  # noqa: F401
+import dla_keras.commands.train  # noqa: F401
 import dla_keras.data.checks  # noqa: F401
 import dla_keras.engine.assembly  # noqa: F401
 import dla_keras.lite.compress.fine_tuning  # noqa: F401

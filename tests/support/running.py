@@ -1,7 +1,7 @@
 """Commands as tests run them: in this process, parts of them replaced."""
 
 import contextlib
-import importlib
+import pkgutil
 from unittest import mock
 
 
@@ -14,7 +14,7 @@ def command(name, stand_ins=None):
             `"inference.model_files.load_segmenter"`, to the stand-in that
             replaces it while the command runs.
     """
-    module = importlib.import_module(f"dla_keras.commands.{name}")
+    module = pkgutil.resolve_name(f"dla_keras.commands.{name}")
 
     def main(argv=None):
         with contextlib.ExitStack() as replaced:

@@ -17,7 +17,7 @@ from tiny_variant import TINY_VARIANT
 
 from dla_keras import DLABoundaryDetector
 from dla_keras import DLASegmenter
-from dla_keras.commands import train_seg
+from dla_keras.commands.train import TrainSeg
 from dla_keras.data.boundaries import CERTAIN
 from dla_keras.data.boundaries import GroundTruth
 from dla_keras.data.boundaries import combined_label
@@ -330,7 +330,7 @@ TINY = "--variant dla_tiny --size 32x64 --batch-size 2 --steps 4".split()
 
 def test_train_and_evaluate_a_detector(bsds, tmp_path, capfd):
     run = tmp_path / "run"
-    train = command("train_boundary")
+    train = command("train.TrainBoundary")
     arguments = ["--data-dir", str(bsds), "--run-dir", str(run), *TINY]
     recipe = "--recipe bsds500_small --thresholds 3 --recalibrate-bn 1"
     assert train([*arguments, *recipe.split()]) == 0
@@ -479,7 +479,7 @@ def test_a_joint_model_gives_both(joint, tmp_path, capsys):
 def test_segmentation_learns_boundaries_on_request():
     for text, wanted in (("", False), ("--boundary-weight 2", True)):
         words = f"--variant dla46_c {text}".split()
-        args = train_seg.parse_flags(words)
+        args = TrainSeg.parse_flags(words)
         model = segmentation.make_model(args, DATASETS["toy_streets"])
         assert ("boundary" in model.tasks) == wanted
     labels = RANDOM.integers(0, 3, (1, 32, 64))
