@@ -80,7 +80,7 @@ setup(
         "dla_keras": ["py.typed"],
         "dla_keras.report": ["*.html"],
         "dla_keras.data": ["*.csv.gz"],
-        "dla_keras.weights": ["*.txt.gz"],
+        "dla_keras.weights": ["*.txt.gz", "*.npz", "streets.*", "CARDS.md"],
     },
     install_requires=["keras>=3.13", "numpy"],
     extras_require=EXTRAS,

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from dla_keras.models.segmenter import DLASegmenter as DLASegmenter
     from dla_keras.tasks.evaluation import evaluate as evaluate
     from dla_keras.variants import PHONE_SEGMENTERS as PHONE_SEGMENTERS
+    from dla_keras.variants import SHIPPED_MODELS as SHIPPED_MODELS
     from dla_keras.variants import VARIANTS as VARIANTS
     from dla_keras.weights.pretrained import PRESETS as PRESETS
     from dla_keras.weights.pretrained import load_pretrained as load_pretrained
@@ -71,6 +72,7 @@ _HOMES = {
     "DLASegmenter": "models.segmenter",
     "PHONE_SEGMENTERS": "variants",
     "PRESETS": "weights.pretrained",
+    "SHIPPED_MODELS": "variants",
     "VARIANTS": "variants",
     "complexity": "models.complexity",
     "decode_predictions": "applications",

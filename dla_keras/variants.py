@@ -3,6 +3,8 @@
 Feeds `models/` (what to build) and `weights/` (what to expect in a file).
 """
 
+import os
+import pathlib
 from dataclasses import dataclass
 
 from dla_keras.choices import choose
@@ -85,3 +87,27 @@ PHONE_SEGMENTERS = {
     "small": {"variant": "dla46_c", "node": "conv"},  # 7.6
     "base": {"variant": "dla34", "node": "separable"},  # 17.2
 }
+
+# Segmenters that ship, trained on streets: `dla_keras.load("streets")`. What
+# they were trained on, their scores and limits stand in weights/CARDS.md.
+SHIPPED_MODELS = {
+    "streets": "streets.keras",  # "small", float32
+    "streets-int8": "streets.tflite",  # the same for phones
+}
+
+
+def shipped_path(path: str | os.PathLike) -> pathlib.Path:
+    """Return the path of a model's file: by its name, where it ships.
+
+    Args:
+        path: Name in `SHIPPED_MODELS`, or the path of any file, which is
+            returned as it is.
+
+    Example:
+
+    >>> shipped_path("streets").name, shipped_path("./streets").name
+    ('streets.keras', 'streets')
+    """
+    if path in SHIPPED_MODELS:
+        return pathlib.Path(__file__).parent / "weights" / SHIPPED_MODELS[path]
+    return pathlib.Path(path)

@@ -97,6 +97,20 @@ FLAGS = {
                 "loss weight of a class: its frequency to minus this power",
                 0.0,
             ),
+            "--class-sampling": _number(
+                "class_sampling",
+                "above 0, a class is drawn by its frequency to minus this "
+                "power, then a picture that shows it, then a crop about it",
+                0.0,
+            ),
+            "--loss": {
+                "nargs": "+",
+                "choices": ("cross_entropy", "ohem", "dice", "lovasz"),
+                "default": ("cross_entropy",),
+                "help": "losses to add up: cross_entropy of all pixels, ohem "
+                "of the hardest quarter; dice and lovasz of whole classes, "
+                "which count alike, thin or large",
+            },
             "--boundary-weight": {
                 "type": number_of("boundary_weight"),
                 "default": 0.0,

@@ -48,6 +48,7 @@ RUN = {
     "rotation": 0.0,
     "jitter": 0.1,
     "class_weighting": 0.0,
+    "loss": ("cross_entropy",),
     "boundary_weight": 1.0,
 }
 
@@ -208,7 +209,9 @@ def surroundings(args, run, train, model, calibration) -> "Surroundings":
     )
     others = draw(1, RENEWAL_STEPS, args.seed + 1)
     renew = lambda model: BatchNormRenewal(model, others)()
-    loss = make_loss(train, run["class_weighting"], boundary_weight)
+    loss = make_loss(
+        train, run["class_weighting"], boundary_weight, run["loss"]
+    )
     return Surroundings(batches, loss, calibration, renew, strategy)
 
 

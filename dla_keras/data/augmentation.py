@@ -63,7 +63,8 @@ class Augmentation:
     `(height, width)` of class ids or `IGNORE_LABEL`, and a seed of two
     integers; equal seeds give equal crops. Returns float32 `(*size, 3)`, 0 to
     255, and uint8 `size`. Where the crop leaves the original, the image holds
-    ImageNet's mean color and the label `IGNORE_LABEL`.
+    ImageNet's mean color and the label `IGNORE_LABEL`. With a class id as a
+    fourth argument, the crop is about a random pixel of that class.
 
     Args:
         size: Height and width of the crop, in pixels.
@@ -92,10 +93,13 @@ class Augmentation:
         check_number("rotation", self.rotation)
         check_number("jitter", self.jitter)
 
-    def __call__(self, image, label, seed):
+    def __call__(self, image, label, seed, focus=None):
         # One independent seed per decision.
         seeds = tf.unstack(tf.random.split(seed, 2), num=2)
-        matrix = random_affine(tf.shape(label), seeds[0], self)
+        place = None
+        if focus is not None:
+            place = random_pixel(label, focus, tf.random.fold_in(seed, 2))
+        matrix = random_affine(tf.shape(label), seeds[0], self, place)
         # Relative to the mean color, so that the zeros outside become it.
         mean = 255 * tf.constant(IMAGENET_MEAN)
         image = tf.cast(image, tf.float32) - mean
@@ -106,8 +110,31 @@ class Augmentation:
         return jitter_color(image, seeds[1], self.jitter, mean), label[..., 0]
 
 
-def random_affine(shape, seed, augmentation: Augmentation):
-    """Return the map from crop to image pixels: 8 numbers, row by row."""
+def random_pixel(label, focus, seed):
+    """Return the place of a random pixel of a class, `(row, column)`.
+
+    Args:
+        label: `(height, width)` of class ids.
+        focus: Class id. A label without it gives any pixel.
+        seed: Two integers.
+    """
+    there = tf.cast(label, tf.int32) == tf.cast(focus, tf.int32)
+    places = tf.where(there | ~tf.reduce_any(there))
+    index = tf.random.stateless_uniform(
+        (), seed, 0, tf.shape(places)[0], tf.int32
+    )
+    return tf.cast(places[index], tf.float32)
+
+
+def random_affine(shape, seed, augmentation: Augmentation, place=None):
+    """Return the map from crop to image pixels: 8 numbers, row by row.
+
+    Args:
+        shape: Height and width of the image.
+        seed: Two integers.
+        augmentation: Ranges to draw from.
+        place: Pixel that the crop is about. Defaults to `None`: any.
+    """
     u = tf.random.stateless_uniform((5,), seed)
     low, high = (math.log(bound) for bound in augmentation.scale)
     scale = tf.exp(low + u[0] * (high - low))
@@ -120,6 +147,10 @@ def random_affine(shape, seed, augmentation: Augmentation):
     picture = tf.cast(shape[:2], tf.float32)
     reach = tf.constant([height / 2, width / 2]) / scale
     center = reach + u[3:5] * (picture - 2 * reach)
+    if place is not None:
+        ends = tf.sort(tf.stack([reach, picture - reach]), axis=0)
+        about = place + 0.5 + (2 * u[3:5] - 1) * reach
+        center = tf.clip_by_value(about, ends[0], ends[1])
 
     # Pixel i covers i to i + 1, so its center is at i + 0.5.
     cosine, sine = tf.cos(angle) / scale, tf.sin(angle) / scale

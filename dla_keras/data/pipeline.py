@@ -115,11 +115,12 @@ def training_batches(
     pipeline: tuple[int, int] = (0, 1),
     mix: Callable | None = None,
     memory: int | None = None,
+    draw: Callable | None = None,
 ):
     """Return the batches of all replicas, in turn, for every global batch.
 
-    Every epoch has a new random order. An epoch's last incomplete batch is
-    filled from the next epoch.
+    Every epoch has a new random order, unless `draw` draws each picture. An
+    epoch's last incomplete batch is filled from the next epoch.
 
     Args:
         split: Sequence of examples with `image` (uint8, RGB) and `label` (a
@@ -140,6 +141,9 @@ def training_batches(
             batch is then even. Defaults to `None`.
         memory: Bytes that decoded images may take; all or none are kept.
             Defaults to `None`: a quarter of the free memory.
+        draw: Function `seed` -> index of a picture and what `augment` takes
+            beside, for instance a `ClassDraw`. Defaults to `None`: every
+            picture once an epoch.
 
     Returns:
         A `tf.data.Dataset` of `(images, labels)`: float32
@@ -163,13 +167,14 @@ def training_batches(
         position = (
             position // share * batch_size + part * share + position % share
         )
-        index = picture_index(position, count, seed)
+        index, *about = drawn_at(position, count, seed, draw)
         image, target = tf.numpy_function(
             read, [index], (tf.uint8, label.dtype), stateful=False
         )
         image.set_shape((None, None, 3))
         target.set_shape((None,) * label.ndim)
-        return *augment(image, target, seed_at(seed, position)), position
+        seeds = seed_at(seed, position)
+        return *augment(image, target, seeds, *about), position
 
     def mix_pairs(images, labels, positions):
         return mix(images, labels, seed_at(seed, -1 - positions[0]))
@@ -203,7 +208,64 @@ def picture_index(position, count: int, seed: int):
     )
 
 
-def batch_names(split, batch_size: int, step: int, seed: int) -> list[str]:
+def drawn_at(position, count: int, seed: int, draw: Callable | None):
+    """Return the index of the image at a position, and what was drawn beside.
+
+    Args:
+        position: Number of the image in training, from 0; int64.
+        count: Images in the split.
+        seed: Seed of the order.
+        draw: See `training_batches`.
+    """
+    if draw is None:
+        return (picture_index(position, count, seed),)
+    # Not the seeds of the crop, which would follow the draw.
+    return draw(tf.random.fold_in(seed_at(seed, position), 1))
+
+
+class ClassDraw:
+    """Draws pictures by what they show, so that rare classes come more often.
+
+    First a class is drawn, with a probability of its frequency to minus a
+    power; then a picture that shows it, each of them alike. Called with a
+    seed of two integers; equal seeds draw the same. Returns the index of the
+    picture, and the class id.
+
+    Args:
+        counts: `(pictures, classes)`, the pixels of each class.
+        power: Power of the classes' inverse frequency; `0` draws all classes
+            alike.
+
+    Example:
+
+    >>> draw = ClassDraw(np.array([[9, 0], [8, 1]]), power=0.5)
+    >>> sorted({tuple(map(int, draw((0, seed)))) for seed in range(20)})
+    [(0, 0), (1, 0), (1, 1)]
+    """
+
+    def __init__(self, counts: np.ndarray, power: float):
+        shown = np.flatnonzero(counts.sum(0))
+        weights = (counts.sum(0)[shown] / counts.sum()) ** -power
+        holders = [np.flatnonzero(counts[:, index]) for index in shown]
+        self._classes = tf.constant(shown, tf.uint8)
+        self._bounds = tf.constant(np.cumsum(weights / weights.sum())[:-1])
+        self._pictures = tf.ragged.constant(
+            [held.tolist() for held in holders], tf.int64
+        )
+
+    def __call__(self, seed):
+        share, place = tf.unstack(
+            tf.random.stateless_uniform((2,), seed, dtype=tf.float64)
+        )
+        row = tf.searchsorted(self._bounds, [share], side="right")[0]
+        pictures = self._pictures[row]
+        count = tf.cast(tf.size(pictures), tf.float64)
+        return pictures[tf.cast(place * count, tf.int32)], self._classes[row]
+
+
+def batch_names(
+    split, batch_size: int, step: int, seed: int, draw: Callable | None = None
+) -> list[str]:
     """Return the names of the images in a global batch, for messages.
 
     Args:
@@ -211,6 +273,7 @@ def batch_names(split, batch_size: int, step: int, seed: int) -> list[str]:
         batch_size: Images per step, over all replicas.
         step: Step of the batch, from 0.
         seed: Seed of the order.
+        draw: See `training_batches`. Defaults to `None`.
 
     Example:
 
@@ -221,7 +284,7 @@ def batch_names(split, batch_size: int, step: int, seed: int) -> list[str]:
     """
     first = step * batch_size
     positions = tf.range(first, first + batch_size, dtype=tf.int64)
-    indices = [picture_index(p, len(split), seed) for p in positions]
+    indices = [drawn_at(p, len(split), seed, draw)[0] for p in positions]
     return [split[int(index)].name for index in indices]
 
 

@@ -67,7 +67,8 @@ def assemble(row, args, strategy, plan, train, val) -> Task:
         val: Validation split.
     """
     _check_batch(args.batch_size, strategy, args.accumulate)
-    batches = _make_batches(row, args, remember(train))
+    draw = row.drawing_rule(args, train)
+    batches = _make_batches(row, args, remember(train), draw)
     rate = Schedule(
         args.learning_rate,
         plan.steps,
@@ -113,7 +114,9 @@ def assemble(row, args, strategy, plan, train, val) -> Task:
         snapshot=snapshot,
         settings={**vars(args), "steps": plan.steps},
         rate=lambda step: float(rate(step)),
-        names=lambda step: batch_names(train, args.batch_size, step, args.seed),
+        names=lambda step: batch_names(
+            train, args.batch_size, step, args.seed, draw
+        ),
         average=average,
         draw=row.drawing(find, val),
     )
@@ -212,7 +215,7 @@ def _make_network(args, strategy, rate, make_model):
     return model, optimizer, average
 
 
-def _make_batches(row, args, train):
+def _make_batches(row, args, train, draw):
     augment, mix = row.augmentation(args), row.mixing(args, train.info)
     return lambda start, stop, replicas=1, pipeline=(0, 1): training_batches(
         train,
@@ -224,6 +227,7 @@ def _make_batches(row, args, train):
         start,
         pipeline,
         mix,
+        draw=draw,
     )
 
 

@@ -152,7 +152,8 @@ def load(path: str | pathlib.Path, threads: int = 2) -> LoadedModel:
 
     Args:
         path: Path of a `.keras` file, a SavedModel's folder or a `.tflite`
-            file.
+            file; or `"streets"`, a segmenter of street scenes that ships
+            (see `dla_keras.SHIPPED_MODELS`).
         threads: Threads that a `.tflite` file runs on. Defaults to `2`.
 
     Raises:

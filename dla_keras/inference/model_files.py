@@ -4,7 +4,6 @@ All become the same `ModelFile`, so that one evaluation serves all three.
 """
 
 import os
-import pathlib
 import re
 import warnings
 import zipfile
@@ -36,6 +35,7 @@ from dla_keras.inference.tflite_facts import SAVED_RULES
 from dla_keras.inference.tflite_facts import check_rules
 from dla_keras.models.classes import KnownClasses
 from dla_keras.provenance import read_beside
+from dla_keras.variants import shipped_path
 
 # The crop of a classifier whose file and run say none.
 CROP_SIZE = (224, 224)
@@ -123,7 +123,7 @@ def open_model(path, threads: int = 2) -> ModelFile:
 
     Args:
         path: Path of a `.keras` file, a SavedModel's folder or a `.tflite`
-            file.
+            file; or a name in `dla_keras.SHIPPED_MODELS`.
         threads: Number of threads of `.tflite` files. Defaults to `2`.
 
     Raises:
@@ -135,7 +135,8 @@ def open_model(path, threads: int = 2) -> ModelFile:
         raise ValueError(
             f"`path` is the path of a model's file. Received: {path!r}."
         )
-    opened = _open(pathlib.Path(path), threads)
+    path = shipped_path(path)
+    opened = _open(path, threads)
     if opened.num_classes == 1:
         raise ValueError(
             f"Expected a model of two classes or more. Received: {path}, which "
@@ -259,9 +260,10 @@ def _load_keras(path, kind=None):
     import dla_keras.models  # noqa: F401  Keras finds its classes by name
     from dla_keras.models.network import check_values
 
-    if not pathlib.Path(path).exists():
+    path = shipped_path(path)
+    if not path.exists():
         raise FileNotFoundError(f"There is no model at {path}.")
-    _check_keras_file(pathlib.Path(path))
+    _check_keras_file(path)
     try:
         with warnings.catch_warnings():  # on what the error says, too
             warnings.simplefilter("ignore")

@@ -20,6 +20,7 @@ ROW = {
     "check": "train, val, allow -> findings about their labels",
     "working_split": "split, rule, scored -> split that trains or is scored",
     "augmentation": "args -> function: image, label, seed -> both, augmented",
+    "drawing_rule": "args, train -> function that draws a picture, or None",
     "mixing": "args, info -> function that mixes a batch, or None",
     "make_model": "args, info -> Keras model",
     "loss_sums": "args, train -> function: labels, outputs -> sum, weight",

@@ -95,6 +95,10 @@ def working_split(split, rule: Fit, scored: bool = False) -> Sequence:
     return at_working_size(split, rule, resize_boundaries)
 
 
+def drawing_rule(args, train) -> None:
+    """Return `None`: every picture is seen once an epoch."""
+
+
 def make_model(args, info):
     """Return the network, with its weights to start from.
 

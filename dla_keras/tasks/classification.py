@@ -79,6 +79,10 @@ def augmentation(args) -> Callable:
     )
 
 
+def drawing_rule(args, train) -> None:
+    """Return `None`: every picture is seen once an epoch."""
+
+
 def mixing(args, info) -> Callable | None:
     """Return what mixes pairs of pictures, `None` where no flag asks for it."""
     if args.mixup or args.cutmix:

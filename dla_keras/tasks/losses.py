@@ -1,5 +1,7 @@
 """Losses as sums over pixels; the training step divides by the whole batch."""
 
+from dataclasses import dataclass
+
 import keras
 from keras import ops
 
@@ -123,34 +125,161 @@ def _pixel_boundary_loss(labels, logits, positive_weight=10.0):
     return losses, positive + negative
 
 
-def joint_sums(labels, outputs, boundary_weight=1.0, class_weights=None):
-    """Return the joint loss of classes and the boundaries between them.
+def joint_sums(
+    labels,
+    outputs,
+    boundary_weight=1.0,
+    class_weights=None,
+    terms=("cross_entropy",),
+):
+    """Return the sum of several losses, each a mean over an image.
 
-    It is the mean over the pixels' classes, plus `boundary_weight` times the
-    boundaries' mean over an image, averaged over images that weigh as their
-    classes do. So a weight of 1 makes both means count alike, and every image
-    adds the same on any number of replicas.
+    They are the `terms` and, if it weighs anything, `boundary_weight` times
+    the loss of the boundaries between classes. The means are averaged over
+    images that weigh as their pixels' classes do. So a weight of 1 makes all
+    of them count alike, and every image adds the same on any number of
+    replicas.
 
     Args:
         labels: `(batch, height, width)`, class ids or `IGNORE_LABEL`.
-        outputs: Outputs of a `DLASegmenter` with a boundary head.
-        boundary_weight: Weight of the boundaries' mean loss relative to the
-            classes' mean loss. Defaults to `1.0`.
+        outputs: Outputs of a `DLASegmenter`: with a boundary head where
+            boundaries weigh anything.
+        boundary_weight: Weight of the boundaries' mean loss. Defaults to
+            `1.0`.
         class_weights: One weight per class. Defaults to `None`: all one.
+        terms: Names in `TERMS`. Defaults to the cross-entropy alone.
 
     Returns:
         `(loss_sum, weight_sum)`, two scalars.
+
+    Example:
+
+    >>> labels, logits = np.array([[[0, 1]]]), 99 * np.eye(2)[None, None]
+    >>> loss, _ = joint_sums(labels, logits, 0, terms=("ohem", "dice"))
+    >>> round(float(loss), 6)
+    0.0
     """
-    losses, weights = _pixel_cross_entropy(
-        labels, outputs["classes"], class_weights
-    )
-    boundary_losses, boundary_weights = _pixel_boundary_loss(
-        label_edges(labels), outputs["boundary"]
-    )
-    by_image = lambda values: ops.sum(values, (1, 2))
-    # An image that is ignored as a whole has no boundary to weigh.
-    boundary = by_image(boundary_losses) / ops.maximum(
-        by_image(boundary_weights), 1e-6
-    )
-    joint = by_image(losses) + boundary_weight * by_image(weights) * boundary
+    logits = outputs["classes"] if isinstance(outputs, dict) else outputs
+    losses, weights = _pixel_cross_entropy(labels, logits, class_weights)
+    whole = _by_image(weights)
+    seen = _Seen(labels, logits, losses, weights)
+    joint = sum(TERMS[term](seen) for term in terms)
+    if boundary_weight:
+        edges = _pixel_boundary_loss(label_edges(labels), outputs["boundary"])
+        joint = joint + boundary_weight * whole * _mean_by_image(*edges)
     return ops.sum(joint), ops.sum(weights)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What the terms of a loss are computed from.
+
+    Args:
+        labels: `(batch, height, width)`, class ids or `IGNORE_LABEL`.
+        logits: `(batch, height, width, classes)`.
+        losses: Weighted cross-entropy of every pixel.
+        weights: Weight of every pixel.
+    """
+
+    labels: keras.KerasTensor
+    logits: keras.KerasTensor
+    losses: keras.KerasTensor
+    weights: keras.KerasTensor
+
+    def by_class(self):
+        """Return probabilities, truth and validity by image, pixel, class.
+
+        They are `(batch, pixels, classes)` twice and `(batch, pixels, 1)`.
+        """
+        classes = self.logits.shape[-1]
+        pixels = self.labels.shape[1] * self.labels.shape[2]
+        dtype = self.losses.dtype
+        logits = ops.cast(self.logits, dtype)
+        labels = ops.reshape(ops.cast(self.labels, "int32"), (-1, pixels))
+        valid = ops.cast(labels != IGNORE_LABEL, dtype)[..., None]
+        # No class for `IGNORE_LABEL`: a row of zeros.
+        truth = ops.cast(labels[..., None] == ops.arange(classes), dtype)
+        found = ops.reshape(ops.softmax(logits), (-1, pixels, classes))
+        return found * valid, truth, valid
+
+
+def _by_image(values):
+    """Return the sums over each image's pixels."""
+    return ops.sum(values, (1, 2))
+
+
+def _mean_by_image(losses, weights):
+    # An image that is ignored as a whole has nothing to weigh.
+    return _by_image(losses) / ops.maximum(_by_image(weights), 1e-6)
+
+
+def _cross_entropy(seen):
+    return _by_image(seen.losses)
+
+
+def _ohem(seen):
+    """Return the mean of each image's hardest quarter of pixels.
+
+    Online hard example mining (Shrivastava et al., CVPR 2016), by image, so
+    that it is the same on any number of replicas.
+    """
+    pixels = seen.labels.shape[1] * seen.labels.shape[2]
+    flat = lambda values: ops.reshape(values, (-1, pixels))
+    losses, places = ops.top_k(flat(seen.losses), max(1, pixels // 4))
+    weights = ops.take_along_axis(flat(seen.weights), places, axis=1)
+    mean = ops.sum(losses, 1) / ops.maximum(ops.sum(weights, 1), 1e-6)
+    return _by_image(seen.weights) * mean
+
+
+def _mean_over_present(values, truth):
+    """Return the mean over the classes that an image shows."""
+    present = ops.cast(ops.any(truth > 0, axis=1), values.dtype)
+    return ops.sum(values * present, -1) / ops.maximum(
+        ops.sum(present, -1), 1.0
+    )
+
+
+def _dice(seen):
+    """Return 1 minus Dice's coefficient, the mean over an image's classes.
+
+    Milletari et al. (3DV 2016): twice the overlap over the sum of both areas,
+    so that a thin class counts as a large one.
+    """
+    found, truth, _ = seen.by_class()
+    overlap = ops.sum(found * truth, 1)
+    areas = ops.sum(found + truth, 1)
+    loss = 1 - 2 * overlap / ops.maximum(areas, 1e-6)
+    return _by_image(seen.weights) * _mean_over_present(loss, truth)
+
+
+def _lovasz(seen):
+    """Return the Lovasz-softmax, the mean over an image's classes.
+
+    Berman et al. (CVPR 2018): the convex extension of 1 minus IoU, which it is
+    wherever probabilities are 0 or 1.
+    """
+    found, truth, valid = seen.by_class()
+    pixels_last = lambda values: ops.transpose(values, (0, 2, 1))
+    errors = pixels_last(ops.abs(truth - found) * valid)
+    truths = pixels_last(truth)
+    # Ignored pixels have no error, so they come last and weigh nothing.
+    errors, order = ops.top_k(errors, errors.shape[-1])
+    ranked = ops.take_along_axis(truths, order, axis=-1)
+    area = ops.sum(truths, -1, keepdims=True)
+    hit = ops.cumsum(ranked, -1)
+    missed = ops.cumsum(1 - ranked, -1)
+    jaccard = 1 - (area - hit) / ops.maximum(area + missed, 1.0)
+    step = ops.concatenate(
+        [jaccard[..., :1], jaccard[..., 1:] - jaccard[..., :-1]], -1
+    )
+    loss = ops.sum(errors * ops.stop_gradient(step), -1)
+    return _by_image(seen.weights) * _mean_over_present(loss, truth)
+
+
+# Name of `--loss` -> its mean over each image, times the image's weight.
+TERMS = {
+    "cross_entropy": _cross_entropy,
+    "ohem": _ohem,
+    "dice": _dice,
+    "lovasz": _lovasz,
+}

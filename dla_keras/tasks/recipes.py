@@ -205,6 +205,25 @@ CLASSIFICATION = {
         "ema": 0.9999,
         "compute": "bfloat16",
     },
+    # An hour and a half of two cores: the backbone that ships to start from.
+    # Its first layers keep their strides, so the kernels fit larger pictures.
+    "tiny_imagenet": {
+        **_ADAMW,
+        "dataset": "tiny_imagenet",
+        "variant": "dla46_c",
+        "size": "64x64",
+        "area": (0.25, 1.0),
+        "aspect": (3 / 4, 4 / 3),
+        "crop_fraction": 1.0,
+        "flip": True,
+        "batch_size": 128,
+        "epochs": 20,
+        "learning_rate": 4e-3,
+        "warmup_epochs": 0.5,
+        "label_smoothing": 0.1,
+        "ema": 0.999,
+        "validate_every": 4,
+    },
     # The paper's crop and rate, from ImageNet's weights. For CUB-200, Stanford
     # Cars, FGVC-Aircraft, Food-101: --dataset caltech_birds2011, cars196, a
     # folder, food101.

@@ -16,6 +16,7 @@ from dla_keras.data.datasets import IGNORE_LABEL
 from dla_keras.data.fitting import Fit
 from dla_keras.data.fitting import at_working_size
 from dla_keras.data.fitting import fit_of
+from dla_keras.data.pipeline import ClassDraw
 from dla_keras.data.segmentation import open_split as _open_split
 from dla_keras.inference.prediction_files import PictureResults
 from dla_keras.inference.prediction_files import blend_mask
@@ -96,6 +97,20 @@ def augmentation(args) -> Callable:
     )
 
 
+def drawing_rule(args, train) -> ClassDraw | None:
+    """Return what draws pictures by their classes, or `None` for all in turn.
+
+    Args:
+        args: Parsed flags of training.
+        train: Training split.
+    """
+    if not args.class_sampling:
+        return None
+    classes = train.info.num_classes
+    counts = [_class_counts(example.label, classes) for example in train]
+    return ClassDraw(np.stack(counts), args.class_sampling)
+
+
 def mixing(args, info) -> None:
     """Return `None`: label maps are not mixed."""
 
@@ -150,11 +165,16 @@ def start_from(args, model):
 
 def loss_sums(args, train) -> Callable:
     """Return the loss that the flags ask for; see `make_loss`."""
-    return make_loss(train, args.class_weighting, args.boundary_weight)
+    return make_loss(
+        train, args.class_weighting, args.boundary_weight, args.loss
+    )
 
 
 def make_loss(
-    train, class_weighting: float = 0.0, boundary_weight: float = 0.0
+    train,
+    class_weighting: float = 0.0,
+    boundary_weight: float = 0.0,
+    terms: Sequence[str] = ("cross_entropy",),
 ) -> Callable:
     """Return a function: labels, outputs -> loss sum and its weight.
 
@@ -164,14 +184,19 @@ def make_loss(
             Defaults to `0.0`.
         boundary_weight: Weight of the boundaries' loss; `0` for a network
             without a boundary head. Defaults to `0.0`.
+        terms: Names in `losses.TERMS`, whose losses are added. Defaults to
+            the cross-entropy alone.
     """
     check_number("boundary_weight", boundary_weight)
     check_number("class_weighting", class_weighting)
     weights = class_weights(train, class_weighting)
-    if not boundary_weight:
+    if not boundary_weight and tuple(terms) == ("cross_entropy",):
         return partial(cross_entropy_sums, class_weights=weights)
     return partial(
-        joint_sums, boundary_weight=boundary_weight, class_weights=weights
+        joint_sums,
+        boundary_weight=boundary_weight,
+        class_weights=weights,
+        terms=tuple(dict.fromkeys(terms)),
     )
 
 

@@ -19,6 +19,7 @@ from dla_keras.models.network import check_network
 from dla_keras.models.network import check_values
 from dla_keras.variants import IMAGENET_MEAN
 from dla_keras.variants import IMAGENET_STD
+from dla_keras.variants import shipped_path
 from dla_keras.weights.loading import load_torch_state
 from dla_keras.weights.tf2cv_files import read_tf2cv_file
 from dla_keras.weights.torch_conversion import torch_state
@@ -32,10 +33,12 @@ class Preset:
 
     Args:
         variant: Network of the weights, a name of `dla_keras.VARIANTS`.
-        source: Repository on the Hugging Face hub, or URL of a file.
+        source: Repository on the Hugging Face hub, URL of a file, or name of a
+            file that ships in this folder (`.npz`).
         license: License stated by the publisher.
-        top1_error: Top-1 error on ImageNet's validation set, one crop, in
-            percent, measured by the publisher.
+        top1_error: Top-1 error on the validation set of ImageNet (or of what
+            the weights are named after), one crop, in percent, measured by
+            the publisher.
         top5_error: Top-5 error, measured in the same way.
         revision: Revision of the repository. Defaults to `"main"`.
         sha1: SHA-1 of the file. Defaults to `None`: not known.
@@ -147,9 +150,23 @@ def _osmr(variant):
     )
 
 
+# Trained here on 200 classes of small pictures, to start from without a
+# network; CARDS.md beside this file says how.
+_TINY_IMAGENET = Preset(
+    variant="dla46_c",
+    source="dla46_c_tiny_imagenet.npz",
+    license="Apache-2.0; the pictures are for research",
+    top1_error=63.70,
+    top5_error=36.58,
+    classes=200,
+    input_size=64,
+    crop_fraction=1.0,
+)
+
 _COLLECTIONS = {
     "imagenet": tuple(map(_timm, _TIMM_ERRORS)),
     "imagenet_osmr": tuple(map(_osmr, _OSMR_RELEASES)),
+    "tiny_imagenet": (_TINY_IMAGENET,),
 }
 
 PRESETS = {
@@ -163,7 +180,8 @@ def find_preset(weights: str, variant: str) -> str:
     """Return the name in `PRESETS` that `weights` stands for.
 
     Args:
-        weights: `"imagenet"`, `"imagenet_osmr"`, or a name of `PRESETS`.
+        weights: `"imagenet"`, `"imagenet_osmr"`, `"tiny_imagenet"`, or a name
+            of `PRESETS`.
         variant: Variant of the model.
 
     Raises:
@@ -200,8 +218,9 @@ _HUB_FILE = "model.safetensors"
 def fetch_preset(name: str) -> dict[str, np.ndarray]:
     """Return the state dict of a preset.
 
-    `huggingface_hub` downloads files from the Hugging Face hub, with its cache
-    and its variables (`HF_HOME`, `HF_HUB_OFFLINE`, `HF_ENDPOINT` for a mirror).
+    The package holds the files of some. `huggingface_hub` downloads files from
+    the Hugging Face hub, with its cache and its variables (`HF_HOME`,
+    `HF_HUB_OFFLINE`, `HF_ENDPOINT` for a mirror).
     `keras.utils.get_file` downloads other files and caches them under
     `KERAS_HOME`. Both are checked against their digest before use.
 
@@ -218,12 +237,24 @@ def fetch_preset(name: str) -> dict[str, np.ndarray]:
 
     Example:
 
-    >>> state = fetch_preset("dla34_imagenet")  # doctest: +SKIP
+    >>> fetch_preset("dla46_c_tiny_imagenet")["fc.bias"].shape
+    (200,)
     """
     preset = PRESETS[name]
+    if preset.source.endswith(".npz"):
+        return _from_package(preset.source)
     if "://" in preset.source:
         return _from_url(name, preset)
     return _from_hub(name, preset)
+
+
+def _from_package(file):
+    """Return the arrays of a file that ships, kernels in float16, as float32.
+
+    Vectors are float32 in it already: variances may be tiny.
+    """
+    with np.load(pathlib.Path(__file__).with_name(file)) as arrays:
+        return {name: np.float32(array) for name, array in arrays.items()}
 
 
 def _from_hub(name, preset):
@@ -308,8 +339,9 @@ def load_pretrained(model: keras.Model, weights: str | os.PathLike) -> None:
     Args:
         model: Model of this package.
         weights: `"imagenet"` for the authors' weights of the model's variant,
-            `"imagenet_osmr"` for better, retrained ones, a name of
-            `dla_keras.PRESETS`; or the path of a file: `.keras`,
+            `"imagenet_osmr"` for better, retrained ones, `"tiny_imagenet"`
+            for those of DLA-46-C that ship, a name of `dla_keras.PRESETS` or
+            of `dla_keras.SHIPPED_MODELS`; or the path of a file: `.keras`,
             `.weights.h5` (of the very same model), `.safetensors`, PyTorch's
             `.pth`, `.pt`, `.tar` or `.bin`, tf2cv's `.tf2.h5` or its `.zip`.
 
@@ -366,7 +398,7 @@ def read_weights(weights: str | os.PathLike, model: keras.Model) -> Weights:
         ValueError: If the name is unknown, or the file is damaged or of no
             model of this package.
     """
-    path = pathlib.Path(_checked(weights))
+    path = shipped_path(_checked(weights))
     if path.is_dir():
         path = _model_in(path)
     if path.name.endswith(".keras"):

@@ -10,6 +10,8 @@ from dla_keras.data.augmentation import LUMINANCE
 from dla_keras.data.augmentation import Augmentation
 from dla_keras.data.augmentation import jitter_color
 from dla_keras.data.augmentation import random_affine
+from dla_keras.data.datasets import IGNORE_LABEL
+from dla_keras.data.pipeline import ClassDraw
 from dla_keras.data.pipeline import RememberedSplit
 from dla_keras.data.pipeline import batch_names
 from dla_keras.data.pipeline import remember
@@ -260,3 +262,72 @@ def test_memory_is_what_a_container_may_take(tmp_path, monkeypatch):
     assert pipeline.free_memory() < 1000
     split = Shades(range(10))
     assert remember(split) is split
+
+
+# === Pictures by class ===
+
+
+def test_classes_are_drawn_by_their_frequency():
+    random = np.random.default_rng(0)
+    counts = random.integers(0, 2, (40, 4)) * [1000, 100, 10, 0]
+    draw = ClassDraw(counts, power=0.5)
+    seeds = tf.constant([(3, index) for index in range(4000)], tf.int64)
+    pictures, classes = (
+        np.array(each)
+        for each in tf.map_fn(
+            draw, seeds, fn_output_signature=(tf.int64, tf.uint8)
+        )
+    )
+    assert (counts[pictures, classes] > 0).all()
+    weights = (counts.sum(0)[:3] / counts.sum()) ** -0.5
+    shares = np.bincount(classes) / len(classes)
+    # Four standard deviations of 4,000 draws are at most 0.032.
+    np.testing.assert_allclose(shares, weights / weights.sum(), atol=0.032)
+    for index in range(3):
+        seen = np.bincount(pictures[classes == index], minlength=40)
+        held = seen[counts[:, index] > 0]
+        assert held.min() > 0.3 * held.mean() and held.max() < 2 * held.mean()
+
+
+def test_drawn_pictures_are_a_function_of_the_step():
+    labels = np.zeros((9, 40, 40), np.uint8)
+    labels[4, 30:33, 5:8] = 1
+    split = [
+        Example(np.full((40, 40, 3), i, np.uint8), label, str(i))
+        for i, label in enumerate(labels)
+    ]
+    draw = ClassDraw(np.array([[np.sum(x == 0), np.sum(x)] for x in labels]), 1)
+    augment = still((16, 16))
+    make = lambda start: [
+        (x.numpy(), y.numpy())
+        for x, y in training_batches(
+            split, augment, 4, 1, 6, seed=5, start_step=start, draw=draw
+        )
+    ]
+    whole, later = make(0), make(3)
+    for (x, y), (again, label) in zip(whole[3:], later, strict=True):
+        assert (x == again).all() and (y == label).all()
+    for step, (x, _) in enumerate(whole):
+        assert batch_names(split, 4, step, 5, draw) == [
+            str(round(float(image.max()))) for image in x
+        ]
+    # Half of them are about the one patch; the class is in each such crop.
+    of_4 = [y for x, labels in whole for y in labels if (y == 1).any()]
+    fours = [x for images, _ in whole for x in images if x.max() > 3.5]
+    assert len(of_4) >= 6 and len(fours) >= len(of_4)
+
+
+def test_a_crop_is_about_its_class():
+    label = np.zeros((90, 120), np.uint8)
+    label[44, 60] = label[3, 2] = 7
+    image = np.zeros((90, 120, 3), np.uint8)
+    crop = still((32, 40), flip=True)
+    about = tf.function(lambda seed: crop(image, label, seed, 7)[1])
+    found = [about(tf.constant((1, i), tf.int64)).numpy() for i in range(40)]
+    assert all((y == 7).any() and (y != IGNORE_LABEL).all() for y in found)
+    places = {tuple(np.argwhere(y == 7)[0]) for y in found}
+    # Near the corner the crop has one place; else the class is anywhere in it.
+    assert len(places) > 12
+    # A label without the class gives any crop.
+    _, other = crop(image, label, (1, 1), 3)
+    assert other.shape == (32, 40)

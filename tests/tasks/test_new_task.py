@@ -86,6 +86,10 @@ def augmentation(args):
     return augment
 
 
+def drawing_rule(args, train):
+    return None
+
+
 def mixing(args, info):
     return None
 
