@@ -35,9 +35,11 @@ if TYPE_CHECKING:
     )
     from dla_keras.models.classifier import DLAClassifier as DLAClassifier
     from dla_keras.models.complexity import complexity as complexity
+    from dla_keras.models.detector import DLADetector as DLADetector
     from dla_keras.models.flattening import flatten as flatten
     from dla_keras.models.segmenter import DLASegmenter as DLASegmenter
     from dla_keras.tasks.evaluation import evaluate as evaluate
+    from dla_keras.variants import PHONE_DETECTORS as PHONE_DETECTORS
     from dla_keras.variants import PHONE_SEGMENTERS as PHONE_SEGMENTERS
     from dla_keras.variants import SHIPPED_MODELS as SHIPPED_MODELS
     from dla_keras.variants import VARIANTS as VARIANTS
@@ -69,7 +71,9 @@ _HOMES = {
     "DLABackbone": "models.backbone",
     "DLABoundaryDetector": "models.boundary_detector",
     "DLAClassifier": "models.classifier",
+    "DLADetector": "models.detector",
     "DLASegmenter": "models.segmenter",
+    "PHONE_DETECTORS": "variants",
     "PHONE_SEGMENTERS": "variants",
     "PRESETS": "weights.pretrained",
     "SHIPPED_MODELS": "variants",

@@ -221,6 +221,8 @@ NUMBERS = {
     "dropout": Number(float, 0, 1, "share of the features", ")"),
     "drop_path": Number(float, 0, 1, "rate of dropped blocks", ")"),
     # models
+    "object_classes": Number(int, 1, 10**6, "classes of objects"),
+    "head_filters": Number(int, 1, 10**4, "channels of a head"),
     "num_classes": Number(
         int, 2, 10**6, "classes; of one thing it and its background"
     ),

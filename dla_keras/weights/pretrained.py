@@ -38,10 +38,11 @@ class Preset:
         license: License stated by the publisher.
         top1_error: Top-1 error on the validation set of ImageNet (or of what
             the weights are named after), one crop, in percent, measured by
-            the publisher.
+            the publisher; `None` of what is no classifier.
         top5_error: Top-5 error, measured in the same way.
         revision: Revision of the repository. Defaults to `"main"`.
         sha1: SHA-1 of the file. Defaults to `None`: not known.
+        sha384: SHA-384 of the file. Defaults to `None`: not known.
         classes: Number of classes. Defaults to `1000`.
         input_size: Height and width in pixels at which the errors were
             measured. Defaults to `224`.
@@ -56,10 +57,11 @@ class Preset:
     variant: str
     source: str
     license: str
-    top1_error: float
-    top5_error: float
+    top1_error: float | None
+    top5_error: float | None
     revision: str = "main"
     sha1: str | None = None
+    sha384: str | None = None
     classes: int = 1000
     input_size: int = 224
     crop_fraction: float = 0.875
@@ -174,6 +176,23 @@ PRESETS = {
     for collection, rows in _COLLECTIONS.items()
     for row in rows
 }
+# CenterNet's plain network, 32.4 AP on COCO (512x512; the authors' 1x), which
+# OpenVINO's model zoo keeps alive. They are for pixels of OpenCV, blue first;
+# `read_torch_file` turns the kernel, and mean and std are turned here.
+PRESETS["coco"] = Preset(
+    variant="dla34",
+    source="https://storage.openvinotoolkit.org/repositories/open_model_zoo/"
+    "public/2022.1/ctdet_coco_dlav0_512/ctdet_coco_dlav0_1x.pth",
+    license="MIT",
+    top1_error=None,
+    top5_error=None,
+    sha384="74565ead2d6c42738f90c0c23abaca04048c9156fdd548130a6b9df94786a6d9"
+    "64b8d6f548a0a44208885243314eea64",
+    classes=80,
+    input_size=512,
+    mean=(0.470, 0.447, 0.408),
+    std=(0.278, 0.274, 0.289),
+)
 
 
 def find_preset(weights: str, variant: str) -> str:
@@ -304,10 +323,23 @@ def _from_url(name, preset):
     except Exception as error:  # Keras raises just this
         raise _unavailable(name, preset, error) from error
     try:
+        if preset.sha384:
+            _check_sha384(name, path, preset.sha384)
+            return read_torch_file(path)
         return read_tf2cv_file(path, preset.sha1)
     except ValueError:
         pathlib.Path(path).unlink()  # or the cache would give it again
         raise
+
+
+def _check_sha384(name, path, expected):
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha384").hexdigest()
+    if digest != expected:
+        raise ValueError(
+            f"{name!r} came damaged: its SHA-384 is {digest}, not {expected}. "
+            f"{path} was deleted; try again."
+        )
 
 
 def _unavailable(name, preset: Preset, error):
@@ -340,8 +372,9 @@ def load_pretrained(model: keras.Model, weights: str | os.PathLike) -> None:
         model: Model of this package.
         weights: `"imagenet"` for the authors' weights of the model's variant,
             `"imagenet_osmr"` for better, retrained ones, `"tiny_imagenet"`
-            for those of DLA-46-C that ship, a name of `dla_keras.PRESETS` or
-            of `dla_keras.SHIPPED_MODELS`; or the path of a file: `.keras`,
+            for those of DLA-46-C that ship, `"coco"` for CenterNet's detector,
+            a name of `dla_keras.PRESETS` or of `dla_keras.SHIPPED_MODELS`; or
+            the path of a file: `.keras`,
             `.weights.h5` (of the very same model), `.safetensors`, PyTorch's
             `.pth`, `.pt`, `.tar` or `.bin`, tf2cv's `.tf2.h5` or its `.zip`.
 
@@ -362,10 +395,25 @@ def load_pretrained(model: keras.Model, weights: str | os.PathLike) -> None:
         _load_keras_weights(model, pathlib.Path(weights))
         return
     source = read_weights(weights, model)
+    _check_pixels(model, source.name)
     try:
         load_torch_state(model, source.state)
     except ValueError as error:
         raise ValueError(f"{source.name}: {error}") from error
+
+
+def _check_pixels(model, name):
+    """Raise `ValueError` if a detector would see other pixels than before."""
+    row = PRESETS.get(name)
+    if row is None or row.mean == IMAGENET_MEAN or not model.tasks:
+        return
+    if (model.mean, model.std) != (row.mean, row.std):
+        raise ValueError(
+            f"{name!r} were trained with mean={row.mean} and std={row.std}. "
+            f"Received: a model with mean={model.mean} and std={model.std}; "
+            "build it with theirs, or take them to begin a training with "
+            "(`dla_keras.weights.take_weights`)."
+        )
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from collections.abc import Iterator
 from dataclasses import dataclass
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -21,10 +22,13 @@ from dla_keras.layers.upsampling import LearnedUpsampling
 from dla_keras.models.backbone import DLABackbone
 from dla_keras.models.boundary_detector import DLABoundaryDetector
 from dla_keras.models.classifier import DLAClassifier
+from dla_keras.models.detector import DLADetector
 from dla_keras.models.segmenter import DLASegmenter
 
-# Models with a backbone, DLA-Up and scores per pixel.
-DENSE_MODELS = (DLABoundaryDetector, DLASegmenter)
+# Models with a backbone and DLA-Up.
+DENSE_MODELS = (DLABoundaryDetector, DLADetector, DLASegmenter)
+# Head of a detector -> its name in CenterNet's code.
+CENTER_HEADS = {"heat": "hm", "size": "wh", "offset": "reg"}
 
 
 @dataclass(frozen=True)
@@ -182,6 +186,8 @@ def torch_slots(model: keras.Model) -> dict[str, Slot]:
         parts = [(model, "")]
     elif isinstance(model, DLAClassifier):
         parts = [(model.backbone, ""), (model.fc, "fc")]
+    elif isinstance(model, DLADetector):
+        parts = [(model.backbone, "base"), (model.dla_up, "dla_up")]
     elif isinstance(model, DENSE_MODELS):
         parts = [
             (model.backbone, "base"),
@@ -198,12 +204,36 @@ def torch_slots(model: keras.Model) -> dict[str, Slot]:
         raise ValueError(
             f"Expected a model of dla_keras. Received: {type(model).__name__}."
         )
-    return {
+    slots = {
         name: slot
         for part, at in parts
         if part is not None  # a classifier without top
         for name, slot in _slots(part, at)
     }
+    if isinstance(model, DLADetector):
+        slots |= _center_slots(model)
+    return slots
+
+
+def _center_slots(model):
+    """Return the slots of a detector's heads, which have y before x here."""
+    slots = {}
+    for head, name in CENTER_HEADS.items():
+        conv, fc = (model.heads[f"{head}_{kind}"] for kind in ("conv", "fc"))
+        slots |= dict(_convolution_slots(conv, f"{name}.0"))
+        last = dict(_convolution_slots(fc, f"{name}.2"))
+        turn = head != "heat"
+        slots |= {n: _turned(s) if turn else s for n, s in last.items()}
+    return slots
+
+
+def _turned(slot):
+    """Return a slot whose arrays have their rows the other way round."""
+    return replace(
+        slot,
+        to_keras=lambda array: slot.to_keras(array[::-1]),
+        from_keras=lambda arrays: slot.from_keras(arrays)[::-1],
+    )
 
 
 def torch_state(model: keras.Model) -> dict[str, np.ndarray]:

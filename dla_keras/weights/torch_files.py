@@ -39,7 +39,8 @@ def read_torch_file(path: str | os.PathLike) -> dict[str, np.ndarray]:
     `model_ema`, `state_dict`, `model_state_dict`, `model`, `net` or the like.
     What is put before the network's names is removed: `module.` of PyTorch's
     data parallelism, `_orig_mod.` of `torch.compile`, Lightning's `model.`,
-    MMSegmentation's `backbone.`, or any other word.
+    MMSegmentation's `backbone.`, or any other word. The first kernel of
+    CenterNet's networks, which are for images with blue first, is turned.
 
     Args:
         path: Path of a `.safetensors` file, or of a pickled `.pth`, `.pt`,
@@ -80,7 +81,19 @@ def read_torch_file(path: str | os.PathLike) -> dict[str, np.ndarray]:
     content = _READERS[path.suffix](path)
     while inner := _unwrapped(content):
         content = inner
-    return network_names(_arrays(content, path), path)
+    return _blue_last(network_names(_arrays(content, path), path))
+
+
+def _blue_last(state):
+    """Return the arrays with CenterNet's first kernel turned to RGB, or back.
+
+    Its code reads images by OpenCV, which has blue first.
+    """
+    first = "base.base_layer.0.weight"
+    centers = "hm.0.weight" in state and np.ndim(state.get(first)) == 4
+    if not centers:
+        return state
+    return state | {first: np.ascontiguousarray(state[first][:, ::-1])}
 
 
 def _unwrapped(content):
@@ -162,7 +175,8 @@ def save_torch_weights(
 
     timm's model of the same name loads a classifier's file strictly, and the
     authors' code that of a segmenter with learned upsampling; with
-    `unused_parts=True` it loads a classifier's, too.
+    `unused_parts=True` it loads a classifier's, too. A detector's has the
+    names of CenterNet's code, and its kernel for images with blue first.
 
     Args:
         model: Model of this package.
@@ -188,7 +202,7 @@ def save_torch_weights(
             f"Weights are written as .safetensors. Received: {path}."
         )
     safetensors = _import_safetensors()
-    state = torch_state(model)
+    state = _blue_last(torch_state(model))
     if unused_parts is None:
         unused_parts = isinstance(model, DENSE_MODELS)
     if unused_parts:

@@ -33,12 +33,15 @@ from dla_keras.weights.torch_conversion import Slot
 from dla_keras.weights.torch_conversion import torch_slots
 from dla_keras.weights.torch_conversion import torch_state
 
-_HEADS = ("fc.weight", "fc.bias", "fc.0.weight", "fc.0.bias", "up.weight")
+_HEADS = (
+    *("fc.weight", "fc.bias", "fc.0.weight", "fc.0.bias", "up.weight"),
+    *("hm.2.weight", "hm.2.bias"),
+)
 _SHOWN = 8  # classes in the line that says what was taken
 
 # Beginning of a name -> the part it belongs to; the others are the backbone's.
 _PARTS = {"dla_up.": "DLA-Up", "boundary_": "boundary head", "up.": "head"}
-_PARTS |= {"fc.": "head"}
+_PARTS |= dict.fromkeys(("fc.", "hm.", "wh.", "reg."), "head")
 
 
 @dataclass
@@ -180,7 +183,8 @@ def _part(name):
 def _group(name):
     """Return what is taken as a whole: a level, a stage's layer, a head."""
     words = name.split(".")
-    return tuple(words[:3] if words[0] == "dla_up" else words[:1])
+    depth = {"dla_up": 3, "hm": 2, "wh": 2, "reg": 2}.get(words[0], 1)
+    return tuple(words[:depth])
 
 
 def _fit(names, slots, theirs):
@@ -213,7 +217,9 @@ def _check_backbones(model, name, slots, theirs):
 def _take_head(taken, theirs, model, names, by_number):
     """Take the head's rows of the classes that both networks know."""
     ours = [name for name in taken.slots if name in _HEADS]
-    mine = next((n for n in ours if n.endswith("weight") and "fc" in n), None)
+    mine = next(
+        (n for n in ours if n.endswith("weight") and n[:2] != "up"), None
+    )
     if mine is None or mine not in theirs:
         return
     if theirs[mine].shape[1:] != taken.slots[mine].shape[1:]:

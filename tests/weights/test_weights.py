@@ -1,5 +1,6 @@
 """Weights in and out of files in PyTorch's names, and what is refused."""
 
+import dataclasses
 import functools
 import pathlib
 import sys
@@ -14,6 +15,7 @@ import states
 
 import dla_keras
 from dla_keras import weights
+from dla_keras.weights import pretrained
 from dla_keras.weights import torch_files
 from dla_keras.weights.loading import likely_variant
 from dla_keras.weights.tf2cv_files import read_tf2cv_file
@@ -25,6 +27,7 @@ MODELS = {
     "classifier": lambda: dla_keras.DLA46XC(num_classes=7),
     "headless": lambda: dla_keras.DLA46C(include_top=False, pooling="avg"),
     "bilinear": lambda: dla_keras.DLASegmenter("dla46_c", 3),
+    "centers": lambda: dla_keras.DLADetector("dla46_c", 3, head_filters=32),
     "learned": lambda: dla_keras.DLASegmenter(
         "dla46_c", 3, head_stride=2, upsampling="learned"
     ),
@@ -497,3 +500,43 @@ def test_wrong_arguments_are_refused(tmp_path):
         weights.save_torch_weights(states.small(), tmp_path / "weights.pth")
     with pytest.raises(ValueError, match="Received: Sequential"):
         weights.torch_state(keras.Sequential())
+
+
+def test_centernet_files_are_for_blue_first(tmp_path, monkeypatch):
+    """Its names, x before y, blue first: here the same, turned once."""
+    build = functools.partial(
+        dla_keras.DLADetector, "dla46_c", 80, head_filters=32
+    )
+    state = states.random_state(build())
+    path = tmp_path / "ctdet_coco_dlav0_1x.safetensors"
+    unused = {
+        "base.level3.project.0.weight": np.ones((64, 64, 1, 1), "float32")
+    }
+    unused["base.fc.bias"] = np.zeros(1000, "float32")
+    safetensors.save_file(state | unused, path)
+    row = weights.PRESETS["coco"]
+    monkeypatch.setitem(
+        weights.PRESETS, "coco", dataclasses.replace(row, variant="dla46_c")
+    )
+    read = lambda name: torch_files.read_torch_file(path)
+    monkeypatch.setattr(pretrained, "fetch_preset", read)
+    model = build()
+    with pytest.raises(ValueError, match="'coco' were trained with mean="):
+        weights.load_pretrained(model, "coco")
+    model = build(mean=row.mean, std=row.std)
+    weights.load_pretrained(model, "coco")
+    first = "base.base_layer.0.weight"
+    kernel = model.backbone.base_layer.conv.kernel
+    np.testing.assert_array_equal(
+        kernel, state[first][:, ::-1].transpose(2, 3, 1, 0)
+    )
+    rows = keras.ops.convert_to_numpy(model.size_fc.kernel)[0, 0].T
+    np.testing.assert_array_equal(rows, state["wh.2.weight"][::-1, :, 0, 0])
+    rows = keras.ops.convert_to_numpy(model.heat_fc.kernel)[0, 0].T
+    np.testing.assert_array_equal(rows, state["hm.2.weight"][:, :, 0, 0])
+    # And out again, as its own code loads it.
+    out = tmp_path / "out.safetensors"
+    weights.save_torch_weights(model, out)
+    written = safetensors.load_file(out)
+    for name, array in state.items():
+        np.testing.assert_array_equal(written[name], array)
