@@ -29,12 +29,13 @@ $(BIN)/.installed: setup.py dla_keras/version.py constraints.txt
 demo: $(BIN)/.installed
 	$(BIN)/dla-keras demo --run-dir $(DEMO)
 
+# RUN=runs/demo shows the files of a run instead of the segmenter that ships.
 web: $(BIN)/.installed
-	$(BIN)/python web_demo/make_models.py --run-dir $(DEMO)
+	$(BIN)/python web_demo/make_models.py $(RUN:%=--run-dir %)
 	cd web_demo && npm ci --no-audit --no-fund && node serve.mjs
 
-# An APK for phones. MODEL=mine.tflite packs another file than the demo's, and
-# SAMPLE=mine.png another picture to begin with.
+# An APK for phones. MODEL=mine.tflite packs another file than the segmenter that
+# ships, and SAMPLE=mine.png another picture to begin with.
 android: $(BIN)/.installed
 	android_demo/install.sh
 	cd android_demo && $(MVN) package -DskipTests && $(MVN) -f toolchain.xml

@@ -226,20 +226,18 @@ def run_tests() -> str:
     )  # fmt: skip
 
 
-def default_model() -> pathlib.Path:
-    """Return the file of `make demo`, or a small untrained one."""
-    demo = HERE.parent / "runs" / "demo" / "int8.tflite"
-    small = BUILD / "small.tflite"
-    if demo.exists() or small.exists():
-        return demo if demo.exists() else small
-    from small_model import SIZE
-    from small_model import small_model_files
+def shipped_files() -> tuple[pathlib.Path, pathlib.Path]:
+    """Return the segmenter of streets that ships, and a photograph."""
+    from PIL import Image
 
-    small.write_bytes(small_model_files()["int8", SIZE])
-    return small
+    from dla_keras.variants import shipped_path
+
+    model, sample = shipped_path("streets-int8"), BUILD / "street.png"
+    Image.open(model.with_suffix(".jpg")).save(sample)
+    return model, sample
 
 
-def default_sample(model: pathlib.Path) -> pathlib.Path:
+def drawn_sample(model: pathlib.Path) -> pathlib.Path:
     """Return a drawn street on which a model is as good as on most."""
     from small_model import draw_samples
     from small_model import typical_pictures
@@ -261,8 +259,12 @@ def main(argv=None) -> None:
     )
     args = parser.parse_args(argv)
     sys.path.insert(0, str(HERE.parent / "tools"))
-    model = pathlib.Path(args.model or default_model()).resolve()
-    sample = pathlib.Path(args.sample or default_sample(model))
+    model, sample = args.model, args.sample
+    if not model:
+        model, photograph = shipped_files()
+        sample = sample or photograph
+    model = pathlib.Path(model).resolve()
+    sample = pathlib.Path(sample or drawn_sample(model))
     out = pathlib.Path(args.out).resolve()
     build(model.read_bytes(), sample.read_bytes(), out)
     found = faults(out, model.read_bytes())

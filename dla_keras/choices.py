@@ -211,6 +211,7 @@ NUMBERS = {
     "class_sampling": Number(float, 0, 10, "power of the frequency"),
     "class_weighting": Number(float, 0, 10, "power of the frequency"),
     "boundary_weight": Number(float, 0, 10**6, "weight of the boundaries"),
+    "teacher_weight": Number(float, 0, 10**6, "weight of a teacher", "("),
     "positive_weight": Number(float, 0, 10**6, "weight of a boundary", "("),
     "crop_fraction": Number(float, 0, 1, "share of a picture's side", "("),
     "area": Number(float, 0, 1, "share of a picture", "("),

@@ -13,6 +13,7 @@ from dla_keras.choices import check_number
 from dla_keras.choices import check_range
 from dla_keras.choices import parse_size
 from dla_keras.files import read_json
+from dla_keras.variants import shipped_path
 
 # Settings' names in runs of earlier versions -> today's.
 RENAMED = {"crop_pct": "crop_fraction", "precision": "compute"}
@@ -92,7 +93,7 @@ def read_beside(path, name: str = "config.json") -> dict:
     Raises:
         ValueError: If the file is no JSON of a run.
     """
-    file = path and pathlib.Path(path).resolve().parent / name
+    file = path and shipped_path(path).resolve().parent / name
     if not file or not file.exists():
         return {}
     try:

@@ -38,6 +38,7 @@ from dla_keras.files import check_target
 from dla_keras.files import write_json
 from dla_keras.tables import score_text
 from dla_keras.tables import text_table
+from dla_keras.variants import shipped_path
 
 
 def parse_flags(argv=None) -> argparse.Namespace:
@@ -168,8 +169,8 @@ def candidates(args):
     files = [open_model(path, args.threads) for path in args.model]
     files = [opened.at(fit or opened.fit) for opened in files]
     firsts = list(map(in_order, files))
-    for path, opened, first in zip(args.model, files, firsts, strict=True):
-        path, tasks = pathlib.Path(path), chosen_tasks(opened, args.task)
+    for given, opened, first in zip(args.model, files, firsts, strict=True):
+        path, tasks = shipped_path(given), chosen_tasks(opened, args.task)
         if args.split == "val":
             warn_of_trained(open_split(opened.tasks[0]), path.parent)
         if len(args.model) == 1:
@@ -182,10 +183,11 @@ def candidates(args):
             split = row.working_split(split, opened.fit, scored=True)
             find = row.file_finder(opened, views)
             row.find_in(find, split[0].image)  # compiles: no part of latency
-            output = pathlib.Path(args.output_dir or f"{path}.evaluation")
+            output = pathlib.Path(args.output_dir or f"{given}.evaluation")
             if task != opened.tasks[0]:
                 output /= task
-            yield Candidate(path.name, path, task, output, split, find)
+            name = pathlib.Path(given).name
+            yield Candidate(name, path, task, output, split, find)
 
 
 def evaluate_candidate(candidate: Candidate, earlier: dict, args) -> dict:

@@ -17,6 +17,7 @@ from dla_keras.commands.shared import size_text
 from dla_keras.files import check_target
 from dla_keras.provenance import read_beside
 from dla_keras.variants import PHONE_SEGMENTERS
+from dla_keras.variants import shipped_path
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,16 @@ FLAGS = {
                 "of the hardest quarter; dice and lovasz of whole classes, "
                 "which count alike, thin or large",
             },
+            "--teacher": {
+                "metavar": "MODEL",
+                "help": "a .keras file of a segmenter of the same classes, "
+                "whose probabilities are learned beside the labels",
+            },
+            "--teacher-weight": _number(
+                "teacher_weight",
+                "weight of the distance to the teacher's probabilities",
+                1.0,
+            ),
             "--boundary-weight": {
                 "type": number_of("boundary_weight"),
                 "default": 0.0,
@@ -477,7 +488,12 @@ def export_parser(command: str, doc: str) -> argparse.ArgumentParser:
         doc: Docstring of its module.
     """
     parser = make_parser(command, doc)
-    parser.add_argument("--model", required=True, help="a .keras file")
+    parser.add_argument(
+        "--model",
+        required=True,
+        type=lambda text: str(shipped_path(text)),
+        help="a .keras file",
+    )
     parser.add_argument(
         "--dataset",
         help="a name or a folder; default: the dataset of the model's run, "

@@ -47,6 +47,7 @@ from dla_keras.commands.shared import run_command
 from dla_keras.files import check_folder
 from dla_keras.files import read_json
 from dla_keras.files import write_json
+from dla_keras.variants import shipped_path
 
 CLAIM = "predictions.json"  # in the folder of results: they are ours
 
@@ -227,7 +228,7 @@ def make_claim(args, facts, earlier) -> dict:
     """Return what the results are of; those of two models are not mixed."""
     free = ("given", "input", "output", "overwrite", "threads")
     flags = {k: v for k, v in vars(args).items() if k not in free}
-    flags["model"] = str(pathlib.Path(args.model).resolve())
+    flags["model"] = str(shipped_path(args.model).resolve())
     claim = json.loads(json.dumps({**flags, **facts}))
     of_files = ("results", "digests")
     before = {k: v for k, v in earlier.items() if k not in of_files}

@@ -18,6 +18,7 @@ from dla_keras.choices import did_you_mean
 from dla_keras.choices import parse_interval
 from dla_keras.choices import parse_size
 from dla_keras.provenance import read_beside
+from dla_keras.variants import shipped_path
 from dla_keras.version import missing_extra
 
 BAD_INPUT = 2  # exit code
@@ -158,7 +159,7 @@ def find_dataset(model_path, dataset: str | None, data_dir: str | None):
         FileNotFoundError: If there is no model.
         ValueError: If neither the flag nor the run names a dataset.
     """
-    if not pathlib.Path(model_path).exists():
+    if not shipped_path(model_path).exists():
         raise FileNotFoundError(f"There is no model at {model_path}.")
     if dataset:
         return dataset, data_dir

@@ -358,10 +358,11 @@ def _check_weights(parser, args, given):
             "--backbone-rate is for a backbone that trains. Received: "
             "--freeze-backbone; leave one of the two out."
         )
-    if args.classes_by_number and not args.weights:
+    others = args.weights or vars(args).get("teacher")
+    if args.classes_by_number and not others:
         parser.error(
-            "--classes-by-number is about the classes of --weights. Received: "
-            "none; leave it out."
+            "--classes-by-number is about the classes of --weights or a "
+            "--teacher. Received: none; leave it out."
         )
 
 

@@ -79,6 +79,8 @@ def assemble(row, args, strategy, plan, train, val) -> Task:
     model, optimizer, average = _make_network(
         args, strategy, rate, lambda: row.make_model(args, train.info)
     )
+    with strategy.scope():
+        teacher = row.make_teacher(args, train.info)
     train_steps = make_train_steps(
         strategy,
         model,
@@ -88,6 +90,7 @@ def assemble(row, args, strategy, plan, train, val) -> Task:
         args.accumulate,
         args.clip_norm,
         args.jit,
+        teacher,
     )
     # Pictures from beyond the run's end: always the same.
     beyond = (plan.steps, plan.steps + args.recalibrate_bn)

@@ -19,6 +19,7 @@ def make_train_steps(
     accumulate: int = 1,
     clip_norm: float | None = None,
     jit: bool = False,
+    teacher=None,
 ):
     """Compile training: global batches in, their losses out.
 
@@ -37,6 +38,8 @@ def make_train_steps(
         clip_norm: Largest norm of the gradient of all replicas together.
             Defaults to `None`: no limit.
         jit: Whether to compile the network with XLA. Defaults to `False`.
+        teacher: Function of images; `loss_sums` then gets a pair in place of
+            the labels, labels and what it returns. Defaults to `None`.
 
     Returns:
         A function of an iterator of global batches and a number of steps. It
@@ -49,7 +52,9 @@ def make_train_steps(
     variables = model.trainable_variables
     dtype = variables[0].dtype
     scales = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-    differentiate = _make_differentiation(model, loss_sums, replicas, jit)
+    differentiate = _make_differentiation(
+        model, loss_sums, replicas, jit, teacher
+    )
 
     def replica_step(images, labels):
         context = tf.distribute.get_replica_context()
@@ -97,7 +102,7 @@ def _share(gradients, replicas, clip_norm, scale):
     return tf.clip_by_global_norm(gradients, limit)[0]
 
 
-def _make_differentiation(model, loss_sums, replicas, jit):
+def _make_differentiation(model, loss_sums, replicas, jit, teacher):
     """Return a function that gives gradients, loss sum and sum of weights."""
     if jit and replicas > 1:
         raise ValueError(
@@ -108,6 +113,8 @@ def _make_differentiation(model, loss_sums, replicas, jit):
 
     def differentiate(images, labels, scale):
         weights = [v.value for v in model.trainable_variables]
+        if teacher is not None:
+            labels = labels, teacher(images)
         with tf.GradientTape() as tape:
             loss, weight = loss_sums(labels, model(images, training=True))
             scaled = loss * scale

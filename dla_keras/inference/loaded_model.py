@@ -171,6 +171,8 @@ def load(path: str | pathlib.Path, threads: int = 2) -> LoadedModel:
     ('segmentation',)
     >>> loaded(np.zeros((50, 70, 3), "uint8")).shape
     (50, 70)
+    >>> load("streets").class_names[:4]
+    ('sky', 'building', 'pole', 'road')
     """
     return LoadedModel(open_model(path, threads))
 

@@ -23,6 +23,8 @@ ROW = {
     "drawing_rule": "args, train -> function that draws a picture, or None",
     "mixing": "args, info -> function that mixes a batch, or None",
     "make_model": "args, info -> Keras model",
+    "make_teacher": "args, info -> function: images -> what is learned beside "
+    "the labels, or None",
     "loss_sums": "args, train -> function: labels, outputs -> sum, weight",
     # scores
     "model_finder": "model, args -> finder around a model in memory",

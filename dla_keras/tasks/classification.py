@@ -109,6 +109,10 @@ def make_model(args, info):
     return start_from(args, model)
 
 
+def make_teacher(args, info) -> None:
+    """Return `None`: labels alone teach."""
+
+
 def loss_sums(args, train) -> Callable:
     """Return a function: labels, logits -> loss sum and its weight."""
     return partial(

@@ -131,23 +131,28 @@ def joint_sums(
     boundary_weight=1.0,
     class_weights=None,
     terms=("cross_entropy",),
+    teacher_weight=0.0,
 ):
     """Return the sum of several losses, each a mean over an image.
 
-    They are the `terms` and, if it weighs anything, `boundary_weight` times
-    the loss of the boundaries between classes. The means are averaged over
-    images that weigh as their pixels' classes do. So a weight of 1 makes all
-    of them count alike, and every image adds the same on any number of
-    replicas.
+    They are the `terms` and, if they weigh anything, the loss of the
+    boundaries between classes and the distance to a teacher's answer. The
+    means are averaged over images that weigh as their pixels' classes do. So a
+    weight of 1 makes all of them count alike, and every image adds the same on
+    any number of replicas.
 
     Args:
-        labels: `(batch, height, width)`, class ids or `IGNORE_LABEL`.
+        labels: `(batch, height, width)`, class ids or `IGNORE_LABEL`; with a
+            teacher, a pair of these and its logits.
         outputs: Outputs of a `DLASegmenter`: with a boundary head where
             boundaries weigh anything.
         boundary_weight: Weight of the boundaries' mean loss. Defaults to
             `1.0`.
         class_weights: One weight per class. Defaults to `None`: all one.
         terms: Names in `TERMS`. Defaults to the cross-entropy alone.
+        teacher_weight: Weight of the mean Kullback-Leibler divergence from the
+            teacher's probabilities (Hinton et al., 2015, at temperature 1).
+            Defaults to `0.0`: there is no teacher.
 
     Returns:
         `(loss_sum, weight_sum)`, two scalars.
@@ -159,6 +164,7 @@ def joint_sums(
     >>> round(float(loss), 6)
     0.0
     """
+    labels, taught = labels if teacher_weight else (labels, None)
     logits = outputs["classes"] if isinstance(outputs, dict) else outputs
     losses, weights = _pixel_cross_entropy(labels, logits, class_weights)
     whole = _by_image(weights)
@@ -167,6 +173,9 @@ def joint_sums(
     if boundary_weight:
         edges = _pixel_boundary_loss(label_edges(labels), outputs["boundary"])
         joint = joint + boundary_weight * whole * _mean_by_image(*edges)
+    if teacher_weight:
+        away = _divergence(ops.cast(taught, losses.dtype), logits)
+        joint = joint + teacher_weight * _by_image(away * weights)
     return ops.sum(joint), ops.sum(weights)
 
 
@@ -211,6 +220,13 @@ def _by_image(values):
 def _mean_by_image(losses, weights):
     # An image that is ignored as a whole has nothing to weigh.
     return _by_image(losses) / ops.maximum(_by_image(weights), 1e-6)
+
+
+def _divergence(taught, logits):
+    """Return how far each pixel's probabilities are from a teacher's."""
+    truth = ops.log_softmax(taught)
+    found = ops.log_softmax(ops.cast(logits, truth.dtype))
+    return ops.sum(ops.exp(truth) * (truth - found), -1)
 
 
 def _cross_entropy(seen):

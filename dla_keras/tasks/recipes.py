@@ -55,21 +55,22 @@ SEGMENTATION = {
         "milestones": (2 / 3,),
         "validate_every": 20,
     },
-    # The same for two cores and an hour.
+    # Forty minutes of two cores, from the weights that ship: 0.672.
     "camvid_small": {
-        **_PAPER,
+        **_ADAMW,
         "dataset": "camvid",
-        "size": "192x256",
-        # Twenty epochs: with the paper's crops, mIoU 0.399 instead of more.
-        "scale": (0.8, 1.4),
+        "variant": "dla46_c",
+        "weights": "tiny_imagenet",
+        "size": "288x384",
+        "scale": (0.6, 1.6),
         "rotation": 5.0,
-        "jitter": 0.2,
+        "jitter": 0.3,
         "class_weighting": 0.3,
         "batch_size": 4,
-        "steps": 1800,
-        "learning_rate": 0.02,
-        # A finished run's mIoU rose from 0.553 to 0.575 by this alone.
-        "recalibrate_bn": 20,
+        "steps": 3600,
+        "learning_rate": 2e-3,
+        "warmup_epochs": 1.0,
+        "ema": 0.999,
         "validate_every": 10,
     },
     "bdd100k": {

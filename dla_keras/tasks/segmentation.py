@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
+from keras import ops
 
 from dla_keras.choices import check_number
 from dla_keras.choices import parse_size
@@ -18,6 +19,7 @@ from dla_keras.data.fitting import at_working_size
 from dla_keras.data.fitting import fit_of
 from dla_keras.data.pipeline import ClassDraw
 from dla_keras.data.segmentation import open_split as _open_split
+from dla_keras.inference.model_files import load_segmenter
 from dla_keras.inference.prediction_files import PictureResults
 from dla_keras.inference.prediction_files import blend_mask
 from dla_keras.inference.prediction_files import write_mask
@@ -30,6 +32,8 @@ from dla_keras.inference.views import averaged
 from dla_keras.inference.views import seen_at
 from dla_keras.inference.views import tiled
 from dla_keras.inference.views import viewed
+from dla_keras.models.classes import KnownClasses
+from dla_keras.models.classes import match_classes
 from dla_keras.models.segmenter import DLASegmenter
 from dla_keras.report.galleries import prediction_grid
 from dla_keras.report.galleries import segmentation_galleries
@@ -163,10 +167,40 @@ def start_from(args, model):
     return model
 
 
+def make_teacher(args, info) -> Callable | None:
+    """Return a function: images -> logits of the data's classes, or `None`.
+
+    Args:
+        args: Parsed flags of training.
+        info: Facts of the dataset.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is no segmenter of these classes.
+    """
+    if not args.teacher:
+        return None
+    model = load_segmenter(args.teacher)
+    model.trainable = False
+    match = match_classes(
+        KnownClasses(args.teacher, model.class_names, model.num_classes),
+        KnownClasses(info.name, info.class_names),
+        args.classes_by_number,
+    )
+    columns = np.argsort(match.order or range(info.num_classes))
+    return lambda images: ops.take(
+        class_logits(model(images, training=False)), columns, axis=-1
+    )
+
+
 def loss_sums(args, train) -> Callable:
     """Return the loss that the flags ask for; see `make_loss`."""
     return make_loss(
-        train, args.class_weighting, args.boundary_weight, args.loss
+        train,
+        args.class_weighting,
+        args.boundary_weight,
+        args.loss,
+        args.teacher_weight if args.teacher else 0.0,
     )
 
 
@@ -175,6 +209,7 @@ def make_loss(
     class_weighting: float = 0.0,
     boundary_weight: float = 0.0,
     terms: Sequence[str] = ("cross_entropy",),
+    teacher_weight: float = 0.0,
 ) -> Callable:
     """Return a function: labels, outputs -> loss sum and its weight.
 
@@ -186,17 +221,22 @@ def make_loss(
             without a boundary head. Defaults to `0.0`.
         terms: Names in `losses.TERMS`, whose losses are added. Defaults to
             the cross-entropy alone.
+        teacher_weight: Weight of the distance to a teacher's answer; above
+            `0`, labels are a pair of label maps and the teacher's logits.
+            Defaults to `0.0`.
     """
     check_number("boundary_weight", boundary_weight)
     check_number("class_weighting", class_weighting)
     weights = class_weights(train, class_weighting)
-    if not boundary_weight and tuple(terms) == ("cross_entropy",):
+    plain = not (boundary_weight or teacher_weight)
+    if plain and tuple(terms) == ("cross_entropy",):
         return partial(cross_entropy_sums, class_weights=weights)
     return partial(
         joint_sums,
         boundary_weight=boundary_weight,
         class_weights=weights,
         terms=tuple(dict.fromkeys(terms)),
+        teacher_weight=teacher_weight,
     )
 
 

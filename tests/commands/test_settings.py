@@ -81,7 +81,7 @@ def test_a_recipe_of_ones_own_is_a_file(tmp_path):
     )
     args = seg("--recipe", path, "--batch-size", 2)
     assert (args.recipe, args.dataset) == (str(path), "camvid")
-    assert (args.epochs, args.steps, args.recalibrate_bn) == (3, None, 20)
+    assert (args.epochs, args.steps, args.ema) == (3, None, 0.999)
     assert (args.jitter, args.batch_size, args.class_weighting) == (0.1, 2, 0.3)
     # Without a recipe below it, that of the dataset.
     path = write(tmp_path / "plain.json", '{"dataset": "ade20k", "steps": 5}')
@@ -142,7 +142,7 @@ def test_recipes_are_listed_with_their_figures(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert ended.value.code == 0 and lines[2].startswith("| toy_streets ")
     (row,) = [line for line in lines if line.startswith("| camvid_small")]
-    for figure in ("camvid", "192x256", "1800 steps", "sgd 0.02", "poly"):
+    for figure in ("camvid", "288x384", "3600 steps", "adamw 0.002"):
         assert figure in row
 
 

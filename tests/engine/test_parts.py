@@ -1,6 +1,8 @@
 """The engine's parts, against references written out in NumPy."""
 
+import functools
 import types
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 import tensorflow as tf
 from tiny_run import Tiny
 
+import dla_keras
 from dla_keras.engine.averages import Snapshot
 from dla_keras.engine.averages import WeightAverage
 from dla_keras.engine.optimizers import SCHEDULES
@@ -16,6 +19,8 @@ from dla_keras.engine.optimizers import make_optimizer
 from dla_keras.engine.steps import make_train_steps
 from dla_keras.engine.strategies import make_strategy
 from dla_keras.tasks.losses import cross_entropy_sums
+from dla_keras.tasks.segmentation import make_loss
+from dla_keras.tasks.segmentation import make_teacher
 
 # === Optimizers ===
 
@@ -164,3 +169,49 @@ def test_a_batch_without_a_valid_pixel_changes_nothing_but_by_decay():
     assert steps(iter(data), tf.constant(1)).numpy().tolist() == [0.0]
     for v, value in zip(model.trainable_variables, before, strict=True):
         np.testing.assert_array_equal(v.numpy(), value)
+
+
+def test_a_teacher_answers_in_the_datas_classes(tmp_path):
+    names = ("sky", "car", "road")
+    make = functools.partial(dla_keras.DLASegmenter, "dla46_c", 3)
+    make(class_names=names).save(tmp_path / "teacher.keras")
+    args = SimpleNamespace(
+        teacher=str(tmp_path / "teacher.keras"), classes_by_number=False
+    )
+    of = lambda *names: SimpleNamespace(
+        name="data", class_names=names, num_classes=len(names)
+    )
+    images = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3), np.uint8)
+    whole = make_teacher(args, of(*names))(images).numpy()
+    other = make_teacher(args, of("road", "sky", "car"))(images)
+    assert np.ptp(whole) > 0
+    np.testing.assert_array_equal(other, whole[..., [2, 0, 1]])
+    with pytest.raises(ValueError, match="only the data tree"):
+        make_teacher(args, of("sky", "car", "tree"))
+    args.teacher = None
+    assert make_teacher(args, of(*names)) is None
+
+
+def test_a_step_hears_its_teacher():
+    """With labels that are all ignored, nothing is learned from anybody."""
+    labels = np.full((2, 32, 32), 255, np.uint8)
+    labels[0] = 1
+    images = np.random.default_rng(1).normal(size=(2, 32, 32, 3)) * 50 + 120
+    taught = lambda images: tf.one_hot(tf.ones((2, 32, 32), tf.int32), 3) * 50
+    keras.utils.set_random_seed(0)
+    model = dla_keras.DLASegmenter("dla46_c", 3)
+    optimizer = keras.optimizers.SGD(0.0)
+    optimizer.build(model.trainable_variables)
+    first = []
+    for weight in (0.0, 1.0):
+        loss = make_loss(None, teacher_weight=weight)
+        step = make_train_steps(
+            tf.distribute.get_strategy(),
+            model,
+            optimizer,
+            loss,
+            teacher=taught if weight else None,
+        )
+        first.append(float(step(iter([(images, labels)]), 1)[0]))
+    # A teacher that is sure of the label says what the label does.
+    assert first[1] == pytest.approx(2 * first[0], rel=1e-5)

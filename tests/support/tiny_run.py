@@ -137,6 +137,7 @@ ROW = SimpleNamespace(
     augmentation=lambda args: poison(
         Augmentation((16, 32), (0.8, 1.25), 5.0, jitter=0.2)
     ),
+    make_teacher=lambda args, info: None,
     drawing_rule=lambda args, train: None,
     mixing=lambda args, info: None,
     make_model=lambda args, info: Tiny(COMPUTE[args.compute], args.dropout),

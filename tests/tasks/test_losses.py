@@ -147,3 +147,20 @@ def test_losses_are_added(batch):
         labels, logits
     )
     assert float(loss / weight) == pytest.approx(alone[1] + alone[2])
+
+
+def test_a_teacher_is_learned_where_labels_count(batch):
+    labels, logits = batch
+    taught = logits[..., ::-1].copy()
+    loss = make_loss(None, teacher_weight=2.0)
+    plain = cross_entropy_sums(labels, logits)
+    same = loss((labels, logits), logits)
+    assert float(same[0]) == pytest.approx(float(plain[0]), rel=1e-6)
+    assert float(same[1]) == float(plain[1])
+    away = float(loss((labels, taught), logits)[0] - plain[0]) / 2
+    p, q = (
+        np.exp(x) / np.exp(x).sum(-1, keepdims=True)
+        for x in (taught.astype(np.float64), logits.astype(np.float64))
+    )
+    divergence = (p * np.log(p / q)).sum(-1)
+    assert away == pytest.approx(divergence[labels != 255].sum(), rel=1e-5)

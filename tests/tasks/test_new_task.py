@@ -86,6 +86,10 @@ def augmentation(args):
     return augment
 
 
+def make_teacher(args, info):
+    return None
+
+
 def drawing_rule(args, train):
     return None
 
