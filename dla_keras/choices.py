@@ -208,6 +208,8 @@ NUMBERS = {
     "scale": Number(float, 0.01, 100, "zoom"),
     "rotation": Number(float, 0, 180, "degrees"),
     "jitter": Number(float, 0, 1, "change of colors"),
+    "saturation": Number(float, 0, 1, "change of the saturation"),
+    "sharpness": Number(float, 0, 1, "change of the sharpness"),
     "class_sampling": Number(float, 0, 10, "power of the frequency"),
     "class_weighting": Number(float, 0, 10, "power of the frequency"),
     "boundary_weight": Number(float, 0, 10**6, "weight of the boundaries"),

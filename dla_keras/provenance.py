@@ -119,7 +119,7 @@ _SIZES = ("size", "resize")
 _RANGES = ("scale", "area", "aspect")
 _NUMBERS = (
     "batch_size", "steps", "max_side", "crop_fraction", "rotation", "jitter",
-    "class_weighting", "boundary_weight",
+    "saturation", "sharpness", "class_weighting", "boundary_weight",
 )  # fmt: skip
 
 

@@ -166,6 +166,8 @@ def recipes():
             length = "steps" if "steps" in recipe else "epochs"
             yield {
                 "command": f"`{TRAINING[task]} --recipe {name}`",
+                "network": recipe.get("phone", recipe.get("variant", "dla34")),
+                "start": recipe.get("weights", ""),
                 "crop": recipe["size"],
                 "batch": str(recipe["batch_size"]),
                 "length": f"{recipe[length]} {length}",

@@ -76,6 +76,27 @@ _DENSE = {
     ),
     "--jitter": _number("jitter", "largest change of colors, 0 to 1"),
 }
+_LABEL_MAPS = {
+    **_DENSE,
+    "--even-scale": {
+        "action": argparse.BooleanOptionalAction,
+        "default": False,
+        "help": "draw the zoom evenly between the ends of --scale, as the "
+        "authors do; default: evenly in its logarithm",
+    },
+    "--reflect": {
+        "action": argparse.BooleanOptionalAction,
+        "default": False,
+        "help": "reflect pictures at their borders where a crop is larger, as "
+        "the authors do; default: ImageNet's mean color",
+    },
+    "--saturation": _number(
+        "saturation", "largest change of the saturation; default: --jitter"
+    ),
+    "--sharpness": _number(
+        "sharpness", "largest change of the sharpness, 0 to 1", 0.0
+    ),
+}
 
 FLAGS = {
     "segmentation": TaskFlags(
@@ -88,7 +109,7 @@ FLAGS = {
                 "help": "side of the image over that of the head's "
                 "output: 2, 4, 8 or 16",
             },
-            **_DENSE,
+            **_LABEL_MAPS,
             "--phone": {
                 "choices": tuple(PHONE_SEGMENTERS),
                 "help": "a small network, instead of --variant and --node",
@@ -140,7 +161,7 @@ FLAGS = {
                 "help": "side of the image over that of the head's "
                 "output: 2, 4, 8 or 16",
             },
-            **_DENSE,
+            **_LABEL_MAPS,
             "--annotators": {
                 "choices": ("any", "consensus", "soft"),
                 "default": "consensus",

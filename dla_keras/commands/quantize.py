@@ -17,6 +17,7 @@ import os
 import pathlib
 import sys
 from functools import partial
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from dla_keras.choices import parse_size
@@ -47,6 +48,10 @@ RUN = {
     "scale": (0.8, 1.25),
     "rotation": 0.0,
     "jitter": 0.1,
+    "saturation": None,
+    "sharpness": 0.0,
+    "even_scale": False,
+    "reflect": False,
     "class_weighting": 0.0,
     "loss": ("cross_entropy",),
     "boundary_weight": 1.0,
@@ -176,7 +181,6 @@ def load_for(args):
 
 def surroundings(args, run, train, model, calibration) -> "Surroundings":
     """Return crops, loss and strategy, as in the run."""
-    from dla_keras.data.augmentation import Augmentation
     from dla_keras.data.pipeline import remember
     from dla_keras.data.pipeline import training_batches
     from dla_keras.engine.averages import BatchNormRenewal
@@ -185,6 +189,7 @@ def surroundings(args, run, train, model, calibration) -> "Surroundings":
     from dla_keras.engine.strategies import make_strategy
     from dla_keras.lite.compress.fine_tuning import Surroundings
     from dla_keras.models.backbone import check_input_shape
+    from dla_keras.tasks.segmentation import augmentation
     from dla_keras.tasks.segmentation import make_loss
 
     strategy = make_strategy(args.strategy)
@@ -193,11 +198,8 @@ def surroundings(args, run, train, model, calibration) -> "Surroundings":
             "quantize trains on one machine. Received: TF_CONFIG with "
             "several; unset it."
         )
-    crop = parse_size(run["size"])
-    check_input_shape((*crop, 3))
-    augment = Augmentation(
-        crop, tuple(run["scale"]), run["rotation"], jitter=run["jitter"]
-    )
+    check_input_shape((*parse_size(run["size"]), 3))
+    augment = augmentation(SimpleNamespace(**run))
     train = remember(train)
     boundary_weight = run["boundary_weight"] if model.boundary_head else 0
     draw = partial(training_batches, train, augment, run["batch_size"])

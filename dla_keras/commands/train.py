@@ -376,12 +376,15 @@ def train(task: str, args) -> None:
     from dla_keras.models.backbone import check_input_shape
     from dla_keras.tasks import TASKS
     from dla_keras.tasks import options
+    from dla_keras.weights.pretrained import require_preset
 
     row = TASKS[task]
     check_input_shape((*parse_size(args.size), 3))
     require_crop_memory(parse_size(args.size), args.batch_size)
     if args.run_dir:
         check_run_dir(args.run_dir, vars(args), args.overwrite)
+    if args.weights:
+        require_preset(args.weights, args.variant)
     strategy = set_up(args)
     source = {"data_dir": args.data_dir, **options(args, row.SPLIT_FLAGS)}
     splits = [

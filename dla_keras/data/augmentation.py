@@ -21,7 +21,13 @@ from dla_keras.variants import IMAGENET_MEAN
 LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue, ITU-R BT.601
 
 
-def jitter_color(image, seed, strength: float, offset=(0.0, 0.0, 0.0)):
+def jitter_color(
+    image,
+    seed,
+    strength: float,
+    offset=(0.0, 0.0, 0.0),
+    saturation: float | None = None,
+):
     """Change brightness, contrast and saturation, each by `1 +- strength`.
 
     Brightness scales the pixels, contrast their distance to the image's mean
@@ -34,12 +40,19 @@ def jitter_color(image, seed, strength: float, offset=(0.0, 0.0, 0.0)):
         strength: Largest relative change, 0 to 1.
         offset: RGB color that is still to be added to `image`. Defaults to
             none.
+        saturation: Largest relative change of the saturation, 0 to 1.
+            Defaults to `None`: `strength`.
 
     Returns:
         float32 `(height, width, 3)`, 0 to 255.
     """
+    saturation = strength if saturation is None else saturation
+    low, high = (
+        [1 + sign * change for change in (strength, strength, saturation)]
+        for sign in (-1, 1)
+    )
     brightness, contrast, saturation = tf.unstack(
-        tf.random.stateless_uniform((3,), seed, 1 - strength, 1 + strength)
+        tf.random.stateless_uniform((3,), seed, low, high)
     )
     offset = tf.convert_to_tensor(offset, tf.float32)
     luminance = tf.constant(LUMINANCE)[:, None]  # (3, 1)
@@ -55,6 +68,25 @@ def jitter_color(image, seed, strength: float, offset=(0.0, 0.0, 0.0)):
     return tf.clip_by_value(image, 0.0, 255.0)
 
 
+def change_sharpness(image, factor):
+    """Return an image sharper (above 1) or smoother (below 1) than it was.
+
+    As Pillow's `ImageEnhance.Sharpness` in the authors' code, but for its
+    rounding: what 3x3 pixels smooth away counts `factor` times. The outermost
+    pixels stay.
+
+    Args:
+        image: float32 `(height, width, 3)`.
+        factor: Number; 0 smooths, 1 is the image itself.
+    """
+    inner = image[1:-1, 1:-1]
+    rows = image[:-2] + image[1:-1] + image[2:]
+    around = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]
+    smooth = (around + 4 * inner) / 13  # the middle counts 5 times
+    detail = tf.pad(inner - smooth, [(1, 1), (1, 1), (0, 0)])
+    return image + (factor - 1) * detail
+
+
 @dataclass(frozen=True)
 class Augmentation:
     """A random crop of an image and its label.
@@ -63,8 +95,9 @@ class Augmentation:
     `(height, width)` of class ids or `IGNORE_LABEL`, and a seed of two
     integers; equal seeds give equal crops. Returns float32 `(*size, 3)`, 0 to
     255, and uint8 `size`. Where the crop leaves the original, the image holds
-    ImageNet's mean color and the label `IGNORE_LABEL`. With a class id as a
-    fourth argument, the crop is about a random pixel of that class.
+    ImageNet's mean color, or its own reflection, and the label
+    `IGNORE_LABEL`. With a class id as a fourth argument, the crop is about a
+    random pixel of that class.
 
     Args:
         size: Height and width of the crop, in pixels.
@@ -73,6 +106,15 @@ class Augmentation:
         flip: Whether half of the images are mirrored. Defaults to `True`.
         jitter: Largest relative change of brightness, contrast and
             saturation. Defaults to `0.4`.
+        saturation: Largest relative change of the saturation. Defaults to
+            `None`: `jitter`.
+        sharpness: Largest relative change of the sharpness, see
+            `change_sharpness`. Defaults to `0.0`.
+        even_scale: Whether the zoom is drawn evenly between its ends, as in
+            the authors' code; two thirds of `(0.5, 2.0)` then enlarge.
+            Defaults to `False`: evenly in its logarithm, so half of them do.
+        reflect: Whether images are reflected at their borders, as in the
+            authors' code. Defaults to `False`.
 
     Example:
 
@@ -87,11 +129,18 @@ class Augmentation:
     rotation: float = 10.0
     flip: bool = True
     jitter: float = 0.4
+    saturation: float | None = None
+    sharpness: float = 0.0
+    even_scale: bool = False
+    reflect: bool = False
 
     def __post_init__(self):
         check_range("scale", self.scale)
         check_number("rotation", self.rotation)
         check_number("jitter", self.jitter)
+        check_number("sharpness", self.sharpness)
+        if self.saturation is not None:
+            check_number("saturation", self.saturation)
 
     def __call__(self, image, label, seed, focus=None):
         # One independent seed per decision.
@@ -103,11 +152,26 @@ class Augmentation:
         # Relative to the mean color, so that the zeros outside become it.
         mean = 255 * tf.constant(IMAGENET_MEAN)
         image = tf.cast(image, tf.float32) - mean
-        image = _transform(image, matrix, self.size, "BILINEAR", 0.0)
+        mode = "REFLECT" if self.reflect else "CONSTANT"
+        image = _transform(image, matrix, self.size, "BILINEAR", 0.0, mode)
+        if self.sharpness:
+            # Before the colors, which are clipped; it changes no mean.
+            image = change_sharpness(
+                image,
+                tf.random.stateless_uniform(
+                    (),
+                    tf.random.fold_in(seed, 3),
+                    1 - self.sharpness,
+                    1 + self.sharpness,
+                ),
+            )
+        image = jitter_color(
+            image, seeds[1], self.jitter, mean, self.saturation
+        )
         label = _transform(
             label[..., None], matrix, self.size, "NEAREST", IGNORE_LABEL
         )
-        return jitter_color(image, seeds[1], self.jitter, mean), label[..., 0]
+        return image, label[..., 0]
 
 
 def random_pixel(label, focus, seed):
@@ -136,8 +200,12 @@ def random_affine(shape, seed, augmentation: Augmentation, place=None):
         place: Pixel that the crop is about. Defaults to `None`: any.
     """
     u = tf.random.stateless_uniform((5,), seed)
-    low, high = (math.log(bound) for bound in augmentation.scale)
-    scale = tf.exp(low + u[0] * (high - low))
+    low, high = augmentation.scale
+    if augmentation.even_scale:
+        scale = low + u[0] * (high - low)
+    else:
+        low, high = math.log(low), math.log(high)
+        scale = tf.exp(low + u[0] * (high - low))
     angle = (2 * u[1] - 1) * augmentation.rotation * math.pi / 180
     mirror = tf.where(augmentation.flip & (u[2] < 0.5), -1.0, 1.0)
 
@@ -161,14 +229,14 @@ def random_affine(shape, seed, augmentation: Augmentation, place=None):
     return tf.stack([xx, xy, x0, yx, yy, y0, 0.0, 0.0])
 
 
-def _transform(image, matrix, size, interpolation, fill):
+def _transform(image, matrix, size, interpolation, fill, mode="CONSTANT"):
     return tf.raw_ops.ImageProjectiveTransformV3(
         images=image[None],
         transforms=matrix[None],
         output_shape=size,
         fill_value=float(fill),
         interpolation=interpolation,
-        fill_mode="CONSTANT",
+        fill_mode=mode,
     )[0]
 
 

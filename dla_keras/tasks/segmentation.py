@@ -98,6 +98,10 @@ def augmentation(args) -> Callable:
         tuple(args.scale),
         args.rotation,
         jitter=args.jitter,
+        saturation=args.saturation,
+        sharpness=args.sharpness,
+        even_scale=args.even_scale,
+        reflect=args.reflect,
     )
 
 

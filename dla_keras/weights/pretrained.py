@@ -19,6 +19,7 @@ from dla_keras.models.network import check_network
 from dla_keras.models.network import check_values
 from dla_keras.variants import IMAGENET_MEAN
 from dla_keras.variants import IMAGENET_STD
+from dla_keras.variants import find_variant
 from dla_keras.variants import shipped_path
 from dla_keras.weights.loading import load_torch_state
 from dla_keras.weights.tf2cv_files import read_tf2cv_file
@@ -229,6 +230,18 @@ def find_preset(weights: str, variant: str) -> str:
     raise ValueError(
         f"{reason} Presets for {variant}: {', '.join(fitting) or 'none'}."
     )
+
+
+def require_preset(weights: str | os.PathLike, variant: str) -> None:
+    """Raise what `fetch_preset` does: before the work, and of a preset only.
+
+    Args:
+        weights: Name or path, see `read_weights`.
+        variant: Variant of the model that they are for.
+    """
+    if weights in (*_COLLECTIONS, *PRESETS):
+        find_variant(variant)
+        fetch_preset(find_preset(weights, variant))
 
 
 _HUB_FILE = "model.safetensors"

@@ -3,11 +3,16 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
+from PIL import ImageEnhance
+from scipy.ndimage import map_coordinates
+from scipy.stats import kstest
 
 from dla_keras.commands.shared import plain_message
 from dla_keras.data import pipeline
 from dla_keras.data.augmentation import LUMINANCE
 from dla_keras.data.augmentation import Augmentation
+from dla_keras.data.augmentation import change_sharpness
 from dla_keras.data.augmentation import jitter_color
 from dla_keras.data.augmentation import random_affine
 from dla_keras.data.datasets import IGNORE_LABEL
@@ -136,6 +141,119 @@ def test_one_matrix_does_all_color_changes():
         )
         # float32's rounding of sums of a few hundred.
         np.testing.assert_allclose(x, expected.clip(0, 255), atol=1e-3)
+
+
+def test_saturation_may_be_left_out_of_the_jitter():
+    image = np.random.default_rng(0).uniform(90, 120, (9, 9, 3))
+    image = image.astype(np.float32)
+    x = jitter_color(image, (0, 3), 0.4)
+    same = jitter_color(image, (0, 3), 0.4, saturation=0.4)
+    np.testing.assert_array_equal(x, same)
+    # Brightness and contrast are one line for all pixels and channels.
+    x = jitter_color(image, (0, 3), 0.4, saturation=0.0).numpy().ravel()
+    line = np.polyfit(image.ravel(), x, 1)
+    np.testing.assert_allclose(x, np.polyval(line, image.ravel()), atol=1e-3)
+    assert abs(line[0] - 1) > 0.1
+
+
+def test_sharpness_is_pillows():
+    random = np.random.default_rng(0)
+    image = random.integers(0, 256, (40, 50, 3), np.uint8)
+    for factor in (0.0, 0.6, 0.93, 1.0, 1.4):
+        x = change_sharpness(image.astype(np.float32), factor)
+        pillow = ImageEnhance.Sharpness(Image.fromarray(image)).enhance(factor)
+        # Pillow rounds the smoothed pixels, which count 1 - factor times, and
+        # then cuts the fraction off.
+        bound = abs(1 - factor) / 2 + 1.0
+        difference = np.clip(x, 0, 255) - np.asarray(pillow)
+        assert np.abs(difference).max() <= bound + 1e-3
+
+
+def test_crops_are_as_sharp_as_drawn():
+    image, label = coordinates()
+    image = np.random.default_rng(0).integers(100, 150, image.shape, np.uint8)
+    detail = change_sharpness(image.astype(np.float32), 2.0) - image
+    sharpen = tf.function(still(image.shape[:2], sharpness=0.4))
+    factors = []
+    for seed in tf.constant([(0, seed) for seed in range(200)], tf.int64):
+        x, y = sharpen(image, label, seed)
+        change = x - np.float32(image)
+        factors.append(float(np.sum(change * detail) / np.sum(detail**2)))
+        np.testing.assert_allclose(change, factors[-1] * detail, atol=1e-2)
+        np.testing.assert_array_equal(y, label)
+    # At a level of 1 % for so many draws from the right distribution.
+    assert kstest(factors, "uniform", (-0.4, 0.8)).pvalue > 0.01
+
+
+@pytest.mark.parametrize("even", [False, True])
+def test_zooms_are_drawn_evenly_or_evenly_in_their_logarithm(even):
+    config = still((8, 8), scale=(0.5, 2.0), even_scale=even)
+    draw = tf.function(lambda seed: random_affine((9, 9), seed, config)[0])
+    seeds = tf.constant([(0, seed) for seed in range(1000)], tf.int64)
+    zooms = 1 / np.array([draw(seed) for seed in seeds])
+    likely = {
+        True: kstest(zooms, "uniform", (0.5, 1.5)).pvalue,
+        False: kstest(np.log2(zooms), "uniform", (-1, 2)).pvalue,
+    }
+    assert likely[even] > 0.01 and likely[not even] < 1e-6
+    assert np.mean(zooms > 1) == pytest.approx(
+        2 / 3 if even else 1 / 2, abs=0.05
+    )
+
+
+@pytest.mark.parametrize("rotation", [0.0, 180.0])
+def test_a_border_reflects_the_picture_and_hides_the_label(rotation):
+    """Against NumPy's padding, and SciPy's pixels between the padded ones."""
+    random = np.random.default_rng(0)
+    image = random.integers(0, 256, (20, 30, 3), np.uint8)
+    label = random.integers(0, 5, (20, 30)).astype(np.uint8)
+    size, pad = (96, 128), 160  # the picture comes back four times and more
+    padded = np.pad(image, ((pad, pad), (pad, pad), (0, 0)), "symmetric")
+    changes = {"scale": (0.7, 1.5), "rotation": rotation, "flip": True}
+    config = still(size, **changes, reflect=True)
+    rows, columns = np.mgrid[: size[0], : size[1]]
+    for seed in range(4):
+        x, y = config(image, label, (0, seed))
+        seeds = tf.unstack(tf.random.split((0, seed), 2), num=2)
+        xx, xy, x0, yx, yy, y0, *_ = random_affine(
+            label.shape, seeds[0], config
+        ).numpy()
+        places = [
+            yx * columns + yy * rows + y0 + pad,
+            xx * columns + xy * rows + x0 + pad,
+        ]
+        expected = np.stack(
+            [
+                map_coordinates(np.float64(padded[..., c]), places, order=1)
+                for c in range(3)
+            ],
+            -1,
+        )
+        # Places of up to 200 pixels in float32, 2e-5, between levels that
+        # differ by 255.
+        np.testing.assert_allclose(x, expected, atol=0.05)
+        # The label ends where the picture does, as without a reflection.
+        plain, same = still(size, **changes)(image, label, (0, seed))
+        np.testing.assert_array_equal(y, same)
+        inside = y.numpy() != IGNORE_LABEL
+        assert 0.02 < inside.mean() < 0.3
+        differs = np.abs(x - plain).max(-1) > 1e-3
+        assert np.mean(differs[~inside]) > 0.95
+        assert np.mean(differs[inside]) < 0.25  # of its outermost pixels
+
+
+def test_every_change_is_a_function_of_the_seed():
+    image, label = coordinates()
+    config = Augmentation(
+        (32, 48), sharpness=0.4, saturation=0.0, even_scale=True, reflect=True
+    )
+    traced = tf.function(config)
+    for seed in tf.constant([(3, 1), (3, 2)], tf.int64):
+        first, again = traced(image, label, seed), traced(image, label, seed)
+        other = traced(image, label, seed + 5)
+        for one, same, another in zip(first, again, other, strict=True):
+            np.testing.assert_array_equal(one, same)
+            assert np.any(one != another)
 
 
 def batches_of(split, size=(8, 8), replicas=1, steps=6, seed=1, **changes):
