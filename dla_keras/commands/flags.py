@@ -128,10 +128,10 @@ FLAGS = {
             "--loss": {
                 "nargs": "+",
                 "choices": ("cross_entropy", "ohem", "dice", "lovasz"),
-                "default": ("cross_entropy",),
+                "default": (),
                 "help": "losses to add up: cross_entropy of all pixels, ohem "
                 "of the hardest quarter; dice and lovasz of whole classes, "
-                "which count alike, thin or large",
+                "which count alike, thin or large; default: cross_entropy",
             },
             "--teacher": {
                 "metavar": "MODEL",
@@ -140,8 +140,8 @@ FLAGS = {
             },
             "--teacher-weight": _number(
                 "teacher_weight",
-                "weight of the distance to the teacher's probabilities",
-                1.0,
+                "weight of the distance to the teacher's probabilities; "
+                "default: 1",
             ),
             "--boundary-weight": {
                 "type": number_of("boundary_weight"),

@@ -53,7 +53,7 @@ RUN = {
     "even_scale": False,
     "reflect": False,
     "class_weighting": 0.0,
-    "loss": ("cross_entropy",),
+    "loss": (),
     "boundary_weight": 1.0,
 }
 
@@ -212,7 +212,10 @@ def surroundings(args, run, train, model, calibration) -> "Surroundings":
     others = draw(1, RENEWAL_STEPS, args.seed + 1)
     renew = lambda model: BatchNormRenewal(model, others)()
     loss = make_loss(
-        train, run["class_weighting"], boundary_weight, run["loss"]
+        train,
+        run["class_weighting"],
+        boundary_weight,
+        run["loss"] or ("cross_entropy",),
     )
     return Surroundings(batches, loss, calibration, renew, strategy)
 

@@ -203,8 +203,8 @@ def loss_sums(args, train) -> Callable:
         train,
         args.class_weighting,
         args.boundary_weight,
-        args.loss,
-        args.teacher_weight if args.teacher else 0.0,
+        args.loss or ("cross_entropy",),
+        (args.teacher_weight or 1.0) if args.teacher else 0.0,
     )
 
 

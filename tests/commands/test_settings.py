@@ -157,3 +157,11 @@ def test_a_folder_is_recorded_as_it_is_found_from_everywhere(
     assert args.data_dir == str(tmp_path / "data")
     assert seg("--dataset", "camvid").dataset == "camvid"
     assert seg("--dataset", "absent").dataset == "absent"
+
+
+def test_flags_that_came_later_are_off():
+    """Or a run that began before them could not go on: see `run_folder`."""
+    args = vars(seg("--dataset", "toy_streets"))
+    later = ("loss", "class_sampling", "teacher", "teacher_weight")
+    later += ("even_scale", "reflect", "saturation", "sharpness")
+    assert not any(args[name] for name in later)

@@ -58,7 +58,8 @@ AUTHORS = {
 OF_SEGMENTATION = {
     "class_weighting": (SEGMENT + "NLLLoss2d without weights", 0.0),
     "class_sampling": (SEGMENT + "DataLoader, shuffle", 0.0),
-    "loss": (SEGMENT + "NLLLoss2d", ("cross_entropy",)),
+    # None is the cross-entropy of all pixels.
+    "loss": (SEGMENT + "NLLLoss2d", ()),
     "boundary_weight": (SEGMENT + "one criterion", 0.0),
     "teacher": (SEGMENT + "one criterion", None),
 }
