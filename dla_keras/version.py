@@ -35,11 +35,13 @@ EXTRAS = {
     "wandb": ["wandb"],
     "mlflow": ["mlflow"],
     "weights": ["safetensors", "huggingface_hub", "h5py"],
+    # Scores of boxes, in addition to `train`.
+    "detection": ["faster-coco-eval>=1.7"],
     # Pictures of iPhones.
     "heif": ["pillow-heif"],
     "docs": ["mkdocs>=1.6", "mkdocs-material", "mkdocstrings[python]"],
     # JAX, since the models' tests run on it too.
-    "test": ["pytest", "pytest-xdist", "ruff", "jax", "mypy"],
+    "test": ["pytest", "pytest-xdist", "ruff", "jax", "mypy", "pycocotools"],
     "package": ["build", "twine", "pyroma", "check-wheel-contents"],
 }
 

@@ -77,6 +77,7 @@ TRAINING = {
     "segmentation": "train-seg",
     "boundary": "train-boundary",
     "classification": "train-cls",
+    "detection": "train-det",
 }
 LATENCY_COMMAND = "dla-keras benchmark --model runs/camvid/tflite/*.tflite"
 

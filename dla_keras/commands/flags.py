@@ -16,6 +16,7 @@ from dla_keras.commands.shared import number_of
 from dla_keras.commands.shared import size_text
 from dla_keras.files import check_target
 from dla_keras.provenance import read_beside
+from dla_keras.variants import PHONE_DETECTORS
 from dla_keras.variants import PHONE_SEGMENTERS
 from dla_keras.variants import shipped_path
 
@@ -268,6 +269,28 @@ FLAGS = {
                 "file's or the run's",
             ),
         },
+    ),
+    "detection": TaskFlags(
+        inference=WORKING_SIZE,
+        training={
+            "--head-stride": {
+                "type": int,
+                "choices": (2, 4, 8, 16),
+                "default": 4,
+                "help": "side of the image over that of the heads' outputs: "
+                "2, 4, 8 or 16; 2 for small objects",
+            },
+            "--head-filters": _number(
+                "head_filters", "channels between the layers of a head", 256
+            ),
+            **_DENSE,
+            "--phone": {
+                "choices": tuple(PHONE_DETECTORS),
+                "help": "a small network, instead of --variant, --node and "
+                "--head-filters",
+            },
+        },
+        presets={"phone": PHONE_DETECTORS},
     ),
 }
 

@@ -23,6 +23,7 @@ COMMANDS = {
     "train-seg": ("train.TrainSeg", "Train a segmentation network"),
     "train-cls": ("train.TrainCls", "Train a classifier"),
     "train-boundary": ("train.TrainBoundary", "Train a boundary detector"),
+    "train-det": ("train.TrainDet", "Train a detector of objects"),
     "evaluate": ("evaluate", "Score models on a dataset, in one table"),
     "predict": ("predict", "Write masks or boundaries of pictures"),
     "quantize": ("quantize", "Make a trained network smaller, by training"),

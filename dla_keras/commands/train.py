@@ -595,3 +595,20 @@ class TrainBoundary(Training):
     """
 
     command, task = "train-boundary", "boundary"
+
+
+class TrainDet(Training):
+    """Train a DLA-Up detector of objects.
+
+        dla-keras train-det                      # embedded toy_streets
+        dla-keras train-det --dataset my_folder/ # COCO, PASCAL VOC or YOLO
+        dla-keras train-det --recipe bccd        # blood cells, from TFDS
+
+    Needs no flag. Trains on all GPUs, or on the CPU, and writes to the run
+    folder `model.keras` and `best.keras`, `config.json`, `history.csv`,
+    `steps.csv`, `metrics.json`, `predictions.png`, `precision_recall.png`,
+    `report.html`, checkpoints and TensorBoard's events. After a stop of any
+    kind the same command goes on where it was.
+    """
+
+    command, task = "train-det", "detection"

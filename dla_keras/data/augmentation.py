@@ -1,7 +1,8 @@
 """Random changes of training images: pure functions of a seed.
 
 `Augmentation` is for label maps: scale, rotation, flip and crop are one affine
-map, so an image is resampled once. `RandomResizedCrop`, `Mixing` and
+map, so an image is resampled once; `BoxAugmentation` moves boxes by the same
+map. `RandomResizedCrop`, `Mixing` and
 `central_crop` are for classification. The same seed gives the same crop on
 every machine and after a restart.
 """
@@ -15,6 +16,10 @@ from PIL import Image
 
 from dla_keras.choices import check_number
 from dla_keras.choices import check_range
+from dla_keras.data.boxes import LEAST_SHARE
+from dla_keras.data.boxes import MAX_BOXES
+from dla_keras.data.boxes import NO_BOX
+from dla_keras.data.boxes import ignored
 from dla_keras.data.datasets import IGNORE_LABEL
 from dla_keras.variants import IMAGENET_MEAN
 
@@ -148,7 +153,7 @@ class Augmentation:
         place = None
         if focus is not None:
             place = random_pixel(label, focus, tf.random.fold_in(seed, 2))
-        matrix = random_affine(tf.shape(label), seeds[0], self, place)
+        matrix = random_affine(tf.shape(image), seeds[0], self, place)
         # Relative to the mean color, so that the zeros outside become it.
         mean = 255 * tf.constant(IMAGENET_MEAN)
         image = tf.cast(image, tf.float32) - mean
@@ -168,10 +173,78 @@ class Augmentation:
         image = jitter_color(
             image, seeds[1], self.jitter, mean, self.saturation
         )
-        label = _transform(
-            label[..., None], matrix, self.size, "NEAREST", IGNORE_LABEL
-        )
-        return image, label[..., 0]
+        return image, self.moved(label, matrix)
+
+    def moved(self, label, matrix):
+        """Return the label of the crop that a map of `random_affine` cuts."""
+        label = label[..., None]
+        fill = IGNORE_LABEL
+        return _transform(label, matrix, self.size, "NEAREST", fill)[..., 0]
+
+
+class BoxAugmentation(Augmentation):
+    """An `Augmentation` of an image and its boxes.
+
+    The label is `(boxes, 5)`, see `BoxExample`, and becomes `(MAX_BOXES, 5)`
+    in the crop's pixels, padded with `NO_BOX`. Boxes of which the crop shows
+    less than a quarter are ignored, those it does not show are gone. Where a
+    crop holds more, the largest are kept.
+
+    Example:
+
+    >>> image, boxes = np.zeros((60, 80, 3)), np.float32([[2, 0, 0, 60, 80]])
+    >>> x, y = BoxAugmentation((32, 32), (0.4, 0.4), 0.0)(image, boxes, (1, 2))
+    >>> y.shape, [round(float(side)) for side in y[0]]
+    (TensorShape([128, 5]), [2, 3, 0, 27, 32])
+    """
+
+    def moved(self, label, matrix):
+        return move_boxes(label, matrix, self.size)
+
+
+def move_boxes(label, matrix, size: tuple[int, int], count: int = MAX_BOXES):
+    """Return boxes as they lie in a crop, padded with `NO_BOX`.
+
+    Args:
+        label: `(boxes, 5)`, see `BoxExample.label`.
+        matrix: Map from crop to image pixels, from `random_affine`.
+        size: Height and width of the crop, in pixels.
+        count: Rows of the result. Defaults to `MAX_BOXES`.
+    """
+    classes, corners = label[:, 0], label[:, 1:]
+    xx, xy, x0, yx, yy, y0 = tf.unstack(matrix[:6])
+    turn = tf.stack([tf.stack([yy, yx]), tf.stack([xy, xx])])  # of (y, x)
+    back = tf.linalg.inv(turn)
+    # All four corners, since a map may turn; the matrix is for the middles of
+    # pixels, which are at a half.
+    rows, columns = corners[:, 0::2], corners[:, 1::2]  # (n, 2) each
+    points = tf.stack(
+        [
+            tf.stack([rows[:, i], columns[:, j]], -1)
+            for i in (0, 1)
+            for j in (0, 1)
+        ],
+        1,
+    )  # (n, 4, 2)
+    points = tf.einsum("ij,nkj->nki", back, points - 0.5 - [y0, x0]) + 0.5
+    whole = tf.concat([tf.reduce_min(points, 1), tf.reduce_max(points, 1)], 1)
+    limits = tf.constant([*size, *size], tf.float32)
+    cut = tf.clip_by_value(whole, 0.0, limits)
+    area = lambda box: tf.reduce_prod(
+        tf.maximum(box[:, 2:] - box[:, :2], 0.0), -1
+    )
+    share = area(cut) / tf.maximum(area(whole), 1e-6)
+    hidden = (share < LEAST_SHARE) & (classes >= 0)
+    classes = tf.where(hidden, ignored(classes), classes)
+    moved = tf.concat([classes[:, None], cut], 1)
+    areas = area(cut)
+    order = tf.argsort(areas, direction="DESCENDING", stable=True)
+    order = order[: tf.math.count_nonzero(areas > 0, dtype=tf.int32)][:count]
+    moved = tf.gather(moved, order)
+    rest = count - tf.shape(moved)[0]
+    empty = tf.constant([[float(NO_BOX), 0.0, 0.0, 0.0, 0.0]])
+    moved = tf.concat([moved, tf.repeat(empty, rest, axis=0)], 0)
+    return tf.ensure_shape(moved, (count, 5))
 
 
 def random_pixel(label, focus, seed):

@@ -66,8 +66,9 @@ def make_train_steps(
             differentiate, images, labels, scale / count, accumulate
         )
         weight = context.all_reduce(SUM, weight)
-        # In a batch without a valid pixel the weight is 0.
-        mean = 1 / tf.maximum(weight, 1e-6)
+        # In a batch without a valid pixel, or without an object, it is 0; the
+        # loss of its background is then a sum.
+        mean = 1 / tf.maximum(weight, 1.0)
         gradients = [g * (mean * count) for g in gradients]
         if clip_norm or scales:
             gradients = context.all_reduce(SUM, gradients)

@@ -31,7 +31,7 @@ class LoadedModel:
     list.
 
     Called with an image, a model gives the result of the first of its `tasks`:
-    a mask, a boundary map or probabilities of classes.
+    a mask, a boundary map, boxes or probabilities of classes.
 
     Args:
         file: The model file, opened.
@@ -71,6 +71,7 @@ class LoadedModel:
             "segmentation": self.mask,
             "boundary": self.boundary,
             "classification": self.probabilities,
+            "detection": self.boxes,
         }
         return first[self.tasks[0]](image)
 
@@ -100,6 +101,21 @@ class LoadedModel:
         if isinstance(found, list):
             return [scores[..., 0] for scores in found]
         return found[..., 0]
+
+    def boxes(self, image):
+        """Return the objects of an image: a `Found`, the likeliest first.
+
+        Its `boxes` are top, left, bottom and right in the image's pixels;
+        `classes` and `scores` belong to them, and `above(score)` leaves out
+        what is unsure.
+
+        Args:
+            image: Image or batch, see `LoadedModel`.
+
+        Raises:
+            ValueError: If the model finds no boxes, or the image does not fit.
+        """
+        return self._each("boxes", self.file.boxes, image)
 
     def probabilities(self, image):
         """Return the probability of every class, summing to 1.

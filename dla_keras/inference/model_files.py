@@ -22,8 +22,10 @@ from dla_keras.data.fitting import fit_of
 from dla_keras.data.fitting import read_fit
 from dla_keras.files import check_regular
 from dla_keras.inference.model_checks import check_saved_model
+from dla_keras.inference.predictor import BoxPredictor
 from dla_keras.inference.predictor import Predictor
 from dla_keras.inference.predictor import boundary_predictor
+from dla_keras.inference.predictor import box_predictor
 from dla_keras.inference.predictor import log_probabilities
 from dla_keras.inference.predictor import model_logits
 from dla_keras.inference.predictor import model_predictor
@@ -56,6 +58,7 @@ class ModelFile:
             holds nothing but masks.
         boundaries: Predictor of boundaries' probabilities, where it is for
             them.
+        boxes: Predictor of boxes, where it is for detection.
         logits: Function from uint8 pictures `(n, h, w, 3)` to logits
             `(n, classes)`, where it is for classification.
         num_classes: Number of classes that it tells apart. Defaults to
@@ -74,6 +77,7 @@ class ModelFile:
     masks: Predictor | None = None
     probabilities: Predictor | None = None
     boundaries: Predictor | None = None
+    boxes: BoxPredictor | None = None
     logits: Callable[[np.ndarray], np.ndarray] | None = None
     num_classes: int | None = None
     class_names: tuple[str, ...] | None = None
@@ -112,7 +116,7 @@ class ModelFile:
                 f"{self.name} brings pictures to its own. Leave them out, or "
                 "export another file."
             )
-        kinds = ("masks", "probabilities", "boundaries")
+        kinds = ("masks", "probabilities", "boundaries", "boxes")
         found = {kind: getattr(self, kind) for kind in kinds}
         fitted = {n: p and replace(p, fit=fit) for n, p in found.items()}
         return replace(self, fit=fit, **fitted)
@@ -184,7 +188,7 @@ def describe_model(model, name: str) -> ModelFile:
     """Return a model in memory as if it came from a file.
 
     Args:
-        model: `DLASegmenter`, `DLABoundaryDetector` or `DLAClassifier`.
+        model: Model of this package.
         name: Name for messages.
 
     Raises:
@@ -200,6 +204,8 @@ def describe_model(model, name: str) -> ModelFile:
         found["probabilities"] = at_size(model_probabilities)
     if "boundary" in model.tasks:
         found["boundaries"] = at_size(boundary_predictor)
+    if "detection" in model.tasks:
+        found["boxes"] = at_size(box_predictor)
     if "classification" in model.tasks:
         found["logits"] = model_logits(model)
     return ModelFile(
@@ -224,8 +230,8 @@ def check_tasks(model, name: str) -> None:
     """
     if not getattr(model, "tasks", ()):
         raise ValueError(
-            "Expected a DLASegmenter, a DLABoundaryDetector or a "
-            f"DLAClassifier with its top. Received: {type(model).__name__} "
+            "Expected a DLASegmenter, a DLABoundaryDetector, a DLADetector or "
+            f"a DLAClassifier with its top. Received: {type(model).__name__} "
             f"({name})."
         )
 

@@ -1,6 +1,8 @@
 """The files of `predict`: pictures in; masks, maps, tables and overlays out."""
 
 import csv
+import json
+import os
 import pathlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
+from PIL import ImageDraw
+from PIL import ImageFont
 
 from dla_keras.data.datasets import DATASETS
 from dla_keras.data.datasets import IGNORE_LABEL
@@ -18,6 +22,7 @@ from dla_keras.data.pictures import list_pictures
 from dla_keras.data.pictures import spoken_others
 from dla_keras.files import atomic_path
 from dla_keras.files import check_folder
+from dla_keras.files import read_json
 from dla_keras.files import read_table
 from dla_keras.provenance import read_beside
 
@@ -188,6 +193,82 @@ class TableResults:
         return f"{self.name} of {count} pictures"
 
 
+class BoxResults:
+    """Boxes of pictures in one file, in the form of COCO's results.
+
+    It is a list of `image_id`, here the picture's name, `category_id`, `bbox`
+    (left, top, width, height, in pixels) and `score`; pictures without a box
+    are not in it. The file is whole after every picture.
+
+    Args:
+        output: Folder of all results.
+        name: Name of the file in it.
+        least_score: Score below which a box is left out. Defaults to `0.05`.
+    """
+
+    def __init__(self, output, name: str, least_score: float = 0.05):
+        self.name = name
+        self._path = pathlib.Path(output, name)
+        self._least = least_score
+        self._rows = {}
+        self._done = set()
+        if self._path.exists():
+            for row in read_json(self._path):
+                self._rows.setdefault(row["image_id"], []).append(row)
+            self._done = {*self._rows}
+
+    def path(self, job: Job) -> pathlib.Path:
+        """Return the path of the file, where all jobs' results are."""
+        return self._path
+
+    def check(self, jobs) -> None:
+        """Do nothing: rows have the pictures' whole names."""
+
+    def begin(self, jobs) -> None:
+        """Remove the rows of jobs that are to be done."""
+        for job in jobs:
+            self._rows.pop(str(job.name), None)
+        rows = [row for found in self._rows.values() for row in found]
+        lines = ",\n".join(map(json.dumps, rows))
+        with atomic_path(self._path) as temporary:
+            temporary.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+
+    def __contains__(self, job: Job) -> bool:
+        return str(job.name) in self._done
+
+    def write(self, job: Job, found) -> None:
+        """Write a job's boxes.
+
+        Args:
+            job: The job.
+            found: A `Found`.
+        """
+        found = found.above(self._least)
+        lines = []
+        for (top, left, bottom, right), class_id, score in zip(
+            found.boxes.tolist(), found.classes, found.scores, strict=True
+        ):
+            box = left, top, right - left, bottom - top
+            row = {
+                "image_id": str(job.name),
+                "category_id": int(class_id),
+                "bbox": [round(side, 2) for side in box],
+                "score": round(float(score), 5),
+            }
+            lines.append(json.dumps(row))
+        if not lines:
+            return
+        with self._path.open("r+b") as file:
+            file.seek(-len(b"\n]\n"), os.SEEK_END)
+            empty = file.tell() == len(b"[\n")
+            text = ("" if empty else ",\n") + ",\n".join(lines) + "\n]\n"
+            file.write(text.encode())
+
+    def spoken(self, count: int) -> str:
+        """Return what so many results are called."""
+        return f"{self.name} of {count} pictures"
+
+
 @dataclass(frozen=True)
 class Classes:
     """The meaning of class ids.
@@ -274,6 +355,40 @@ def blend_mask(below, mask, palette, share: float = 0.5) -> Image.Image:
     above = Image.fromarray(mask).resize(below.size, Image.NEAREST)
     colors = Image.fromarray(colorize(np.asarray(above), palette))
     return Image.blend(below, colors, share)
+
+
+def draw_boxes(
+    below, found, palette, names=None, size: tuple[int, int] | None = None
+) -> Image.Image:
+    """Return a picture with boxes in it, their classes and scores.
+
+    Args:
+        below: PIL image.
+        found: `boxes`, `classes`, and `scores` unless it is the truth, in the
+            pixels of an image of its `size`.
+        palette: RGB color per class.
+        names: Names of the classes. Defaults to `None`: their numbers.
+        size: Height and width of the image that boxes are in the pixels of.
+            Defaults to `None`: that of `found`.
+    """
+    shown = below.convert("RGB")
+    draw = ImageDraw.Draw(shown)
+    scale = np.divide(shown.size[::-1], size or found.size)
+    width = max(1, round(max(shown.size) / 400))
+    font = ImageFont.load_default(size=max(9, round(max(shown.size) / 50)))
+    order = np.argsort(found.scores, kind="stable")  # the surest on top
+    for index in order:
+        class_id, score = int(found.classes[index]), found.scores[index]
+        top, left, bottom, right = found.boxes[index] * [*scale, *scale]
+        color = tuple(palette[class_id])
+        draw.rectangle((left, top, right, bottom), outline=color, width=width)
+        text = names[class_id] if names else str(class_id)
+        text += "" if score >= 1 else f" {score:.2f}"
+        place = draw.textbbox((left + width, top + width), text, font=font)
+        draw.rectangle(place, fill=color)
+        dark = sum(color) < 380
+        draw.text(place[:2], text, "white" if dark else "black", font, "lt")
+    return shown
 
 
 def write_soft_map(path, soft_map) -> None:

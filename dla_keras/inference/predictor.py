@@ -13,6 +13,7 @@ from dla_keras.data.fitting import PAD
 from dla_keras.data.fitting import Fit
 from dla_keras.data.fitting import resize_label
 from dla_keras.data.fitting import resize_picture
+from dla_keras.models import centers
 from dla_keras.models.backbone import MAX_STRIDE
 from dla_keras.variants import IMAGENET_MEAN
 
@@ -121,6 +122,62 @@ class Predictor:
         full = self.size or padded_size(rows, columns)
         fitted = pad_picture(resize_picture(image, rows, columns), *full)
         return resize_scores(self.run(fitted)[:rows, :columns], *size)
+
+
+@dataclass(frozen=True)
+class Found:
+    """Objects that were found in an image, from the likeliest on.
+
+    Args:
+        boxes: float32 `(n, 4)`: top, left, bottom, right, in pixels from the
+            image's upper left corner.
+        classes: int32 `(n,)`.
+        scores: float32 `(n,)`, 0 to 1.
+        size: Height and width of the image.
+    """
+
+    boxes: np.ndarray
+    classes: np.ndarray
+    scores: np.ndarray
+    size: tuple[int, int]
+
+    def above(self, score: float) -> "Found":
+        """Return those of this score at least."""
+        kept = self.scores >= score
+        return Found(
+            self.boxes[kept], self.classes[kept], self.scores[kept], self.size
+        )
+
+
+@dataclass(frozen=True)
+class BoxPredictor:
+    """Boxes in images of any size, see `Predictor`.
+
+    Args:
+        run: Function from uint8 `(height, width, 3)`, and whether its mirror
+            image is seen too, to boxes in its pixels, classes and scores.
+        size: Only size that `run` takes. Defaults to `None`: any multiple of
+            32.
+        fit: Rule of what the image's own size becomes. Defaults to `PAD`.
+        flip: Whether the mirror image is seen too. Defaults to `False`.
+    """
+
+    run: Callable
+    size: tuple[int, int] | None = None
+    fit: Fit = PAD
+    flip: bool = False
+
+    def __call__(self, image: np.ndarray) -> Found:
+        size = image.shape[:2]
+        content = self.fit.content(*size, self.size)
+        full = self.size or padded_size(*content)
+        fitted = pad_picture(resize_picture(image, *content), *full)
+        boxes, classes, scores = self.run(fitted, self.flip)
+        boxes = boxes * np.float32(np.divide(size, content)[[0, 1, 0, 1]])
+        boxes = np.clip(boxes, 0, np.float32([*size, *size]))
+        # What has learned nothing yet finds sizes below 0.
+        boxes[:, 2:] = np.maximum(boxes[:, :2], boxes[:, 2:])
+        return Found(boxes, classes, scores, size)
 
 
 def restore_scores(
@@ -233,6 +290,45 @@ def boundary_predictor(model, fit: Fit = PAD) -> Predictor:
         return tf.sigmoid(outputs)
 
     return _of_batches(probabilities, fit)
+
+
+def box_predictor(model, fit: Fit = PAD, count: int = 100) -> BoxPredictor:
+    """Return a predictor of boxes for a `DLADetector` in memory.
+
+    With its mirror image, probabilities, sizes and offsets are averaged.
+
+    Args:
+        model: A `DLADetector`.
+        fit: Rule of its working size. Defaults to `PAD`.
+        count: Boxes of an image, at most. Defaults to `100`.
+    """
+    import tensorflow as tf
+
+    def decoded(maps):
+        found = centers.decode(maps, count)
+        boxes = found["boxes"] * model.head_stride
+        return boxes, found["classes"], found["scores"]
+
+    @tf.function(input_signature=[_any_picture()])
+    def once(images):
+        return decoded(model(images, training=False))
+
+    @tf.function(input_signature=[_any_picture()])
+    def twice(images):
+        maps = model(images, training=False)
+        mirror = model(images[:, :, ::-1], training=False)
+        mirror = {name: x[:, :, ::-1] for name, x in mirror.items()}
+        mirror["offset"] = [0.0, 1.0] + mirror["offset"] * [1.0, -1.0]
+        both = tf.nest.map_structure(lambda a, b: (a + b) / 2, maps, mirror)
+        share = tf.sigmoid(maps["heat"]) + tf.sigmoid(mirror["heat"])
+        both["heat"] = tf.math.log(share / (2 - share))  # of the mean's odds
+        return decoded(both)
+
+    def run(image, flip):
+        found = (twice if flip else once)(image[None])
+        return [values[0].numpy() for values in found]
+
+    return BoxPredictor(run, fit=fit)
 
 
 def model_logits(model):

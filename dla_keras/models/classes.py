@@ -255,6 +255,8 @@ class OrderedSplit(Sequence):
 
     def __getitem__(self, index):
         example = self._split[index]
+        if hasattr(example, "renumbered"):  # not the label itself
+            return example.renumbered(self._table)
         label = self._table[example.label]
         if np.ndim(label):  # a map; what is ignored has no class's number
             label = label.astype(np.uint8)

@@ -140,7 +140,8 @@ def _draw_precision_recall(axes, scores):
         axes.text(
             1.01, precision[-1], f"{level:.1f}", size=8, va="center", **green
         )
-    ranked = sorted(scores.items(), key=lambda item: -item[1]["ods"]["f"])
+    best_of = lambda result: result.get("ods") or result["best"]
+    ranked = sorted(scores.items(), key=lambda item: -best_of(item[1])["f"])
     for index, (name, result) in enumerate(ranked):
         # Where nothing is found there is no precision: no part of the curve.
         rows = [row for row in result["thresholds"] if row["f"] > 0]
@@ -148,7 +149,7 @@ def _draw_precision_recall(axes, scores):
             [row[key] for row in rows] for key in ("recall", "precision")
         )
         color = THEME[LINES[index]] if index < len(LINES) else f"C{index}"
-        best = result["ods"]
+        best = best_of(result)
         label = f"[F = {best['f']:.3f}] {name}"
         axes.plot(recall, precision, color=color, linewidth=2, label=label)
         axes.plot(best["recall"], best["precision"], "o", color=color)

@@ -17,6 +17,8 @@ from dla_keras.data.fitting import fit_of
 from dla_keras.data.fitting import resize_label
 from dla_keras.data.fitting import resize_picture
 from dla_keras.inference.prediction_files import colorize
+from dla_keras.inference.prediction_files import draw_boxes
+from dla_keras.inference.predictor import Found
 
 RED, GREEN, BLUE = (214, 0, 50), (0, 150, 60), (60, 110, 230)
 # Kind of a pixel -> its color over the grey picture.
@@ -265,6 +267,50 @@ def _boundary_kinds(truth, found):
     return [ndimage.maximum_filter(kind, size) for kind in kinds]
 
 
+def box_galleries(
+    find: Callable,
+    split,
+    per_picture: Sequence[dict],
+    count: int = 3,
+) -> tuple[Gallery, Gallery]:
+    """Return the worst and the best pictures by their own F.
+
+    Args:
+        find: Function from a uint8 picture to `Found`.
+        split: Sequence of `BoxExample` with `info`.
+        per_picture: `per_picture` of the scores of the same split.
+        count: Number of pictures of each. Defaults to `3`.
+
+    Raises:
+        ValueError: If the rows are not as many as the pictures.
+    """
+
+    def show(example, row):
+        found = find(example.image).above(row["threshold"])
+        views = _box_views(example, found, split.info)
+        caption = (
+            f"{row['hits']} found, {row['missed']} missed, {row['wrong']} "
+            f"wrong, at a score of {row['threshold']:.2f}"
+        )
+        return caption, views
+
+    colors = tuple(zip(split.info.class_names, split.info.palette, strict=True))
+    return _galleries(split, per_picture, "f", show, count, colors)
+
+
+def _box_views(example, found, info):
+    """Return a picture with its true boxes, and with those found."""
+    picture = Image.fromarray(example.image)
+    picture.thumbnail((LARGE, LARGE))
+    label = example.label[example.label[:, 0] >= 0]
+    ones = np.ones(len(label))
+    truth = Found(label[:, 1:], label[:, 0], ones, example.image.shape[:2])
+    draw = lambda boxes: draw_boxes(
+        picture, boxes, info.palette, info.class_names
+    )
+    return {"truth": draw(truth), "found": draw(found)}
+
+
 def classification_galleries(
     split, per_picture: Sequence[dict], count: int = 8
 ) -> tuple[Gallery, Gallery]:
@@ -428,6 +474,28 @@ def boundary_grid(find, split, count: int = 6, width: int = 384):
         for example in spread(split, count)
     ]
     return _grid(rows, width)
+
+
+def box_grid(find, split, least_score: float, count: int = 6, width: int = 384):
+    """Return pictures with their true boxes, and with those found.
+
+    Args:
+        find: Function from a uint8 picture to `Found`.
+        split: Sequence of `BoxExample` with `info`.
+        least_score: Score below which nothing is drawn.
+        count: Number of pictures, taken evenly from the split. Defaults to
+            `6`.
+        width: Width of each picture in pixels. Defaults to `384`.
+
+    Returns:
+        A PIL image.
+    """
+    rows = [
+        _box_views(e, find(e.image).above(least_score), split.info)
+        for e in spread(split, count)
+    ]
+    colors = [*zip(split.info.class_names, split.info.palette, strict=True)]
+    return _grid(rows, width, colors)
 
 
 def dark_on_white(soft_map) -> Image.Image:

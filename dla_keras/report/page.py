@@ -238,18 +238,24 @@ def _columns(rows, names):
 
 def _classes(run):
     """Return IoU by class, or its share that is found; the best first."""
-    if "confusion" not in run.scores:
-        return []
-    counts = np.asarray(run.scores["confusion"], np.float64)
-    names, present = run.scores["class_names"], counts.sum(1)
+    names = run.scores.get("class_names", ())
     values = run.scores.get("per_class_iou")
     what = "Share of the pixels, and IoU."
+    if "objects" in run.scores:
+        present = np.array([run.scores["objects"][name] for name in names])
+        values = run.scores["per_class_ap"]
+        what = "Share of the objects, and AP."
+    elif "confusion" in run.scores:
+        counts = np.asarray(run.scores["confusion"], np.float64)
+        present = counts.sum(1)
+    else:
+        return []
     if values is None:
         found = np.diag(charts.row_shares(counts)).tolist()
         found = [f if n else None for f, n in zip(found, present, strict=True)]
         values = dict(zip(names, found, strict=True))
         what = "Share of the pictures, and how many of them are found."
-    shares = dict(zip(names, present / max(counts.sum(), 1), strict=True))
+    shares = dict(zip(names, present / max(present.sum(), 1), strict=True))
     known = {name: v for name, v in values.items() if v is not None}
     rows = [
         (name, 85 * v, f"{v:.3f}", run.colors.get(name), f"{shares[name]:.1%}")
@@ -280,7 +286,8 @@ def _precision_recall(run):
     svg = charts.precision_recall_chart({"this model": run.scores})
     rows = [
         (name, *(f"{run.scores[key][k]:.3f}" for k in _POINT))
-        for key, name in (("ods", "ODS"), ("ois", "OIS"))
+        for key, name in (("ods", "ODS"), ("ois", "OIS"), ("best", "best F"))
+        if key in run.scores
     ]
     chart = ("charts", [("Green lines join points of equal F.", (), svg)])
     header = ("", "precision", "recall", "F")

@@ -5,7 +5,7 @@ ask which task it is. A finder is a function that finds in an example what the
 task is about.
 """
 
-NAMES = ("segmentation", "boundary", "classification")
+NAMES = ("segmentation", "boundary", "classification", "detection")
 
 # What every row has, in the order of the data.
 ROW = {

@@ -6,6 +6,8 @@ comment names the paper are its own (section 5 and the authors' code), which
 the dataset today.
 """
 
+from dla_keras.variants import PHONE_DETECTORS
+
 # Optimizer -> its learning rate and weight decay where no recipe says more.
 OPTIMIZERS = {
     "sgd": (0.02, 1e-4),  # the paper's
@@ -286,10 +288,100 @@ CLASSIFICATION = {
     },
 }
 
+_CENTERS = {
+    "optimizer": "adamw",
+    "weight_decay": 1e-4,
+    "rotation": 0.0,
+    "scale": (0.77, 1.67),  # of the reference: windows of 0.6 to 1.3 sides
+    "jitter": 0.4,
+}
+
+DETECTION = {
+    # An hour of two slow cores.
+    "toy_streets": {
+        **_CENTERS,
+        "dataset": "toy_streets",
+        **PHONE_DETECTORS["small"],
+        "size": "160x320",
+        "scale": (0.8, 1.6),
+        "batch_size": 8,
+        "epochs": 40,
+        "learning_rate": 1e-3,
+        "schedule": "cosine",
+        "warmup_epochs": 1.0,
+        "recalibrate_bn": 20,
+        "validate_every": 5,
+    },
+    # Blood cells: 205 photographs of 480x640 pixels; an hour of two slow
+    # cores. They have no upright.
+    "bccd": {
+        **_CENTERS,
+        "dataset": "bccd",
+        **PHONE_DETECTORS["small"],
+        "size": "224x288",
+        "max_side": 320,
+        "scale": (0.8, 1.25),
+        "jitter": 0.2,
+        "batch_size": 8,
+        "epochs": 60,
+        "learning_rate": 1e-3,
+        "schedule": "cosine",
+        "warmup_epochs": 1.0,
+        "recalibrate_bn": 20,
+        "validate_every": 5,
+    },
+    # The reference's "1x", without deformable convolutions.
+    "coco": {
+        **_CENTERS,
+        "dataset": "coco",
+        "upsampling": "learned",
+        "weights": "imagenet",
+        "size": "512x512",
+        "max_side": 512,
+        "batch_size": 128,
+        "epochs": 140,
+        "learning_rate": 5e-4,
+        "schedule": "step",
+        "milestones": (90 / 140, 120 / 140),
+        "validate_every": 5,
+    },
+    # The reference's, at 384 pixels.
+    "voc": {
+        **_CENTERS,
+        "dataset": "voc",
+        "upsampling": "learned",
+        "weights": "imagenet",
+        "size": "384x384",
+        "max_side": 384,
+        "batch_size": 32,
+        "epochs": 70,
+        "learning_rate": 1.25e-4,
+        "schedule": "step",
+        "milestones": (45 / 70, 60 / 70),
+        "validate_every": 5,
+    },
+    # Its labels as COCO's json files, which its own toolkit writes.
+    "bdd100k": {
+        **_CENTERS,
+        "dataset": "bdd100k",
+        "upsampling": "learned",
+        "weights": "imagenet",
+        "size": "576x1024",
+        "max_side": 1024,
+        "batch_size": 32,
+        "epochs": 36,
+        "learning_rate": 1.25e-4,
+        "schedule": "step",
+        "milestones": (24 / 36, 32 / 36),
+        "validate_every": 2,
+    },
+}
+
 # Task -> its recipes, the command's own default first, and the one for
 # datasets that have none.
 RECIPES = {
     "segmentation": (SEGMENTATION, "toy_streets"),
     "boundary": (BOUNDARIES, "bsds500_small"),
     "classification": (CLASSIFICATION, "fine_tune"),
+    "detection": (DETECTION, "toy_streets"),
 }

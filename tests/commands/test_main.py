@@ -88,6 +88,7 @@ WORK = {
     "quantize": "quantize",
     "train.TrainBoundary": "train",
     "train.TrainCls": "train",
+    "train.TrainDet": "train",
     "train.TrainSeg": "train",
 }
 

@@ -130,7 +130,7 @@ def test_canvas_projects_metres_and_hides_faces_turned_away():
     brush = Brush(canvas, 0.0, 10.0)
     brush.face(box, (200, 100, 50), "car", normal=(0, 0, -1))
     brush.face(box, (9, 9, 9), "truck", normal=(0, 0, 1))
-    image, label = canvas.develop()
+    image, label, _ = canvas.develop()
     car = label == list(CITYSCAPES_CLASSES).index("car")
     rows, columns = np.nonzero(car)
     # A box of 4 m by 2 m, in picture pixels: 20 by 10, edges drawn in full.

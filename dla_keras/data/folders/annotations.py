@@ -102,7 +102,34 @@ def read_coco(folder: Folder, marks) -> Drawing | None:
         folder: The folder.
         marks: Its json files; of others than COCO's nothing is read.
     """
-    tables = {}  # split -> path and content
+    tables = coco_tables(folder, marks)
+    if not tables:
+        return None
+    categories = coco_categories(folder, tables)
+    rows = with_background([ClassRow(name) for name in categories.values()])
+    by_name = {row.name: row.value for row in rows}
+    values = {number: by_name[name] for number, name in categories.items()}
+    find = ImageFinder(folder)
+    return Drawing(
+        rows,
+        {
+            split: _coco_pairs(folder, find, path, content, values)
+            for split, (path, content) in tables.items()
+        },
+    )
+
+
+def coco_tables(folder: Folder, marks) -> dict[str, tuple]:
+    """Return path and content of COCO's json file of each split.
+
+    Args:
+        folder: The folder.
+        marks: Its json files; those of other kinds are left out.
+
+    Raises:
+        ValueError: If two files are for one split.
+    """
+    tables = {}
     counts = collections.Counter(path.parent for path in marks)
     for path in marks:
         if counts[path.parent] > _MOST_JSON:
@@ -123,20 +150,7 @@ def read_coco(folder: Folder, marks) -> Drawing | None:
             tables[split] = named[0]
         else:
             tables[split] = (path, content)
-    if not tables:
-        return None
-    categories = _coco_categories(folder, tables)
-    rows = with_background([ClassRow(name) for name in categories.values()])
-    by_name = {row.name: row.value for row in rows}
-    values = {number: by_name[name] for number, name in categories.items()}
-    find = ImageFinder(folder)
-    return Drawing(
-        rows,
-        {
-            split: _coco_pairs(folder, find, path, content, values)
-            for split, (path, content) in tables.items()
-        },
-    )
+    return tables
 
 
 _MOST_JSON = 12  # in one place: other tools write one for each image
@@ -157,7 +171,7 @@ def _said_split(path):
     return said[-1] or "train"
 
 
-def _coco_categories(folder, tables):
+def coco_categories(folder, tables) -> dict[int, str]:
     """Return the name of each category by its number, the same in all files."""
     said = {}
     for path, content in tables.values():
@@ -195,7 +209,7 @@ def _coco_categories(folder, tables):
 def _coco_pairs(folder, find, path, content, values):
     """Return the images of a COCO file with their labels."""
     owners, file = {}, folder.path / path
-    by_image = _by_image(content, file)
+    by_image_id = by_image(content, file)
     pairs = []
     for each in content["images"]:
         name = field(each, "file_name", str, file)
@@ -209,34 +223,34 @@ def _coco_pairs(folder, find, path, content, values):
         size = tuple(
             field(each, side, int, where) for side in ("height", "width")
         )
-        picture, annotations = folder.path / image, by_image[each["id"]]
+        picture, annotations = folder.path / image, by_image_id[each["id"]]
         draw = partial(_draw_coco, annotations, values, size, file, picture)
         pairs.append((image, DrawnLabel(file, where, draw, size)))
     return pairs
 
 
-def _by_image(content, file):
+def by_image(content, file) -> dict[int, list]:
     """Return the annotations of each image, by its id."""
-    by_image = {}
+    found = {}
     for each in content["images"]:
         number = field(each, "id", int, f"{file}, an image")
-        if number in by_image:
+        if number in found:
             raise ValueError(
                 f"{file}: expected an 'id' of its own for each image. "
                 f"Received: {number} for {each.get('file_name')!r}, too; "
                 "number the images anew, and their annotations."
             )
-        by_image[number] = []
+        found[number] = []
     for each in content["annotations"]:
         number = field(each, "image_id", int, f"{file}, an annotation")
-        if number not in by_image:
+        if number not in found:
             raise ValueError(
                 f"{file}, annotation {each.get('id')}: expected the 'id' of "
                 f"one of the images as 'image_id'. Received: {number}; list "
                 "the image, or remove the annotation."
             )
-        by_image[number].append(each)
-    return by_image
+        found[number].append(each)
+    return found
 
 
 def _draw_coco(annotations, values, size, file, picture):
@@ -284,6 +298,40 @@ def read_yolo(folder: Folder, marks) -> Drawing | None:
         folder: The folder.
         marks: Its yaml file, or `classes.txt`.
     """
+    files = yolo_files(folder, marks)
+    if files is None:
+        return None
+    names, images, found = files
+    rows = with_background([ClassRow(name) for name in names])
+    values = [row.value for name in names for row in rows if row.name == name]
+    splits = {
+        split: [
+            (image, _yolo_label(folder, image, found, values))
+            for image in paths
+        ]
+        for split, paths in images.items()
+    }
+    labels = [label for pairs in splits.values() for _, label in pairs]
+    bare = [label for label in labels if label.path.suffix.lower() != ".txt"]
+    said = f"{len(bare)} of {len(labels)} images have no .txt in labels/: "
+    said += f"nothing is on them, for instance on {some_of(bare[:1])}."
+    return Drawing(rows, splits, (said,) if bare else ())
+
+
+def yolo_files(folder: Folder, marks) -> tuple | None:
+    """Return what files of YOLO's form there are; `None` if there are none.
+
+    Args:
+        folder: The folder.
+        marks: Its yaml file, or `classes.txt`.
+
+    Returns:
+        Names of the classes, paths of the images by split, and path of each
+        .txt file by its path without suffix.
+
+    Raises:
+        ValueError: If images and files of labels do not belong together.
+    """
     texts = folder.matching(r"(.*/)?labels/(.*/)?.*\.txt")
     for mark in marks:
         if mark.suffix == ".txt":
@@ -295,34 +343,23 @@ def read_yolo(folder: Folder, marks) -> Drawing | None:
             break
     else:
         return None
-    rows = with_background([ClassRow(name) for name in names])
-    values = [row.value for name in names for row in rows if row.name == name]
     images = _yolo_images(folder, facts, mark)
     found = {p.with_suffix(""): p for p in folder.matching(r".*\.txt")}
-    splits = {
-        split: [
-            (image, _yolo_label(folder, image, found, values))
-            for image in paths
-        ]
-        for split, paths in images.items()
-    }
-    labels = [label for pairs in splits.values() for _, label in pairs]
-    bare = [label for label in labels if label.path.suffix.lower() != ".txt"]
-    if len(bare) == len(labels):
+    every = [image for paths in images.values() for image in paths]
+    if not any(label_stem(image) in found for image in every):
+        wanted = f"{label_stem(every[0])}.txt" if every else "image"
         raise ValueError(
             f"Expected a .txt file in labels/ for the images of "
             f"{folder.path / mark}. Received: none, for instance no "
-            f"{labels[0] if labels else 'image'}."
+            f"{folder.path / wanted}."
         )
     _check_owners(folder, texts)
-    said = f"{len(bare)} of {len(labels)} images have no .txt in labels/: "
-    said += f"nothing is on them, for instance on {some_of(bare[:1])}."
-    return Drawing(rows, splits, (said,) if bare else ())
+    return names, images, found
 
 
 def _check_owners(folder, texts):
     """Raise `ValueError` if files of labels have no image of their names."""
-    owned = {_label_stem(path) for path in folder.files if _is_image(path)}
+    owned = {label_stem(path) for path in folder.files if _is_image(path)}
     alone = [
         path
         for path in texts
@@ -424,7 +461,7 @@ def _is_image(path):
     return path.suffix.lower() in SUFFIXES
 
 
-def _label_stem(image):
+def label_stem(image):
     """Return the path of an image's label: labels/x for images/x.jpg."""
     parts = [*image.parts]
     places = [i for i, part in enumerate(parts[:-1]) if part == "images"]
@@ -435,7 +472,7 @@ def _label_stem(image):
 
 def _yolo_label(folder, image, found, values):
     """Return the label of an image, from the .txt files by their stems."""
-    stem = _label_stem(image)
+    stem = label_stem(image)
     picture = folder.path / image
     # An image without objects has no file of labels.
     path = folder.path / found[stem] if stem in found else None

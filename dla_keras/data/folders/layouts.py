@@ -114,7 +114,7 @@ def find_layout(path, known: str | None = None) -> FolderDataset | None:
     """
     if known and not any(row.known == known for row in LAYOUTS):
         return None
-    folder = _open_folder(pathlib.Path(path))
+    folder = open_folder(pathlib.Path(path))
     # Splits are opened one by one; the folder is read once, if it stays.
     return _read_folder(folder, _stamp(folder), known)
 
@@ -146,7 +146,7 @@ def _read_folder(folder, stamp, known) -> FolderDataset | None:
     raise NoLayoutError(_nothing_found(folder))
 
 
-def _open_folder(path):
+def open_folder(path):
     """Return a folder, without one that only wraps it as archives do."""
     files = list_files(path)
     while files and all(len(file.parts) > 1 for file in files):
@@ -162,7 +162,7 @@ def _open_folder(path):
 # --- Splits ---
 
 
-def _finished(folder, info, splits, said) -> FolderDataset:
+def finished(folder, info, splits, said) -> FolderDataset:
     """Return the dataset; without a val split, a share of train is drawn.
 
     Args:
@@ -215,12 +215,12 @@ def _read_masks(folder, marks, classes) -> FolderDataset | None:
     labels = [label for pairs in paths.values() for _, label in pairs]
     if not coding.rows and _names_classes(folder):
         info = folder_info(folder.path, None, labels)
-        return _finished(folder, info, paths, said)
+        return finished(folder, info, paths, said)
     if not coding.rows:
         coding = read_contents(folder, labels)
     info, notes = _info(folder, with_palette(coding, labels[0]))
     info = folder_info(folder.path, info, labels)
-    return _finished(folder, info, paths, [*coding.said, *notes, *said])
+    return finished(folder, info, paths, [*coding.said, *notes, *said])
 
 
 def _names_classes(folder):
@@ -233,7 +233,7 @@ def _read_known(folder, marks, name, labels=None) -> FolderDataset:
     """Return the published folder of a dataset that has a name."""
     paths, said = _find_masks(folder, labels)
     info = folder_info(folder.path, DATASETS[name])
-    return _finished(folder, info, paths, said)
+    return finished(folder, info, paths, said)
 
 
 def _find_masks(folder, pattern):
@@ -315,7 +315,7 @@ def _read_drawn(folder, marks, draw) -> FolderDataset | None:
             f"{folder.path / NAME} ignores them if it names the others alone: "
             f"{json.dumps({'names': others})}."
         )
-    return _finished(folder, info, splits, said)
+    return finished(folder, info, splits, said)
 
 
 # --- Messages ---

@@ -134,7 +134,11 @@ class Canvas:
     """Paper on which color and class are drawn in one stroke.
 
     The paper is an RGBA image whose fourth channel is the class id. Each stroke
-    writes all four channels unblended, so color and class always agree.
+    writes all four channels unblended, so color and class always agree. A
+    second ink leaves the number of the thing that is drawn.
+
+    Attributes:
+        number: Number of the thing that is drawn; 0 for what is none.
     """
 
     def __init__(self, camera: Camera, light: Light):
@@ -142,6 +146,9 @@ class Canvas:
         self.light = light
         self.paper = Image.new("RGBA", camera.size)
         self._pen = ImageDraw.Draw(self.paper)
+        self.number = 0
+        self._numbers = Image.new("I", camera.size)
+        self._number_pen = ImageDraw.Draw(self._numbers)
         # Shadows are soft, so half the canvas' resolution is enough for them.
         self._shadows = Image.new("L", tuple(s // 2 for s in camera.size), 255)
         self._shadow_pen = ImageDraw.Draw(self._shadows)
@@ -149,12 +156,14 @@ class Canvas:
     def polygon(self, points, color, label):
         """Fill a polygon of canvas pixels."""
         self._pen.polygon(points, fill=(*color, CLASS_IDS[label]))
+        self._number_pen.polygon(points, fill=self.number)
 
     def line(self, points, width, color, label):
         """Draw an open line; `width` is in canvas pixels."""
         # A line under 2 canvas pixels could fall between the label's pixels.
         width = max(SUPERSAMPLE, round(width))
         self._pen.line(points, fill=(*color, CLASS_IDS[label]), width=width)
+        self._number_pen.line(points, fill=self.number, width=width)
 
     def behind(self, point, fallback):
         """Return the color at `point`, to paint what is seen through things."""
@@ -200,14 +209,16 @@ class Canvas:
         self.paper.paste(ImageChops.multiply(ground, shade), (0, 2 * top))
 
     def develop(self):
-        """Return the finished pair of image and label.
+        """Return the finished image, its label, and the numbers of things.
 
         Returns:
-            Image `(H, W, 3)` and label `(H, W)`, both uint8.
+            Image `(H, W, 3)` and label `(H, W)`, both uint8, and int32
+            `(H, W)`.
         """
         image = np.asarray(self.paper.convert("RGB").reduce(SUPERSAMPLE))
         label = np.asarray(self.paper)[::SUPERSAMPLE, ::SUPERSAMPLE, 3]
-        return image, label.copy()
+        numbers = np.asarray(self._numbers)[::SUPERSAMPLE, ::SUPERSAMPLE]
+        return image, label.copy(), numbers.copy()
 
 
 @dataclass(frozen=True)

@@ -148,6 +148,21 @@ def draw_street(rng, height: int = 192, width: int = 384):
     >>> image.shape, label.shape
     ((192, 384, 3), (192, 384))
     """
+    return draw_scene(rng, height, width)[:2]
+
+
+def draw_scene(rng, height: int = 192, width: int = 384):
+    """Draw one street scene with the numbers of its things.
+
+    Args:
+        rng: Random generator of NumPy, the only source of randomness.
+        height: Height of the image, pixels. Defaults to `192`.
+        width: Width of the image, pixels. Defaults to `384`.
+
+    Returns:
+        Image and label of `draw_street`, and an int32 map `(H, W)`: the number
+        of what stands there, 0 for nothing. A bicycle has that of its rider.
+    """
     street = plan_street(rng)
     camera = plan_camera(rng, street, SUPERSAMPLE * height, SUPERSAMPLE * width)
     weather = pick(rng, WEATHERS)
@@ -158,8 +173,8 @@ def draw_street(rng, height: int = 192, width: int = 384):
     _paint_things(canvas, rng, street)
     if rng.random() < 0.3:
         _paint_bonnet(canvas, rng)
-    image, label = canvas.develop()
-    return _expose(rng, image, label, weather), label
+    image, label, numbers = canvas.develop()
+    return _expose(rng, image, label, weather), label, numbers
 
 
 def _light(rng, weather):
@@ -227,8 +242,10 @@ def _paint_things(canvas, rng, street):
         canvas, rng, street
     )
     canvas.cast_shadows(between(rng, 1.0, 3.0))
-    for stand in back_to_front(stands):
+    for number, stand in enumerate(back_to_front(stands), start=1):
+        canvas.number = number
         stand.draw(stand.brush, rng, *stand.size)
+    canvas.number = 0
 
 
 def _stand_lots(canvas, rng, street):
