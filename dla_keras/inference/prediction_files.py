@@ -193,6 +193,31 @@ class TableResults:
         return f"{self.name} of {count} pictures"
 
 
+@dataclass(frozen=True)
+class Found:
+    """Objects that were found in an image, from the likeliest on.
+
+    Args:
+        boxes: float32 `(n, 4)`: top, left, bottom, right, in pixels from the
+            image's upper left corner.
+        classes: int32 `(n,)`.
+        scores: float32 `(n,)`, 0 to 1.
+        size: Height and width of the image.
+    """
+
+    boxes: np.ndarray
+    classes: np.ndarray
+    scores: np.ndarray
+    size: tuple[int, int]
+
+    def above(self, score: float) -> "Found":
+        """Return those of this score at least."""
+        kept = self.scores >= score
+        return Found(
+            self.boxes[kept], self.classes[kept], self.scores[kept], self.size
+        )
+
+
 class BoxResults:
     """Boxes of pictures in one file, in the form of COCO's results.
 

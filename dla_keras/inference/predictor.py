@@ -13,7 +13,7 @@ from dla_keras.data.fitting import PAD
 from dla_keras.data.fitting import Fit
 from dla_keras.data.fitting import resize_label
 from dla_keras.data.fitting import resize_picture
-from dla_keras.models import centers
+from dla_keras.inference.prediction_files import Found
 from dla_keras.models.backbone import MAX_STRIDE
 from dla_keras.variants import IMAGENET_MEAN
 
@@ -122,31 +122,6 @@ class Predictor:
         full = self.size or padded_size(rows, columns)
         fitted = pad_picture(resize_picture(image, rows, columns), *full)
         return resize_scores(self.run(fitted)[:rows, :columns], *size)
-
-
-@dataclass(frozen=True)
-class Found:
-    """Objects that were found in an image, from the likeliest on.
-
-    Args:
-        boxes: float32 `(n, 4)`: top, left, bottom, right, in pixels from the
-            image's upper left corner.
-        classes: int32 `(n,)`.
-        scores: float32 `(n,)`, 0 to 1.
-        size: Height and width of the image.
-    """
-
-    boxes: np.ndarray
-    classes: np.ndarray
-    scores: np.ndarray
-    size: tuple[int, int]
-
-    def above(self, score: float) -> "Found":
-        """Return those of this score at least."""
-        kept = self.scores >= score
-        return Found(
-            self.boxes[kept], self.classes[kept], self.scores[kept], self.size
-        )
 
 
 @dataclass(frozen=True)
@@ -303,6 +278,8 @@ def box_predictor(model, fit: Fit = PAD, count: int = 100) -> BoxPredictor:
         count: Boxes of an image, at most. Defaults to `100`.
     """
     import tensorflow as tf
+
+    from dla_keras.models import centers
 
     def decoded(maps):
         found = centers.decode(maps, count)

@@ -16,9 +16,9 @@ from dla_keras.data.fitting import LARGE
 from dla_keras.data.fitting import fit_of
 from dla_keras.data.fitting import resize_label
 from dla_keras.data.fitting import resize_picture
+from dla_keras.inference.prediction_files import Found
 from dla_keras.inference.prediction_files import colorize
 from dla_keras.inference.prediction_files import draw_boxes
-from dla_keras.inference.predictor import Found
 
 RED, GREEN, BLUE = (214, 0, 50), (0, 150, 60), (60, 110, 230)
 # Kind of a pixel -> its color over the grey picture.

@@ -18,8 +18,8 @@ from dla_keras.data.fitting import Fit
 from dla_keras.data.fitting import at_working_size
 from dla_keras.data.fitting import fit_of
 from dla_keras.inference.prediction_files import BoxResults
+from dla_keras.inference.prediction_files import Found
 from dla_keras.inference.prediction_files import draw_boxes
-from dla_keras.inference.predictor import Found
 from dla_keras.inference.predictor import box_predictor
 from dla_keras.inference.views import Views
 from dla_keras.inference.views import viewed
@@ -47,6 +47,10 @@ MEASURE_FLAGS = EVALUATE_FLAGS = ()
 LEFT_OUT = ("per_picture",)  # of metrics.json
 RESULTS = "detections.json"
 BATCH = 1  # pictures
+_NO_FILES = (
+    "Files of a DLADetector cannot be made yet; use its .keras file with "
+    "evaluate, predict or dla_keras.load."
+)
 SHOWN = 0.3  # least score of what is drawn
 
 
@@ -302,17 +306,12 @@ def draw_over(found: Found, classes, below):
 
 def file_output(head: str) -> str:
     """Raise `ValueError`: detectors are not exported yet."""
-    raise ValueError("A DLADetector cannot be exported yet.")
+    raise ValueError(_NO_FILES)
 
 
 def file_outputs(model, outputs) -> dict:
-    """Return the maps of a detector's outputs, by name.
-
-    Args:
-        model: Model for detection.
-        outputs: Outputs of the model.
-    """
-    return dict(outputs)
+    """Raise `ValueError`: detectors are not exported yet."""
+    raise ValueError(_NO_FILES)
 
 
 def compared(opened) -> dict[str, Callable]:

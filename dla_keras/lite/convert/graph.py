@@ -43,6 +43,7 @@ def output_names(model, head: str) -> list[str]:
 def check_model(model) -> None:
     """Raise `ValueError` unless a model has a task that files can have."""
     check_tasks(model, "to be exported")
+    output_names(model, HEADS[0])  # an error where a task has no files
 
 
 def check_head(model, head: str) -> None:
