@@ -37,6 +37,7 @@ from dla_keras.provenance import git_commit
 from dla_keras.provenance import local_time
 from dla_keras.provenance import machine
 from dla_keras.provenance import read_beside
+from dla_keras.variants import shipped_path
 
 if TYPE_CHECKING:
     from dla_keras.lite.compress.fine_tuning import Surroundings
@@ -310,9 +311,10 @@ def quantize(args) -> None:
             indices, f"score {label}", leave=False, disable=None
         ),
     )
-    output = pathlib.Path(
-        args.output or pathlib.Path(args.model).parent / "compressed"
-    )
+    beside = pathlib.Path(args.model).parent
+    if beside == shipped_path("streets").parent:
+        beside = pathlib.Path("streets")  # not into the package
+    output = pathlib.Path(args.output or beside / "compressed")
     before = measure_baselines(model, args.model, calibration, judge)
     finished = {}  # what several methods begin with
     for method in args.method:
