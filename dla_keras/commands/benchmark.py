@@ -25,6 +25,7 @@ from dla_keras.files import append_csv
 from dla_keras.files import check_csv
 from dla_keras.lite.options import STEPS
 from dla_keras.tables import text_table
+from dla_keras.variants import shipped_path
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,6 +47,7 @@ def parse_flags(argv):
         "--model",
         nargs="+",
         required=True,
+        type=lambda text: str(shipped_path(text)),
         metavar="TFLITE",
         help="one or more .tflite files",
     )

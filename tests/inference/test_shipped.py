@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 import dla_keras
+from dla_keras.commands import benchmark
 from dla_keras.provenance import read_beside
 from dla_keras.variants import SHIPPED_MODELS
 from dla_keras.variants import shipped_path
@@ -45,6 +46,13 @@ def test_its_name_goes_before_a_folder_of_that_name(tmp_path, monkeypatch):
     assert read_beside("streets") == {}
     with pytest.raises(ValueError, match="SavedModel's folder"):
         dla_keras.load("./streets")
+
+
+def test_commands_take_its_name(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    words = ["--model", "streets-int8", "--threads", "1", "--runs", "1"]
+    assert benchmark.main(words) == 0
+    assert "streets.tflite" in capsys.readouterr().out
 
 
 def test_large_pictures_are_seen_at_the_size_it_learned():
