@@ -24,9 +24,9 @@ from dla_keras.commands.shared import BAD_INPUT
 from dla_keras.commands.shared import make_parser
 from dla_keras.commands.shared import run_command
 from dla_keras.commands.shared import say_wait
+from dla_keras.commands.train import CHECKED
 from dla_keras.commands.train import add_allow
 
-TASKS = ("segmentation", "classification")
 OVERLAYS = {"train": 8, "val": 4}
 SIZES = 2000  # pictures of class folders whose sizes are read
 CLASSES = 60  # rows of the terminal's table
@@ -44,7 +44,7 @@ def parse_flags(argv=None):
     add("--data-dir", help="folder of the data, or TFDS' data folder")
     add(
         "--task",
-        choices=TASKS,
+        choices=CHECKED,
         help="what the pictures are for; default: what the folder looks like",
     )
     add_allow(parser)
@@ -116,7 +116,7 @@ def open_splits(args):
     def classes(split):
         return open_classification_split(args.dataset, split, args.data_dir)
 
-    ways = dict(zip(TASKS, (labels, classes), strict=True))
+    ways = dict(zip(CHECKED, (labels, classes), strict=True))
     if args.task:
         ways = {args.task: ways[args.task]}
     elif not is_class_folder(args.data_dir or args.dataset):

@@ -258,7 +258,8 @@ def open_splits(args, model, run) -> tuple:
         in_model_order(val, known, by_number),
     )
     allow = args.allow or run.get("allow", ())
-    stop_at_errors(check_splits(train, val, allow), *source)
+    found = check_splits(train, val, allow)
+    stop_at_errors("segmentation", found, *source)
     return ordered
 
 

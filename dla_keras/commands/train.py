@@ -34,6 +34,7 @@ from dla_keras.tasks.recipes import SCHEDULES
 if TYPE_CHECKING:
     from dla_keras.data.fitting import Fit
 
+CHECKED = ("segmentation", "classification")  # tasks that `check` knows
 LOGGERS = ("wandb", "mlflow")  # `engine/loggers`
 STRATEGIES = ("one_device", "mirrored", "multi_worker")  # `engine/strategies`
 
@@ -394,7 +395,7 @@ def train(task: str, args) -> None:
     say_choices(splits[0])
     say_wait(splits)
     findings = row.check(*splits, args.allow)
-    stop_at_errors(findings, args.dataset, args.data_dir)
+    stop_at_errors(task, findings, args.dataset, args.data_dir)
     fit = working_fit(task, args, splits)
     splits = [
         row.working_split(split, fit, scored)
@@ -407,10 +408,13 @@ def train(task: str, args) -> None:
     run(row, args, strategy, *splits, ending)
 
 
-def stop_at_errors(findings, dataset: str, data_dir: str | None) -> None:
+def stop_at_errors(
+    task: str, findings, dataset: str, data_dir: str | None
+) -> None:
     """Print the warnings among findings about the data; raise its errors.
 
     Args:
+        task: Name of the task.
         findings: Findings of the row's `check`, errors first.
         dataset: Name of the dataset, or its folder.
         data_dir: Folder of the data, or `None`.
@@ -418,6 +422,8 @@ def stop_at_errors(findings, dataset: str, data_dir: str | None) -> None:
     errors = [row.message for row in findings if row.error]
     for row in findings[len(errors) :]:
         print(f"warning: {row.message}", file=sys.stderr)
+    if errors and task not in CHECKED:
+        raise ValueError(" ".join(errors))
     if errors:
         words = ["dla-keras", "check", "--dataset", dataset]
         if data_dir:

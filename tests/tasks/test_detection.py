@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import pathlib
 from contextlib import redirect_stdout
 from unittest import mock
 
@@ -286,3 +287,18 @@ def test_renumbered_boxes_keep_what_is_ignored():
     turned = OrderedSplit(split, (1, 0))
     assert turned[0].label[:, 0].tolist() == [1, -2]
     assert turned.info.class_names == ("b", "a")
+
+
+def test_faults_of_boxes_are_told_without_another_command(tmp_path, capsys):
+    """`check` knows no boxes, so no message may name it."""
+    folder = pathlib.Path(squares(tmp_path / "squares"))
+    table = json.loads((folder / "instances.json").read_text())
+    table["annotations"][0]["bbox"] = [40, 40, -8, -8]
+    table["annotations"][1]["bbox"] = [400, 40, 8, 8]
+    (folder / "instances.json").write_text(json.dumps(table))
+    words = [*TINY.split(), "--dataset", str(folder), "--steps", "2"]
+    words += ["--run-dir", str(tmp_path / "run")]
+    assert command("train.TrainDet")(words) == 2
+    said = capsys.readouterr().err
+    assert "in reverse" in said and "dla-keras check" not in said
+    assert not (tmp_path / "run" / "model.keras").exists()
