@@ -5,8 +5,8 @@
 Needs no data and no flag. Trains a DLA-46-C-Up on `toy_streets`, which draws
 its pictures itself, exports the network as a `.tflite` file in float32 and in
 int8, and scores all three on the same pictures; then the segmenter of streets
-that ships looks at a photograph. The run folder has everything
-that training, export and evaluation of your own pictures would leave.
+that ships looks at a photograph. The run folder has everything that training,
+export and evaluation of your own pictures would leave.
 """
 
 import pathlib

@@ -63,6 +63,20 @@ WORKING_SIZE = {
         "help": "another working size: every picture is stretched to it",
     },
 }
+
+
+def _head_stride(default):
+    return {
+        "--head-stride": {
+            "type": int,
+            "choices": (2, 4, 8, 16),
+            "default": default,
+            "help": "side of the image over that of the head's output: 2, 4, "
+            "8 or 16; 2 for what is small",
+        }
+    }
+
+
 _DENSE = {
     **WORKING_SIZE,
     "--upsampling": {
@@ -103,13 +117,7 @@ FLAGS = {
     "segmentation": TaskFlags(
         inference=WORKING_SIZE,
         training={
-            "--head-stride": {
-                "type": int,
-                "choices": (2, 4, 8, 16),
-                "default": 4,
-                "help": "side of the image over that of the head's "
-                "output: 2, 4, 8 or 16",
-            },
+            **_head_stride(4),
             **_LABEL_MAPS,
             "--phone": {
                 "choices": tuple(PHONE_SEGMENTERS),
@@ -155,13 +163,7 @@ FLAGS = {
     ),
     "boundary": TaskFlags(
         training={
-            "--head-stride": {
-                "type": int,
-                "choices": (2, 4, 8, 16),
-                "default": 2,
-                "help": "side of the image over that of the head's "
-                "output: 2, 4, 8 or 16",
-            },
+            **_head_stride(2),
             **_LABEL_MAPS,
             "--annotators": {
                 "choices": ("any", "consensus", "soft"),
@@ -273,13 +275,7 @@ FLAGS = {
     "detection": TaskFlags(
         inference=WORKING_SIZE,
         training={
-            "--head-stride": {
-                "type": int,
-                "choices": (2, 4, 8, 16),
-                "default": 4,
-                "help": "side of the image over that of the heads' outputs: "
-                "2, 4, 8 or 16; 2 for small objects",
-            },
+            **_head_stride(4),
             "--head-filters": _number(
                 "head_filters", "channels between the layers of a head", 256
             ),

@@ -1,13 +1,13 @@
 """Random changes of training images: pure functions of a seed.
 
-`Augmentation` is for label maps: scale, rotation, flip and crop are one affine
-map, so an image is resampled once; `BoxAugmentation` moves boxes by the same
-map. `RandomResizedCrop`, `Mixing` and
-`central_crop` are for classification. The same seed gives the same crop on
+`Augmentation` is for label maps and boxes: scale, rotation, flip and crop are
+one affine map, so an image is resampled once. `RandomResizedCrop`, `Mixing`
+and `central_crop` are for classification. The same seed gives the same crop on
 every machine and after a restart.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,124 +92,41 @@ def change_sharpness(image, factor):
     return image + (factor - 1) * detail
 
 
-@dataclass(frozen=True)
-class Augmentation:
-    """A random crop of an image and its label.
-
-    Called with an image `(height, width, 3)`, RGB, 0 to 255, a label
-    `(height, width)` of class ids or `IGNORE_LABEL`, and a seed of two
-    integers; equal seeds give equal crops. Returns float32 `(*size, 3)`, 0 to
-    255, and uint8 `size`. Where the crop leaves the original, the image holds
-    ImageNet's mean color, or its own reflection, and the label
-    `IGNORE_LABEL`. With a class id as a fourth argument, the crop is about a
-    random pixel of that class.
+def move_labels(label, matrix, size: tuple[int, int]):
+    """Return a label map as it lies in a crop.
 
     Args:
+        label: `(height, width)` of class ids.
+        matrix: Map from crop to image pixels, from `random_affine`.
         size: Height and width of the crop, in pixels.
-        scale: Range of the zoom. Defaults to `(0.5, 2.0)`, the paper's.
-        rotation: Largest angle in degrees, either way. Defaults to `10.0`.
-        flip: Whether half of the images are mirrored. Defaults to `True`.
-        jitter: Largest relative change of brightness, contrast and
-            saturation. Defaults to `0.4`.
-        saturation: Largest relative change of the saturation. Defaults to
-            `None`: `jitter`.
-        sharpness: Largest relative change of the sharpness, see
-            `change_sharpness`. Defaults to `0.0`.
-        even_scale: Whether the zoom is drawn evenly between its ends, as in
-            the authors' code; two thirds of `(0.5, 2.0)` then enlarge.
-            Defaults to `False`: evenly in its logarithm, so half of them do.
-        reflect: Whether images are reflected at their borders, as in the
-            authors' code. Defaults to `False`.
-
-    Example:
-
-    >>> image, label = np.zeros((60, 80, 3)), np.zeros((60, 80), "uint8")
-    >>> x, y = Augmentation((32, 32))(image, label, (1, 2))
-    >>> x.shape, y.shape
-    (TensorShape([32, 32, 3]), TensorShape([32, 32]))
     """
-
-    size: tuple[int, int]
-    scale: tuple[float, float] = (0.5, 2.0)
-    rotation: float = 10.0
-    flip: bool = True
-    jitter: float = 0.4
-    saturation: float | None = None
-    sharpness: float = 0.0
-    even_scale: bool = False
-    reflect: bool = False
-
-    def __post_init__(self):
-        check_range("scale", self.scale)
-        check_number("rotation", self.rotation)
-        check_number("jitter", self.jitter)
-        check_number("sharpness", self.sharpness)
-        if self.saturation is not None:
-            check_number("saturation", self.saturation)
-
-    def __call__(self, image, label, seed, focus=None):
-        # One independent seed per decision.
-        seeds = tf.unstack(tf.random.split(seed, 2), num=2)
-        place = None
-        if focus is not None:
-            place = random_pixel(label, focus, tf.random.fold_in(seed, 2))
-        matrix = random_affine(tf.shape(image), seeds[0], self, place)
-        # Relative to the mean color, so that the zeros outside become it.
-        mean = 255 * tf.constant(IMAGENET_MEAN)
-        image = tf.cast(image, tf.float32) - mean
-        mode = "REFLECT" if self.reflect else "CONSTANT"
-        image = _transform(image, matrix, self.size, "BILINEAR", 0.0, mode)
-        if self.sharpness:
-            # Before the colors, which are clipped; it changes no mean.
-            image = change_sharpness(
-                image,
-                tf.random.stateless_uniform(
-                    (),
-                    tf.random.fold_in(seed, 3),
-                    1 - self.sharpness,
-                    1 + self.sharpness,
-                ),
-            )
-        image = jitter_color(
-            image, seeds[1], self.jitter, mean, self.saturation
-        )
-        return image, self.moved(label, matrix)
-
-    def moved(self, label, matrix):
-        """Return the label of the crop that a map of `random_affine` cuts."""
-        label = label[..., None]
-        fill = IGNORE_LABEL
-        return _transform(label, matrix, self.size, "NEAREST", fill)[..., 0]
-
-
-class BoxAugmentation(Augmentation):
-    """An `Augmentation` of an image and its boxes.
-
-    The label is `(boxes, 5)`, see `BoxExample`, and becomes `(MAX_BOXES, 5)`
-    in the crop's pixels, padded with `NO_BOX`. Boxes of which the crop shows
-    less than a quarter are ignored, those it does not show are gone. Where a
-    crop holds more, the largest are kept.
-
-    Example:
-
-    >>> image, boxes = np.zeros((60, 80, 3)), np.float32([[2, 0, 0, 60, 80]])
-    >>> x, y = BoxAugmentation((32, 32), (0.4, 0.4), 0.0)(image, boxes, (1, 2))
-    >>> y.shape, [round(float(side)) for side in y[0]]
-    (TensorShape([128, 5]), [2, 3, 0, 27, 32])
-    """
-
-    def moved(self, label, matrix):
-        return move_boxes(label, matrix, self.size)
+    label = label[..., None]
+    return _transform(label, matrix, size, "NEAREST", IGNORE_LABEL)[..., 0]
 
 
 def move_boxes(label, matrix, size: tuple[int, int], count: int = MAX_BOXES):
     """Return boxes as they lie in a crop, padded with `NO_BOX`.
+
+    Boxes of which the crop shows less than a quarter are ignored, those it does
+    not show are gone. Where a crop holds more than `count`, the largest are
+    kept.
 
     Args:
         label: `(boxes, 5)`, see `BoxExample.label`.
         matrix: Map from crop to image pixels, from `random_affine`.
         size: Height and width of the crop, in pixels.
         count: Rows of the result. Defaults to `MAX_BOXES`.
+
+    Returns:
+        `(count, 5)`, in the crop's pixels.
+
+    Example:
+
+    >>> image, boxes = np.zeros((60, 80, 3)), np.float32([[2, 0, 0, 60, 80]])
+    >>> crop = Augmentation((32, 32), (0.4, 0.4), 0.0, move=move_boxes)
+    >>> _, y = crop(image, boxes, (1, 2))
+    >>> y.shape, [round(float(side)) for side in y[0]]
+    (TensorShape([128, 5]), [2, 3, 0, 27, 32])
     """
     classes, corners = label[:, 0], label[:, 1:]
     xx, xy, x0, yx, yy, y0 = tf.unstack(matrix[:6])
@@ -245,6 +162,94 @@ def move_boxes(label, matrix, size: tuple[int, int], count: int = MAX_BOXES):
     empty = tf.constant([[float(NO_BOX), 0.0, 0.0, 0.0, 0.0]])
     moved = tf.concat([moved, tf.repeat(empty, rest, axis=0)], 0)
     return tf.ensure_shape(moved, (count, 5))
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """A random crop of an image and its label.
+
+    Called with an image `(height, width, 3)`, RGB, 0 to 255, a label
+    `(height, width)` of class ids or `IGNORE_LABEL`, and a seed of two
+    integers; equal seeds give equal crops. Returns float32 `(*size, 3)`, 0 to
+    255, and uint8 `size`. Where the crop leaves the original, the image holds
+    ImageNet's mean color, or its own reflection, and the label
+    `IGNORE_LABEL`. With a class id as a fourth argument, the crop is about a
+    random pixel of that class.
+
+    Args:
+        size: Height and width of the crop, in pixels.
+        scale: Range of the zoom. Defaults to `(0.5, 2.0)`, the paper's.
+        rotation: Largest angle in degrees, either way. Defaults to `10.0`.
+        flip: Whether half of the images are mirrored. Defaults to `True`.
+        jitter: Largest relative change of brightness, contrast and
+            saturation. Defaults to `0.4`.
+        saturation: Largest relative change of the saturation. Defaults to
+            `None`: `jitter`.
+        sharpness: Largest relative change of the sharpness, see
+            `change_sharpness`. Defaults to `0.0`.
+        even_scale: Whether the zoom is drawn evenly between its ends, as in
+            the authors' code; two thirds of `(0.5, 2.0)` then enlarge.
+            Defaults to `False`: evenly in its logarithm, so half of them do.
+        reflect: Whether images are reflected at their borders, as in the
+            authors' code. Defaults to `False`.
+        move: Function of a label, the map from crop to image and the crop's
+            size -> label of the crop. Defaults to that of label maps;
+            `move_boxes` is for boxes.
+
+    Example:
+
+    >>> image, label = np.zeros((60, 80, 3)), np.zeros((60, 80), "uint8")
+    >>> x, y = Augmentation((32, 32))(image, label, (1, 2))
+    >>> x.shape, y.shape
+    (TensorShape([32, 32, 3]), TensorShape([32, 32]))
+    """
+
+    size: tuple[int, int]
+    scale: tuple[float, float] = (0.5, 2.0)
+    rotation: float = 10.0
+    flip: bool = True
+    jitter: float = 0.4
+    saturation: float | None = None
+    sharpness: float = 0.0
+    even_scale: bool = False
+    reflect: bool = False
+    move: Callable = move_labels
+
+    def __post_init__(self):
+        check_range("scale", self.scale)
+        check_number("rotation", self.rotation)
+        check_number("jitter", self.jitter)
+        check_number("sharpness", self.sharpness)
+        if self.saturation is not None:
+            check_number("saturation", self.saturation)
+
+    def __call__(self, image, label, seed, focus=None):
+        # One independent seed per decision.
+        seeds = tf.unstack(tf.random.split(seed, 2), num=2)
+        place = None
+        if focus is not None:
+            place = random_pixel(label, focus, tf.random.fold_in(seed, 2))
+        matrix = random_affine(tf.shape(image), seeds[0], self, place)
+        # Relative to the mean color, so that the zeros outside become it.
+        mean = 255 * tf.constant(IMAGENET_MEAN)
+        image = tf.cast(image, tf.float32) - mean
+        mode = "REFLECT" if self.reflect else "CONSTANT"
+        image = _transform(image, matrix, self.size, "BILINEAR", 0.0, mode)
+        if self.sharpness:
+            # Before the colors, which are clipped; it changes no mean.
+            image = change_sharpness(
+                image,
+                tf.random.stateless_uniform(
+                    (),
+                    tf.random.fold_in(seed, 3),
+                    1 - self.sharpness,
+                    1 + self.sharpness,
+                ),
+            )
+        image = jitter_color(
+            image, seeds[1], self.jitter, mean, self.saturation
+        )
+        return image, self.move(label, matrix, self.size)
 
 
 def random_pixel(label, focus, seed):

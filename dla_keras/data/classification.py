@@ -11,6 +11,7 @@ import pathlib
 from collections.abc import Callable
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
@@ -91,6 +92,14 @@ class LabelledPicture:
     image: np.ndarray
     label: int
     name: str
+
+    def renumbered(self, table: np.ndarray) -> "LabelledPicture":
+        """Return the image with another class id.
+
+        Args:
+            table: New id of each old one.
+        """
+        return replace(self, label=int(table[self.label]))
 
 
 @dataclass(frozen=True)

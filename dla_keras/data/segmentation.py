@@ -91,6 +91,15 @@ class Example:
     label: np.ndarray
     name: str
 
+    def renumbered(self, table: np.ndarray) -> "Example":
+        """Return the example with other class ids.
+
+        Args:
+            table: New id of each old one, `IGNORE_LABEL` included.
+        """
+        label = table[self.label].astype(np.uint8)
+        return dataclasses.replace(self, label=label)
+
 
 class FileSplit(Sequence):
     """A split whose images and labels are files, read by index.

@@ -234,8 +234,8 @@ class OrderedSplit(Sequence):
     """A split whose labels hold a model's class ids.
 
     Args:
-        split: Sequence of examples with `image`, `label` and `name`, and with
-            facts as its `info`.
+        split: Sequence of examples that can be `renumbered`, and with facts as
+            its `info`.
         order: Class id in the split of each of the model's classes.
     """
 
@@ -254,13 +254,7 @@ class OrderedSplit(Sequence):
         return len(self._split)
 
     def __getitem__(self, index):
-        example = self._split[index]
-        if hasattr(example, "renumbered"):  # not the label itself
-            return example.renumbered(self._table)
-        label = self._table[example.label]
-        if np.ndim(label):  # a map; what is ignored has no class's number
-            label = label.astype(np.uint8)
-        return dataclasses.replace(example, label=label)
+        return self._split[index].renumbered(self._table)
 
 
 def in_model_order(

@@ -10,7 +10,8 @@ from functools import partial
 import numpy as np
 
 from dla_keras.choices import parse_size
-from dla_keras.data.augmentation import BoxAugmentation
+from dla_keras.data.augmentation import Augmentation
+from dla_keras.data.augmentation import move_boxes
 from dla_keras.data.boxes import check_boxes
 from dla_keras.data.boxes import open_boxes
 from dla_keras.data.boxes import resize_boxes
@@ -82,11 +83,12 @@ def working_split(split, rule: Fit, scored: bool = False) -> Sequence:
 
 def augmentation(args) -> Callable:
     """Return the random crops that training sees."""
-    return BoxAugmentation(
+    return Augmentation(
         parse_size(args.size),
         tuple(args.scale),
         args.rotation,
         jitter=args.jitter,
+        move=move_boxes,
     )
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from dla_keras.data.boxes import ignored
 from dla_keras.data.datasets import IGNORE_LABEL
 
 # Score -> its name in tables; means over the classes that occur.
@@ -129,7 +130,7 @@ def box_scores(records, names) -> dict:
 
     Args:
         records: For each picture `truth`, rows of class, top, left, bottom,
-            right, with -2 minus the class where a box is to be ignored; and
+            right, with `ignored(class)` where a box is to be ignored; and
             `found`, rows of class, score and the same corners.
         names: Names of the classes.
 
@@ -174,12 +175,13 @@ def _coco_evaluation(records, names):
     for number, record in enumerate(records, start=1):
         for class_id, *box in record["truth"]:
             crowd = class_id < 0
+            category = ignored(class_id) if crowd else class_id
             corner = _corner(box)
             truth.append(
                 {
                     "id": len(truth) + 1,
                     "image_id": number,
-                    "category_id": int(-2 - class_id if crowd else class_id),
+                    "category_id": int(category),
                     "bbox": corner,
                     "area": corner[2] * corner[3],
                     "iscrowd": int(crowd),
@@ -284,7 +286,7 @@ def count_matches(truth, found, least_score: float) -> dict[str, int]:
     found = found[np.argsort(-found[:, 1], kind="stable")]
     share = overlaps(found[:, 2:], truth[:, 1:])
     same = found[:, :1] == truth[None, :, 0]
-    hidden = found[:, :1] == -2 - truth[None, :, 0]
+    hidden = found[:, :1] == ignored(truth[None, :, 0])
     taken, hits, wrong = set(), 0, 0
     for index, row in enumerate(share):
         free = [

@@ -11,7 +11,7 @@ from PIL import Image
 
 from dla_keras.data import boxes
 from dla_keras.data import toy_streets
-from dla_keras.data.augmentation import BoxAugmentation
+from dla_keras.data.augmentation import Augmentation
 from dla_keras.data.augmentation import move_boxes
 from dla_keras.data.augmentation import random_affine
 from dla_keras.data.fitting import Fit
@@ -269,7 +269,9 @@ def test_boxes_move_as_pixels_do():
         box = np.float32([[3, top, left, top + 40, left + 50]])
         image = np.zeros((100, 120, 3), np.float32)
         image[top : top + 40, left : left + 50] = 255
-        crop = BoxAugmentation((64, 80), (0.7, 1.4), 0.0, jitter=0.0)
+        crop = Augmentation(
+            (64, 80), (0.7, 1.4), 0.0, jitter=0.0, move=move_boxes
+        )
         x, y = crop(image, box, (1, seed))
         rows, columns = np.nonzero(x.numpy()[..., 0] > 200)
         kind, *found = y[0].numpy()
@@ -303,7 +305,7 @@ def test_what_a_crop_hardly_shows_is_ignored():
 
 
 def test_equal_seeds_give_equal_crops():
-    crop = BoxAugmentation((32, 32))
+    crop = Augmentation((32, 32), move=move_boxes)
     image = np.random.default_rng(0).integers(0, 256, (50, 60, 3), np.uint8)
     label = np.float32([[0, 5, 5, 30, 40]])
     first, again = (crop(image, label, (3, 4)) for _ in "ab")
