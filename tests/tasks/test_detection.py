@@ -5,6 +5,7 @@ import io
 import json
 import pathlib
 from contextlib import redirect_stdout
+from dataclasses import replace
 from unittest import mock
 
 import keras
@@ -302,3 +303,36 @@ def test_faults_of_boxes_are_told_without_another_command(tmp_path, capsys):
     said = capsys.readouterr().err
     assert "in reverse" in said and "dla-keras check" not in said
     assert not (tmp_path / "run" / "model.keras").exists()
+
+
+def test_the_mirror_image_has_its_centers_elsewhere():
+    """A stand-in that sees a mirrored image as the mirror of what it saw."""
+
+    class Maps:
+        head_stride = 4
+
+        def __call__(self, images, training=False):
+            import tensorflow as tf
+
+            light = tf.cast(images[..., :1], tf.float32) + 1e-3
+            rows, columns = (tf.range(tf.shape(images)[i]) % 4 for i in (1, 2))
+            place = lambda local: (tf.cast(local, tf.float32) + 0.5) / 4
+            pool = lambda x: tf.nn.avg_pool2d(x, 4, 4, "VALID")
+            heat = pool(light)
+            down = pool(light * place(rows)[:, None, None]) / heat
+            right = pool(light * place(columns)[:, None]) / heat
+            size = tf.concat(
+                [2 * tf.ones_like(heat), 3 * tf.ones_like(heat)], -1
+            )
+            offset = tf.concat([down, right], -1)
+            return {"heat": heat / 10 - 2, "size": size, "offset": offset}
+
+    image = np.zeros((64, 96, 3), np.uint8)
+    image[21, 43] = 255  # alone in its cell, left and below of its middle
+    find = box_predictor(Maps())
+    plain, both = find(image), replace(find, flip=True)(image)
+    np.testing.assert_allclose(
+        plain.boxes[0], [17.5, 37.5, 25.5, 49.5], atol=0.05
+    )
+    np.testing.assert_allclose(both.boxes[0], plain.boxes[0], atol=1e-3)
+    assert both.scores[0] == pytest.approx(plain.scores[0], abs=1e-5)
