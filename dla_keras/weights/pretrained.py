@@ -297,8 +297,8 @@ def _from_hub(name, preset):
         raise ImportError(
             f"{name!r} comes from the Hugging Face hub: "
             '`pip install "dla-keras[weights]"`, or download '
-            f"{_HUB_FILE} and pass its path, or begin with random weights "
-            f"(--weights none). {_address(preset)}"
+            f"{_HUB_FILE} and pass its path, or begin with {_without(preset)}. "
+            f"{_address(preset)}"
         ) from error
     where = {"filename": _HUB_FILE, "revision": preset.revision}
     # Its own lines about each try do not say what comes of them.
@@ -360,9 +360,16 @@ def _unavailable(name, preset: Preset, error):
     return FileNotFoundError(
         f"{name!r} is neither cached nor to be had here ({reason}). "
         f"{_address(preset)} Where there is a connection, download that file, "
-        "and pass its path in place of the name; or begin with random weights "
-        "(--weights none)."
+        "and pass its path in place of the name; or begin with "
+        f"{_without(preset)}."
     )
+
+
+def _without(preset):
+    """Return what needs no network."""
+    ships = f"{preset.variant}_tiny_imagenet" in PRESETS
+    others = "those that ship (--weights tiny_imagenet) or " if ships else ""
+    return f"{others}random weights (--weights none)"
 
 
 def _address(preset):
