@@ -1,17 +1,20 @@
 """Look at a folder of pictures and labels before anything trains on it.
 
-    dla-keras check my_folder/               # label maps, or class folders
+    dla-keras check my_folder/       # label maps, boxes, or class folders
     dla-keras check --dataset camvid --data-dir camvid/
     dla-keras check my_folder/ --allow absent-classes
 
 Needs neither TensorFlow nor a GPU. Prints the share of each class, what looks
 wrong with its cure, and the command to type next; writes a page with the same,
-labels over their pictures, and every file that cannot be used. The exit code
-is 0 if training would begin. Every training looks at the labels in the same
-way, and takes the same --allow.
+labels over their pictures, and every file that cannot be used. Of a folder
+with outlines, --task detection looks at the boxes. The exit code is 0 if
+training would begin. Every training looks at the labels in the same way, and
+takes the same --allow.
 """
 
 import contextlib
+import math
+import operator
 import pathlib
 import shlex
 import shutil
@@ -30,9 +33,15 @@ from dla_keras.commands.train import add_allow
 OVERLAYS = {"train": 8, "val": 4}
 SIZES = 2000  # pictures of class folders whose sizes are read
 CLASSES = 60  # rows of the terminal's table
-FAULTS = 10  # files that the terminal names; the page names more
+FAULTS = 10  # places that the terminal names; the page names more
 RARE = 0.01  # share of a class that weights help to learn
-EPOCHS = 200  # that a small set is seen
+# Task -> its command, pictures a step without a card, epochs of a small set.
+PROPOSED = {
+    "segmentation": ("train-seg", 4, 200),
+    "detection": ("train-det", 8, 60),
+    "classification": ("train-cls", 16, 200),
+}
+AREAS = {"segmentation": 192 * 256, "detection": 256 * 320}  # without a card
 
 
 def parse_flags(argv=None):
@@ -87,7 +96,11 @@ def check(args) -> list:
         check_target(args.output, "--output", "page of `check`")
     task, train, val = open_splits(args)
     say_wait((train, val))
-    look = {"segmentation": look_at_labels, "classification": look_at_classes}
+    look = {
+        "segmentation": look_at_labels,
+        "detection": look_at_boxes,
+        "classification": look_at_classes,
+    }
     dataset, gallery = look[task](args, train, val)
     commands = next_commands(args, task, dataset)
     page = dataset_page(dataset, gallery, commands)
@@ -105,30 +118,59 @@ def open_splits(args):
     Args:
         args: Parsed flags; without a task, label maps are tried first.
     """
+    from dla_keras.data.boxes import open_boxes
     from dla_keras.data.classification import is_class_folder
     from dla_keras.data.classification import open_classification_split
     from dla_keras.data.folders.layouts import NoLayoutError
     from dla_keras.data.segmentation import open_split
 
-    def labels(split):
-        return open_split(args.dataset, split, args.data_dir, checked=False)
+    def labels(dataset, split, data_dir):
+        opened = open_split(dataset, split, data_dir, checked=False)
+        if not args.task and has_boxes_alone(opened):
+            raise NoLayoutError(f"{dataset} has boxes and no outlines.")
+        return opened
 
-    def classes(split):
-        return open_classification_split(args.dataset, split, args.data_dir)
-
-    ways = dict(zip(CHECKED, (labels, classes), strict=True))
+    openers = labels, open_boxes, open_classification_split
+    ways = dict(zip(CHECKED, openers, strict=True))
     if args.task:
         ways = {args.task: ways[args.task]}
-    elif not is_class_folder(args.data_dir or args.dataset):
-        del ways["classification"]  # of a name TFDS would be asked for it
+    else:  # of a name TFDS would be asked for them
+        if not pathlib.Path(args.dataset).is_dir():
+            del ways["detection"]
+        if not is_class_folder(args.data_dir or args.dataset):
+            del ways["classification"]
     errors = []
     for task, way in ways.items():
         try:
-            return task, way("train"), way("val")
+            splits = ("train", "val")
+            return task, *(way(args.dataset, s, args.data_dir) for s in splits)
         except (ValueError, OSError) as wrong:
             errors.append(wrong)
-    # No labels at all: the folder was meant for its classes.
-    raise errors[-1 if isinstance(errors[0], NoLayoutError) else 0]
+    # A folder that is of one of the kinds has more to say.
+    known = [e for e in errors if not isinstance(e, NoLayoutError)]
+    raise (known or errors)[0]
+
+
+def has_boxes_alone(split) -> bool:
+    """Return whether the first object of a split of labels has no outline.
+
+    Args:
+        split: Split of label maps, which may be drawn from annotations.
+    """
+    from dla_keras.data.folders.drawing import BoxAloneError
+    from dla_keras.data.folders.drawing import DrawnLabel
+
+    for index, (_, label) in enumerate(getattr(split, "pairs", ())):
+        if not isinstance(label, DrawnLabel):
+            return False
+        try:
+            if split.label(index).any():
+                return False
+        except BoxAloneError:
+            return True
+        except (ValueError, OSError):
+            return False
+    return False
 
 
 def look_at_labels(args, train, val):
@@ -163,12 +205,7 @@ def look_at_labels(args, train, val):
         twins.pairs,
         [*getattr(train, "said", ()), *twins.notes, *sampled(facts)],
     )
-    shown = [
-        example
-        for name, split in splits.items()
-        for example in readable(split, OVERLAYS[name])
-    ]
-    return dataset, label_gallery("Labels", shown, train.info)
+    return dataset, label_gallery("Labels", readable_of(splits), train.info)
 
 
 def sampled(facts) -> list[str]:
@@ -199,6 +236,73 @@ def label_rows(info, facts) -> list:
         counts = tuple(int(each.labels[label]) for each in facts)
         share = tuple(each[index] for each in shares)
         rows.append(ClassRow(name, share, counts, colors[index]))
+    return rows
+
+
+def look_at_boxes(args, train, val):
+    """Return what boxes there are, and a gallery of them.
+
+    Args:
+        args: Parsed flags.
+        train: Training split.
+        val: Validation split.
+    """
+    from dla_keras.data import boxes
+    from dla_keras.data import checks
+    from dla_keras.data.duplicates import compare_pictures
+    from dla_keras.report.dataset_page import Dataset
+    from dla_keras.report.galleries import box_gallery
+
+    splits = {"train": train, "val": val}
+    facts = [boxes.read_box_facts(each, name) for name, each in splits.items()]
+    faults = [
+        place for f in facts for each in f.faults.values() for place in each
+    ]
+    pairs = [getattr(split, "pairs", ()) for split in splits.values()]
+    images = ([image for image, _ in each] for each in pairs)
+    twins = compare_pictures(*images, faults)
+    found = boxes.find_box_faults(*facts, train.info) + twins.findings
+    blank = [
+        f"Without a box: {len(each.blank)} of {each.seen} pictures of "
+        f"{each.name}, for instance {each.blank[0]}."
+        for each in facts
+        if each.blank
+    ]
+    dataset = Dataset(
+        train.info.name,
+        (len(train), len(val)),
+        tuple(each.sizes for each in facts),
+        box_rows(train.info, facts),
+        checks.ordered(found, args.allow),
+        [*faults, *twins.unread],
+        twins.pairs,
+        [*getattr(train, "said", ()), *blank, *twins.notes, *sampled(facts)],
+        "boxes",
+        tuple(each.sides for each in facts),
+    )
+    return dataset, box_gallery("Boxes", readable_of(splits), train.info)
+
+
+def box_rows(info, facts) -> list:
+    """Return the table's rows of the classes, and of ignored boxes.
+
+    Args:
+        info: Facts about the dataset.
+        facts: `BoxFacts` of both splits.
+    """
+    from dla_keras.data.boxes import ignored
+    from dla_keras.report.dataset_page import ClassRow
+
+    classes = range(info.num_classes)
+    groups = [(n, [i], info.palette[i]) for i, n in enumerate(info.class_names)]
+    groups.append(("ignored", [ignored(i) for i in classes], None))
+    rows = []
+    for name, ids, color in groups:
+        counts = tuple(sum(f.counts[i] for i in ids) for f in facts)
+        totals = (max(f.counts.total(), 1) for f in facts)
+        shares = tuple(map(operator.truediv, counts, totals))
+        if color or any(counts):
+            rows.append(ClassRow(name, shares, counts, color))
     return rows
 
 
@@ -250,6 +354,16 @@ def look_at_classes(args, train, val):
     return dataset, class_gallery("Pictures", shown, names)
 
 
+def readable_of(splits) -> list:
+    """Return the examples of train and val that the page shows.
+
+    Args:
+        splits: Splits by name.
+    """
+    counts = OVERLAYS.items()
+    return [each for n, count in counts for each in readable(splits[n], count)]
+
+
 def readable(split, count: int) -> list:
     """Return so many examples of a split that can be read, evenly spread."""
     from dla_keras.choices import spread
@@ -276,7 +390,7 @@ def next_commands(args, task: str, dataset) -> list[tuple[str, str]]:
         dataset: Figures and findings.
     """
     name, run = dataset.name, f"runs/{dataset.name}"
-    command = {"segmentation": "train-seg", "classification": "train-cls"}[task]
+    command, _, _ = PROPOSED[task]
     data = ["--dataset", args.dataset]
     if args.data_dir:
         data += ["--data-dir", args.data_dir]
@@ -284,17 +398,17 @@ def next_commands(args, task: str, dataset) -> list[tuple[str, str]]:
     flags = training_flags(task, dataset, shutil.which("nvidia-smi"), asked)
     allow = ["--allow", *args.allow] if args.allow else []
     train = ["dla-keras", command, *data, *flags, *allow, "--run-dir", run]
-    export = ["dla-keras", "export-tflite", "--model", f"{run}/model.keras"]
-    export += ["--precision", "int8", "--output", f"{name}.tflite"]
-    predict = ["dla-keras", "predict", "--model", f"{name}.tflite"]
-    predict += ["--input", "photos/", "--output", "predictions/"]
     errors = any(row.error for row in dataset.findings)
     first = "When that is mended, train:" if errors else "Train:"
-    return [
-        (first, typed(train)),
-        ("A file for phones and browsers:", typed(export)),
-        ("On pictures of your own:", typed(predict)),
-    ]
+    commands, model = [(first, typed(train))], f"{run}/model.keras"
+    if task != "detection":  # whose models become no files yet
+        export = ["dla-keras", "export-tflite", "--model", model]
+        model = f"{name}.tflite"
+        export += ["--precision", "int8", "--output", model]
+        commands.append(("A file for phones and browsers:", typed(export)))
+    predict = ["dla-keras", "predict", "--model", model]
+    predict += ["--input", "photos/", "--output", "predictions/"]
+    return [*commands, ("On pictures of your own:", typed(predict))]
 
 
 def working_size_flags(args) -> list[str]:
@@ -334,35 +448,56 @@ def training_flags(task: str, dataset, card, asked=()) -> list[str]:
         card: Whether there is a GPU to train on.
         asked: Working size as flags. Defaults to `()`: what fits the crops.
     """
+    _, batch, epochs = PROPOSED[task]
     sizes = sum(dataset.sizes, Counter())
     width, height = sizes.most_common(1)[0][0] if sizes else (256, 256)
-    pictures, batch = dataset.pictures[0], 8 if card else 4
+    pictures = dataset.pictures[0]
     flags = ["--weights", "imagenet"]
     if task == "classification":
         side = min(224, max(64, 32 * (min(width, height) // 32)))
         flags += ["--size", f"{side}x{side}"]
-        batch *= 4
     else:
         # Crops of the pictures' shape, as large as training is patient.
-        area = 512 * 512 if card else 192 * 256
+        area = 512 * 512 if card else AREAS[task]
         scale = min(1.0, (area / (width * height)) ** 0.5)
         crop = [max(64, 32 * round(s * scale / 32)) for s in (height, width)]
         flags += ["--size", f"{crop[0]}x{crop[1]}"]
-        flags += asked
-        if not asked and max(width, height) > 2 * max(crop):
-            # A crop shall show half of each side, or it hardly shows what is
-            # what.
-            flags += ["--max-side", str(2 * max(crop))]
+        side = working_side(task, dataset, crop, max(width, height))
+        flags += asked or (["--max-side", str(side)] if side else [])
+    if task == "segmentation":
         known = [row.shares[0] for row in dataset.classes if row.shares[0]]
         if min(known, default=1.0) < RARE:
             flags += ["--class-weighting", "0.3"]
-    if not card:
-        small = {"segmentation": ["--phone", "small"]}
-        flags += small.get(task, ["--variant", "dla46_c"])
-    batch = min(batch, pictures)
-    steps = EPOCHS * pictures // batch
+    if task == "classification":
+        flags += [] if card else ["--variant", "dla46_c"]
+    elif not card or task == "detection":
+        flags += ["--phone", "base" if card else "small"]
+    batch = min(2 * batch if card else batch, pictures)
+    steps = epochs * pictures // batch
     steps = max(1000, min(steps, 40_000 if card else 4000))
     return [*flags, "--batch-size", str(batch), "--steps", str(steps)]
+
+
+def working_side(task: str, dataset, crop, longest: int) -> int | None:
+    """Return the side that pictures are shrunk to, `None` for their own.
+
+    Args:
+        task: Name of the task.
+        dataset: Figures and findings.
+        crop: Height and width of the crops.
+        longest: Longer side of the pictures.
+    """
+    from dla_keras.report.dataset_page import SMALL
+
+    if task == "segmentation":
+        # A crop shall show half of each side, or it hardly shows what is what.
+        side = 2 * max(crop)
+    else:
+        # A crop shows all of it, unless many boxes became too small.
+        sides = sorted(dataset.sides[0]) if dataset.sides else ()
+        many = sides[len(sides) // 4] if len(sides) else SMALL
+        side = max(max(crop), 32 * math.ceil(longest * SMALL / many / 32))
+    return side if longest > side else None
 
 
 def print_summary(dataset, commands, path) -> None:
@@ -373,11 +508,14 @@ def print_summary(dataset, commands, path) -> None:
         commands: Pairs of a purpose and the command for it.
         path: Path of the page.
     """
+    from dla_keras.report.dataset_page import box_table
     from dla_keras.report.dataset_page import class_table
     from dla_keras.report.dataset_page import size_table
     from dla_keras.tables import text_table
 
     print(text_table(*size_table(dataset)), end="\n\n")
+    if dataset.sides:
+        print(text_table(*box_table(dataset)), end="\n\n")
     header, rows = class_table(dataset)
     print(text_table(header, rows[:CLASSES]), end="\n\n")
     if len(rows) > CLASSES:

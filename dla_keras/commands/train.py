@@ -34,7 +34,7 @@ from dla_keras.tasks.recipes import SCHEDULES
 if TYPE_CHECKING:
     from dla_keras.data.fitting import Fit
 
-CHECKED = ("segmentation", "classification")  # tasks that `check` knows
+CHECKED = ("segmentation", "detection", "classification")  # by `check`
 LOGGERS = ("wandb", "mlflow")  # `engine/loggers`
 STRATEGIES = ("one_device", "mirrored", "multi_worker")  # `engine/strategies`
 
@@ -425,7 +425,7 @@ def stop_at_errors(
     if errors and task not in CHECKED:
         raise ValueError(" ".join(errors))
     if errors:
-        words = ["dla-keras", "check", "--dataset", dataset]
+        words = ["dla-keras", "check", "--task", task, "--dataset", dataset]
         if data_dir:
             words += ["--data-dir", data_dir]
         more = f" {len(errors) - 1} more:" if errors[1:] else " All about it:"

@@ -21,14 +21,22 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from dla_keras.choices import spread
+from dla_keras.data.checks import SAMPLE
 from dla_keras.data.checks import Finding
+from dla_keras.data.checks import find_absent
+from dla_keras.data.checks import find_shared
 from dla_keras.data.checks import ordered
 from dla_keras.data.datasets import DatasetInfo
 from dla_keras.data.datasets import distinct_palette
+from dla_keras.data.file_cache import Fault
+from dla_keras.data.file_cache import file_stamp
+from dla_keras.data.file_cache import remembered
 from dla_keras.data.fitting import resize_picture
 from dla_keras.data.folders import annotations
 from dla_keras.data.folders.class_files import field
 from dla_keras.data.folders.layouts import FolderDataset
+from dla_keras.data.folders.layouts import NoLayoutError
 from dla_keras.data.folders.layouts import finished
 from dla_keras.data.folders.layouts import open_folder
 from dla_keras.data.folders.pairs import describe
@@ -214,7 +222,7 @@ def open_boxes(
                 )
             return FileBoxes(found, split)
     if pathlib.Path(dataset).is_dir():
-        raise ValueError(
+        raise NoLayoutError(
             f"No images with boxes in {dataset}. Looked for: a COCO json with "
             "'bbox', PASCAL VOC's .xml files, data.yaml and labels/*.txt "
             "(YOLO). Export the boxes in one of these forms."
@@ -490,6 +498,134 @@ LAYOUTS = (
 
 # --- What is wrong ---
 
+# What may be wrong with a split, and whether training must not begin.
+FAULTS = {
+    "Pictures of {} cannot be used": True,
+    "Pictures of {} are of another size than their boxes' file says": True,
+    "Boxes of {} have their corners in reverse": True,
+    "Boxes of {} lie outside of their pictures": True,
+    "Boxes of {} have no area, and are left out": False,
+}
+BROKEN, OTHER_SIZE, REVERSED, OUTSIDE, EMPTY = FAULTS
+
+
+@dataclass(frozen=True)
+class BoxFacts:
+    """What the boxes of a split hold.
+
+    Args:
+        name: `"train"` or `"val"`.
+        pictures: Number of pictures.
+        seen: Number of those that were looked at.
+        sizes: Width and height -> number of pictures.
+        counts: Number of boxes by class id, and by `ignored(class)`.
+        sides: Shorter side of each object's box in pixels, `(objects,)`.
+        blank: Names of pictures without a box.
+        faults: Key of `FAULTS` -> the places of it.
+    """
+
+    name: str
+    pictures: int
+    seen: int
+    sizes: Counter
+    counts: Counter
+    sides: np.ndarray
+    blank: tuple[str, ...]
+    faults: dict[str, list[str]]
+
+
+def read_box_facts(split, name: str) -> BoxFacts:
+    """Return what a split's boxes hold; no picture of a file is decoded.
+
+    Args:
+        split: Sequence of `BoxExample`. Of one with `pairs`, every file is
+            looked at; of others, `SAMPLE` examples.
+        name: `"train"` or `"val"`.
+    """
+    rows = _sized(split, name)
+    sizes, sides, blank = Counter(), [np.zeros(0)], []
+    counts, faults = Counter(), {kind: [] for kind in FAULTS}
+    for image, boxes, size in rows:
+        counts.update(boxes.rows[:, 0].astype(int).tolist())
+        if isinstance(size, Fault):
+            faults[BROKEN].append(str(size))
+            continue
+        height, width = size
+        sizes[width, height] += 1
+        if boxes.size not in (None, (height, width)):
+            faults[OTHER_SIZE].append(
+                f"{image} is {width} x {height}, and {boxes} says "
+                f"{boxes.size[1]} x {boxes.size[0]}"
+            )
+            continue
+        for number, row in enumerate(boxes.rows, start=1):
+            if kind := _fault_of(row, height, width):
+                place = f"{boxes}, box {number}: x {row[2]:g} to {row[4]:g}, y "
+                place += f"{row[1]:g} to {row[3]:g}, in {width} x {height}"
+                faults[kind].append(place)
+        kept = boxes.cut(height, width)
+        kept = kept[kept[:, 0] >= 0]
+        sides.append((kept[:, 3:] - kept[:, 1:3]).min(1, initial=np.inf))
+        if not len(boxes.rows):
+            blank.append(str(image))
+    sides = np.concatenate(sides)
+    seen = len(rows)
+    return BoxFacts(
+        name, len(split), seen, sizes, counts, sides, (*blank,), faults
+    )
+
+
+def _sized(split, name):
+    """Return the name, the boxes and height and width of each picture."""
+    if pairs := getattr(split, "pairs", ()):
+        names = [str(image) for image, _ in pairs]
+        stamps = [file_stamp((image,)) for image, _ in pairs]
+        size = lambda index: picture_size(pairs[index][0])
+        sizes = remembered(("sizes", name), names, stamps, size)
+        sizes = [s if isinstance(s, Fault) else tuple(s) for s in sizes]
+        return [(*pair, s) for pair, s in zip(pairs, sizes, strict=True)]
+    examples = (split[i] for i in spread(range(len(split)), SAMPLE))
+    return [
+        (
+            e.name,
+            Boxes(pathlib.Path(e.name), e.name, e.label),
+            e.image.shape[:2],
+        )
+        for e in examples
+    ]
+
+
+def _fault_of(row, height, width):
+    """Return the fault of a box, or `None`."""
+    _, top, left, bottom, right = row
+    if bottom < top or right < left:
+        return REVERSED
+    if bottom == top or right == left:
+        return EMPTY
+    low, high = min(top, left), max(bottom - height, right - width)
+    return OUTSIDE if max(-low, high) > SLACK else None
+
+
+def find_box_faults(train: BoxFacts, val: BoxFacts, info) -> list[Finding]:
+    """Return what is wrong with the boxes of a dataset.
+
+    Args:
+        train: Facts of the training split.
+        val: Facts of the validation split.
+        info: Facts about the dataset.
+    """
+    found = []
+    for facts in (train, val):
+        for kind, places in facts.faults.items():
+            if places:
+                message = f"{kind.format(facts.name)}: {places[0]} "
+                message += f"({len(places)} in all)."
+                found.append(Finding("boxes", message, FAULTS[kind]))
+        if facts.seen == facts.pictures:  # a sample says nothing of it
+            names = info.class_names
+            found += find_absent("box", facts.name, names, facts.counts)
+    return found
+
 
 def check_boxes(train, val, allow: Iterable[str] = ()) -> list[Finding]:
     """Return what is wrong with the boxes of two splits, errors first.
@@ -502,81 +638,6 @@ def check_boxes(train, val, allow: Iterable[str] = ()) -> list[Finding]:
     """
     if not getattr(train, "pairs", None):
         return []
-    found = []
-    for name, split in (("train", train), ("val", val)):
-        for kind, (error, faults) in _faults(split).items():
-            if faults:
-                message = f"{kind[0]} of {name} {kind[1]}: {faults[0]} "
-                message += f"({len(faults)} in all)."
-                found.append(Finding("boxes", message, error))
-        found += _absent(split, name)
-    known = {str(image) for image, _ in train.pairs}
-    both = [image for image, _ in val.pairs if str(image) in known]
-    if both:
-        message = f"{len(both)} of {len(val)} pictures of val train, too, for "
-        message += f"instance {both[0]}: the scores will be too good."
-        found.append(Finding("shared-pictures", message, False))
+    facts = read_box_facts(train, "train"), read_box_facts(val, "val")
+    found = find_box_faults(*facts, train.info) + find_shared(train, val)
     return ordered(found, allow)
-
-
-def _faults(split):
-    """Return what kinds of faults there are: kind -> error, places."""
-    kinds = {
-        ("Pictures", "cannot be used"): (True, []),
-        ("Pictures", "are of another size than their boxes' file says"): (
-            True,
-            [],
-        ),
-        ("Boxes", "have their corners in reverse"): (True, []),
-        ("Boxes", "lie outside of their pictures"): (True, []),
-        ("Boxes", "have no area, and are left out"): (False, []),
-    }
-    broken, sizes, reverse, outside, empty = (row for _, row in kinds.values())
-    for image, boxes in split.pairs:
-        try:
-            height, width = picture_size(image)
-        except (ValueError, OSError) as error:
-            broken.append(str(error))
-            continue
-        if boxes.size and boxes.size != (height, width):
-            sizes.append(
-                f"{image} is {width} x {height}, and {boxes} says "
-                f"{boxes.size[1]} x {boxes.size[0]}"
-            )
-            continue
-        for number, row in enumerate(boxes.rows, start=1):
-            _, top, left, bottom, right = row
-            spoken = f"{boxes}, box {number}: x {left:g} to {right:g}, y "
-            spoken += f"{top:g} to {bottom:g}, in {width} x {height}"
-            if bottom < top or right < left:
-                reverse.append(spoken)
-            elif bottom == top or right == left:
-                empty.append(spoken)
-            elif (
-                min(top, left) < -SLACK
-                or bottom > height + SLACK
-                or right > width + SLACK
-            ):
-                outside.append(spoken)
-    return kinds
-
-
-def count_boxes(split) -> Counter:
-    """Return the number of boxes of each class id, and of those ignored."""
-    rows = [boxes.rows[:, 0] for _, boxes in split.pairs]
-    ids = np.concatenate(rows).astype(int) if rows else np.zeros(0, int)
-    return Counter(ids.tolist())
-
-
-def _absent(split, name):
-    counts = count_boxes(split)
-    names = split.info.class_names
-    absent = [text for i, text in enumerate(names) if not counts[i]]
-    if not absent:
-        return []
-    message = (
-        f"No box of {name} is of {', '.join(map(repr, absent[:6]))}"
-        f"{', ...' if absent[6:] else ''}. Take the class out of the file, or "
-        "pass --allow absent-classes."
-    )
-    return [Finding("absent-classes", message, name == "train")]

@@ -543,11 +543,17 @@ def check_splits(train, val, allow: Iterable[str] = ()) -> list[Finding]:
         return []
     facts = read_facts(train, "train"), read_facts(val, "val")
     found = find_faults(*facts, train.info)
-    found += find_strays(train) + find_strays(val) + _shared(train, val)
+    found += find_strays(train) + find_strays(val) + find_shared(train, val)
     return ordered(found, allow)
 
 
-def _shared(train, val):
+def find_shared(train, val) -> list[Finding]:
+    """Return a warning if pictures of `val` train, too.
+
+    Args:
+        train: Training split of files.
+        val: Validation split of files.
+    """
     known = {str(image) for image, _ in train.pairs}
     shared = [image for image, _ in val.pairs if str(image) in known]
     if not shared:
@@ -580,13 +586,27 @@ def check_classes(train, val, allow: Iterable[str] = ()) -> list[Finding]:
         )
         found.append(Finding("one-class", message, True))
     for name, count in zip(("train", "val"), counts, strict=True):
-        names = enumerate(train.info.class_names)
-        absent = [repr(text) for index, text in names if not count[index]]
-        if count and absent:
-            message = f"No picture of {name} is of {_some(absent)}."
-            message += _cure("Take the class out", "absent-classes")
-            found.append(Finding("absent-classes", message, name == "train"))
+        if count:
+            names = train.info.class_names
+            found += find_absent("picture", name, names, count)
     return ordered(found, allow)
+
+
+def find_absent(thing: str, name: str, class_names, counts) -> list[Finding]:
+    """Return a finding if a split holds nothing of some classes.
+
+    Args:
+        thing: Word for what is of a class.
+        name: `"train"` or `"val"`, where it is a warning.
+        class_names: Names of the classes.
+        counts: Class id -> number of things.
+    """
+    absent = [repr(n) for i, n in enumerate(class_names) if not counts[i]]
+    if not absent:
+        return []
+    message = f"No {thing} of {name} is of {_some(absent)}."
+    message += _cure("Take the class out", "absent-classes")
+    return [Finding("absent-classes", message, name == "train")]
 
 
 def ordered(found: Iterable[Finding], allow: Iterable[str]) -> list[Finding]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
 
+import numpy as np
 from PIL import Image
 
 from dla_keras.data.checks import Finding
@@ -14,7 +15,8 @@ from dla_keras.report.page import gallery_sections
 from dla_keras.report.page import render
 
 SIZES = 8  # rows of the table of sizes
-FAULTS = 200  # files that the page names
+SMALL = 12  # pixels of the shorter side, below which boxes are hard to find
+FAULTS = 200  # places that the page names
 
 
 @dataclass(frozen=True)
@@ -23,9 +25,10 @@ class ClassRow:
 
     Args:
         name: Name of the class.
-        shares: Its share of the pixels, or of the pictures, in `train` and in
-            `val`.
-        counts: Number of pictures in which it occurs, in both.
+        shares: Its share of the pixels, of the boxes or of the pictures, in
+            `train` and in `val`.
+        counts: Number of its boxes, or of pictures in which it occurs, in
+            both.
         color: RGB color. Defaults to `None`.
     """
 
@@ -45,11 +48,13 @@ class Dataset:
         sizes: Width and height -> number of pictures, of both.
         classes: Rows of the classes.
         findings: Faults of the data, errors first.
-        faults: Message of each file that cannot be used. Defaults to none.
+        faults: Message of each file that cannot be used, and of each faulty
+            box. Defaults to none.
         duplicates: Pictures of `val` beside those of `train` that are nearly
             the same. Defaults to none.
         notes: Lines on how it was looked at. Defaults to none.
         unit: Thing that shares are of. Defaults to `"pixels"`.
+        sides: Shorter side of each box in pixels, of both. Defaults to none.
     """
 
     name: str
@@ -61,6 +66,7 @@ class Dataset:
     duplicates: Sequence[tuple] = ()
     notes: Sequence[str] = field(default_factory=tuple)
     unit: str = "pixels"
+    sides: tuple = ()
 
 
 def percent(share: float) -> str:
@@ -77,8 +83,10 @@ def percent(share: float) -> str:
 
 
 def class_table(dataset: Dataset) -> tuple[tuple, list[tuple]]:
-    """Return header and rows of the classes' shares and pictures."""
+    """Return header and rows of the classes' shares and numbers."""
     header = ("class", "train", "val", "in train", "in val")
+    if dataset.unit == "boxes":
+        header = (*header[:3], "boxes of train", "boxes of val")
     return header, [
         (row.name, *map(percent, row.shares), *row.counts)
         for row in dataset.classes
@@ -102,6 +110,25 @@ def size_table(dataset: Dataset) -> tuple[tuple, list[tuple]]:
     return ("width x height", "train", "val"), cells
 
 
+def box_table(dataset: Dataset) -> tuple[tuple, list[tuple]]:
+    """Return header and rows of the boxes' number and shorter sides."""
+
+    def cells(quantity):
+        return [quantity(s) if len(s) else "-" for s in dataset.sides]
+
+    rows = [("boxes", *map(len, dataset.sides))]
+    for percent_below, name in (
+        (5, "5 % below"),
+        (50, "half below"),
+        (95, "95 % below"),
+    ):
+        pixels = lambda s, p=percent_below: f"{np.percentile(s, p):.0f} px"
+        rows.append((f"shorter side, {name}", *cells(pixels)))
+    small = lambda s: percent(np.mean(s < SMALL))
+    rows.append((f"shorter side below {SMALL} px", *cells(small)))
+    return ("objects", "train", "val"), rows
+
+
 def dataset_page(
     dataset: Dataset, gallery: Gallery, commands: Sequence[tuple[str, str]]
 ) -> str:
@@ -121,7 +148,7 @@ def dataset_page(
         ("Pictures", _pictures(dataset)),
         ("Classes", _classes(dataset)),
         *gallery_sections([gallery, _duplicates(dataset)]),
-        ("Files that cannot be used", _faults(dataset.faults)),
+        ("Where it is wrong", _faults(dataset.faults)),
         ("How it was looked at", [("text", note) for note in dataset.notes]),
     )
     subtitle = f"{train} pictures to train on, {val} to validate; {verdict}"
@@ -146,6 +173,8 @@ def _pictures(dataset):
     blocks = [("tiles", tiles)]
     if any(dataset.sizes):
         blocks.append(("table", *size_table(dataset)))
+    if dataset.sides:
+        blocks.append(("table", *box_table(dataset)))
     return blocks
 
 
@@ -157,6 +186,8 @@ def _classes(dataset):
         text = f"{train}; {val} of val"
         if dataset.unit == "pixels":
             text += f"; in {row.counts[0]} and {row.counts[1]} pictures"
+        if dataset.unit == "boxes":
+            text += f"; {row.counts[0]} and {row.counts[1]}"
         length = 45 * row.shares[0] / longest
         rows.append((row.name, length, text, row.color, None))
     words = f"Share of the {dataset.unit} of train, and of val."

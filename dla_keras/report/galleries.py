@@ -122,6 +122,27 @@ def label_gallery(title: str, examples: Sequence, info) -> Gallery:
     return Gallery(title, tuple(shown), tuple(colors))
 
 
+def box_gallery(title: str, examples: Sequence, info) -> Gallery:
+    """Return pictures with their boxes; those that are ignored are left out.
+
+    Args:
+        title: Heading.
+        examples: Examples of a detection split.
+        info: Facts of the dataset.
+    """
+    shown = []
+    for example in examples:
+        picture = Image.fromarray(example.image)
+        picture.thumbnail((LARGE, LARGE))
+        truth, views = _true_boxes(example), {}
+        views[""] = draw_boxes(picture, truth, info.palette, info.class_names)
+        count = len(truth.boxes)
+        caption = f"{count} box{'es' * (count != 1)}"
+        shown.append(ShownPicture(example.name, caption, views))
+    colors = zip(info.class_names, info.palette, strict=True)
+    return Gallery(title, tuple(shown), tuple(colors))
+
+
 def class_gallery(title: str, pictures: Sequence, names) -> Gallery:
     """Return pictures with their classes.
 
@@ -302,13 +323,16 @@ def _box_views(example, found, info):
     """Return a picture with its true boxes, and with those found."""
     picture = Image.fromarray(example.image)
     picture.thumbnail((LARGE, LARGE))
-    label = example.label[example.label[:, 0] >= 0]
-    ones = np.ones(len(label))
-    truth = Found(label[:, 1:], label[:, 0], ones, example.image.shape[:2])
     draw = lambda boxes: draw_boxes(
         picture, boxes, info.palette, info.class_names
     )
-    return {"truth": draw(truth), "found": draw(found)}
+    return {"truth": draw(_true_boxes(example)), "found": draw(found)}
+
+
+def _true_boxes(example):
+    label = example.label[example.label[:, 0] >= 0]
+    ones = np.ones(len(label))
+    return Found(label[:, 1:], label[:, 0], ones, example.image.shape[:2])
 
 
 def classification_galleries(

@@ -1,5 +1,6 @@
 """`dla-keras check`: a table, a page and the next command, without Keras."""
 
+import json
 import os
 import re
 import subprocess
@@ -8,6 +9,9 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from box_folders import coco
+from box_folders import voc
+from box_folders import yolo
 from list_folder import write_folder
 from paths import ROOT
 from PIL import Image
@@ -15,6 +19,7 @@ from PIL import Image
 from dla_keras.commands import check
 from dla_keras.commands.check import training_flags
 from dla_keras.commands.train import TrainCls
+from dla_keras.commands.train import TrainDet
 from dla_keras.commands.train import TrainSeg
 from dla_keras.report.dataset_page import ClassRow
 from dla_keras.report.dataset_page import Dataset
@@ -116,6 +121,88 @@ def test_class_folders(tmp_path, capsys):
     assert page.count("data:image/jpeg;base64,") == 4
 
 
+@pytest.mark.parametrize("write", [coco, voc, yolo])
+def test_boxes_are_found_in_each_form(write, tmp_path, capsys):
+    folder = tmp_path / "objects"
+    write(folder)
+    code, output = run(capsys, folder, "--allow", "absent-classes")
+    assert code == 0, output
+    # Of three boxes: the pictures are drawn into the splits by their names.
+    counts = re.search(r"\| boxes +\| +(\d) \| +(\d) \|", output.out)
+    assert int(counts[1]) + int(counts[2]) == 3
+    rows = re.findall(r"\| (car|dog) .*? (\d) \| +(\d) \|", output.out)
+    assert {name: int(a) + int(b) for name, a, b in rows} == dict(car=1, dog=2)
+    assert re.search(r"Without a box: 1 of \d pictures of \w+", output.out)
+    words = output.out.partition("Train:\n")[2].partition("\n\n")[0]
+    words = words.replace("\\\n", " ").split()
+    assert words[:2] == ["dla-keras", "train-det"]
+    args = TrainDet.parse_flags(words[2:])
+    assert args.size == "64x64" and args.dataset == str(folder)
+    page = (tmp_path / "check-objects.html").read_text()
+    assert page.count("data:image/jpeg;base64,") == 3
+    assert "predict --model runs/objects/model.keras" in page
+
+
+def test_sizes_and_faults_of_boxes(tmp_path, capsys):
+    coco(tmp_path)
+    table = json.loads((tmp_path / "train.json").read_text())
+    (tmp_path / "val.json").write_text(json.dumps(table))
+    box = dict(table["annotations"][0], image_id=2, category_id=3)
+    for number, sides in enumerate(
+        [(5, 4, 8, 30), (5, 4, 20, 13), (5, 4, 0, 9), (50, 4, 30, 9)], 10
+    ):
+        table["annotations"].append({**box, "id": number, "bbox": sides})
+    table["annotations"].append({**box, "id": 20, "iscrowd": 1})
+    (tmp_path / "train.json").write_text(json.dumps(table))
+    code, output = run(capsys, tmp_path)
+    assert code == 2
+    # Shorter sides of train: 16, 16, 12, 8, 13, and 9 of what is outside.
+    for line in (
+        r"\| boxes +\| +6 \| +3 \|",
+        r"\| shorter side, half below +\| +12 px \| +16 px \|",
+        r"\| shorter side below 12 px +\| 33.3 % \| +0 \|",
+        r"\| ignored +\| 12.5 % \| +0 \| +1 \| +0 \|",
+        r"error: Boxes of train lie outside of .*box 4: x 50 to 80",
+        r"warning: Boxes of train have no area.*box 3: x 5 to 5",
+    ):
+        assert re.search(line, output.out), line
+    page = (tmp_path / f"check-{tmp_path.name}.html").read_text()
+    assert page.count("box 4: x 50 to 80") == 2  # found, and where
+    # Of a folder with outlines the masks are looked at, unless boxes are asked.
+    for each in table["annotations"]:
+        left, top, width, height = each["bbox"]
+        each["segmentation"] = [[left, top, left + width, top, left, top + 9]]
+        each["bbox"] = [1, 2, 12, 13]
+    for name in ("train", "val"):
+        (tmp_path / f"{name}.json").write_text(json.dumps(table))
+    assert "train-seg" in run(capsys, tmp_path)[1].out
+    code, output = run(capsys, tmp_path, "--task", "detection")
+    assert code == 0 and "train-det" in output.out
+
+
+def boxed(size, shorter):
+    sides = np.full(9, float(shorter)), np.zeros(0)
+    sizes = Counter({size: 205}), Counter()
+    return Dataset("x", (205, 9), sizes, (), (), unit="boxes", sides=sides)
+
+
+@pytest.mark.parametrize(
+    "size, shorter, card, expected",
+    [
+        ((640, 480), 96, False, "--size 256x320 --max-side 320 --phone small"),
+        # Twelve pixels are left of the smaller boxes, or the picture's own.
+        ((4000, 3000), 60, False, "--size 256x320 --max-side 800 --phone"),
+        ((4000, 3000), 10, False, "--size 256x320 --phone small"),
+        ((640, 480), 96, True, "--size 448x576 --max-side 576 --phone base"),
+    ],
+)
+def test_what_is_proposed_fits_the_boxes(size, shorter, card, expected):
+    flags = training_flags("detection", boxed(size, shorter), card)
+    assert expected in " ".join(flags)
+    steps = 60 * 205 // (16 if card else 8)
+    assert flags[-1] == str(max(1000, steps))
+
+
 def seen(size, pictures, rarest=0.2):
     rows = [ClassRow("a", (1 - rarest, 0.5), (9, 9))]
     rows.append(ClassRow("b", (rarest, 0.5), (9, 9)))
@@ -196,11 +283,11 @@ def test_mistakes_are_one_line(tmp_path, capsys):
 
 def test_it_does_without_keras(tmp_path):
     write_folder(tmp_path)
+    yolo(tmp_path / "yolo")
     code = """
 import sys
-from collections import Counter
 from dla_keras.commands import check
-code = check.main(["."])
+code = check.main(["."]) or check.main(["yolo", "--allow", "absent-classes"])
 heavy = {"keras", "tensorflow", "tensorflow_datasets"} & set(sys.modules)
 assert code == 0 and not heavy, (code, heavy)
 """

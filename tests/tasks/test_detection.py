@@ -290,8 +290,9 @@ def test_renumbered_boxes_keep_what_is_ignored():
     assert turned.info.class_names == ("b", "a")
 
 
-def test_faults_of_boxes_are_told_without_another_command(tmp_path, capsys):
-    """`check` knows no boxes, so no message may name it."""
+def test_faults_of_boxes_are_told_with_the_command_that_shows_them(
+    tmp_path, capsys
+):
     folder = pathlib.Path(squares(tmp_path / "squares"))
     table = json.loads((folder / "instances.json").read_text())
     table["annotations"][0]["bbox"] = [40, 40, -8, -8]
@@ -301,7 +302,9 @@ def test_faults_of_boxes_are_told_without_another_command(tmp_path, capsys):
     words += ["--run-dir", str(tmp_path / "run")]
     assert command("train.TrainDet")(words) == 2
     said = capsys.readouterr().err
-    assert "in reverse" in said and "dla-keras check" not in said
+    assert "in reverse" in said
+    shown = f"1 more: dla-keras check --task detection --dataset {folder}"
+    assert shown in said
     assert not (tmp_path / "run" / "model.keras").exists()
 
 

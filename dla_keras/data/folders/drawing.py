@@ -14,6 +14,10 @@ import numpy as np
 from dla_keras.data.datasets import IGNORE_LABEL
 
 
+class BoxAloneError(ValueError):
+    """An error about an object that has a box and no outline."""
+
+
 @dataclass(frozen=True)
 class DrawnLabel:
     """A label that is drawn when it is read.
@@ -223,7 +227,7 @@ def coco_region(
                 f"{size[0]} x {size[1]}. Received: {error}; export it again."
             ) from error
     if not outline:
-        raise ValueError(
+        raise BoxAloneError(
             f"{where}: expected a polygon or a mask as 'segmentation'. "
             "Received: a box alone; boxes are for detection: draw outlines, "
             "or remove the annotation."
@@ -276,7 +280,7 @@ def yolo_regions(
                 f"Received: {words[0]!r}; mend it, or 'names' of the yaml file."
             )
         if len(words) == 5:
-            raise ValueError(
+            raise BoxAloneError(
                 f"{where}: expected a class and a polygon. Received: a box, "
                 f"{line!r}; export polygons (YOLO segmentation)."
             )
