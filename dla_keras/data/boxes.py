@@ -232,18 +232,18 @@ def open_boxes(
 
 def _open_tfds(dataset, split, data_dir):
     builder = open_builder(BUILDERS.get(dataset, dataset), data_dir)
-    objects = builder.info.features.get("objects")
-    label = objects and objects.feature.get("label")
-    if label is None or "bbox" not in objects.feature:
+    features = dict(builder.info.features.items())
+    inner = getattr(features.get("objects"), "feature", None)
+    objects = dict(inner.items()) if hasattr(inner, "items") else {}
+    if not {"bbox", "label"} <= objects.keys():
         raise ValueError(
             "Expected a dataset with the feature 'objects' of 'bbox' and "
-            f"'label'. Received: {dataset} with "
-            f"{', '.join(builder.info.features)}."
+            f"'label'. Received: {dataset} with {', '.join(features)}."
         )
     if split == "val":
         names = ("val", "validation", "test")
         split = next((n for n in names if n in builder.info.splits), split)
-    return TFDSBoxes(builder, _info(dataset, label.names), split)
+    return TFDSBoxes(builder, _info(dataset, objects["label"].names), split)
 
 
 def _info(name, class_names) -> DatasetInfo:

@@ -1,18 +1,23 @@
 """Boxes from COCO, PASCAL VOC, YOLO and TFDS; their faults; their crops."""
 
 import hashlib
+import io
 import json
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from box_folders import HEIGHT
 from box_folders import NAMES
 from box_folders import TRUTH
+from box_folders import WIDTH
 from box_folders import coco
 from box_folders import pictures
 from box_folders import voc
 from box_folders import yolo
+from PIL import Image
 
 from dla_keras.data import boxes
 from dla_keras.data import toy_streets
@@ -57,6 +62,34 @@ def test_crowds_are_ignored(tmp_path):
     assert opened(tmp_path)["a"][0].tolist() == [-2, 4, 6, 20, 30]
     assert boxes.ignored(-2) == centers.ignored(-2) == 0
     assert boxes.NO_BOX == centers.NO_BOX
+
+
+def test_objects_of_tfds_are_boxes(monkeypatch):
+    """With TFDS' own features, which are no dictionary."""
+    import tensorflow_datasets as tfds
+
+    kinds = tfds.features.ClassLabel(names=NAMES)
+    objects = {"bbox": tfds.features.BBoxFeature(), "label": kinds}
+    objects = tfds.features.Sequence({**objects, "is_crowd": np.bool_})
+    features = {"image": tfds.features.Image(), "objects": objects}
+    png = io.BytesIO()
+    Image.new("RGB", (WIDTH, HEIGHT)).save(png, "PNG")
+    found = {"bbox": [[0.1, 0.1, 0.5, 0.5], [0, 0, 1, 1]], "label": [1, 0]}
+    found["is_crowd"] = [False, True]
+    row = {"image": png.getvalue(), "objects": found}
+    told = SimpleNamespace(
+        features=tfds.features.FeaturesDict(features), splits=["train", "test"]
+    )
+    builder = SimpleNamespace(info=told)
+    monkeypatch.setattr(boxes, "open_builder", lambda *_: builder)
+    monkeypatch.setattr(boxes, "open_source", lambda *_: [row])
+    val = boxes.open_boxes("some/set", "val")
+    assert val.info.class_names == (*NAMES,)
+    expected = [[1, 4, 6, 20, 30], [-2, 0, 0, 40, 60]]
+    np.testing.assert_allclose(val[0].label, expected, rtol=1e-6)
+    told.features = tfds.features.FeaturesDict({"image": features["image"]})
+    with pytest.raises(ValueError, match="'objects' .* some/set with image"):
+        boxes.open_boxes("some/set", "val")
 
 
 def test_lists_of_voc_are_its_splits(tmp_path):
