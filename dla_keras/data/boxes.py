@@ -462,11 +462,12 @@ def _yolo_boxes(folder, image, texts, count):
         shares = _numbers(rest, 4 if len(rest) < 6 else len(rest), where)
         if len(shares) == 4:
             x, y, wide, tall = shares
-            x, y = (x - wide / 2, x + wide / 2), (y - tall / 2, y + tall / 2)
+            box = (y - tall / 2, x - wide / 2, y + tall / 2, x + wide / 2)
         else:  # a polygon
             x, y = shares[::2], shares[1::2]
-        box = (min(y) * height, min(x) * width, max(y) * height, max(x) * width)
-        rows.append((int(word), *box))
+            box = (min(y), min(x), max(y), max(x))
+        sides = np.multiply(box, [height, width, height, width])
+        rows.append((int(word), *sides))
     return Boxes(file, str(file), _table(rows), (height, width))
 
 
