@@ -16,6 +16,7 @@ from dla_keras.commands.shared import number_of
 from dla_keras.commands.shared import size_text
 from dla_keras.files import check_target
 from dla_keras.provenance import read_beside
+from dla_keras.tasks.recipes import BALANCED
 from dla_keras.variants import PHONE_DETECTORS
 from dla_keras.variants import PHONE_SEGMENTERS
 from dla_keras.variants import shipped_path
@@ -63,6 +64,10 @@ WORKING_SIZE = {
         "help": "another working size: every picture is stretched to it",
     },
 }
+
+
+def _weight_or_balance(text):
+    return text if text == BALANCED else number_of("positive_weight")(text)
 
 
 def _head_stride(default):
@@ -170,9 +175,13 @@ FLAGS = {
                 "default": "consensus",
                 "help": "how several drawings of one picture are combined",
             },
-            "--positive-weight": _number(
-                "positive_weight", "weight of boundary pixels in the loss", 10.0
-            ),
+            "--positive-weight": {
+                "type": _weight_or_balance,
+                "metavar": "WEIGHT",
+                "default": 10.0,
+                "help": "weight of boundary pixels in the loss, or balanced: "
+                "as much as the rest of their picture",
+            },
             "--thresholds": {
                 "type": number_of("thresholds"),
                 "default": 9,

@@ -8,6 +8,7 @@ from keras import ops
 from dla_keras.data.boundaries import CERTAIN
 from dla_keras.data.boundaries import label_edges
 from dla_keras.data.datasets import IGNORE_LABEL
+from dla_keras.tasks.recipes import BALANCED
 
 
 def cross_entropy_sums(labels, logits, class_weights=None):
@@ -88,13 +89,15 @@ def boundary_cross_entropy_sums(labels, logits, positive_weight=10.0):
     """Return the boundaries' cross-entropy over valid pixels, and its weight.
 
     Boundaries are few, so each counts `positive_weight` times: 10 in the paper
-    (section 5.3), `--edge-weight` in the authors' code.
+    (section 5.3), `--edge-weight` in the authors' code. `BALANCED` lets them
+    weigh as much in each image as the rest of it (HED; Xie and Tu, ICCV 2015).
 
     Args:
         labels: `(batch, height, width)`, 0 to `CERTAIN` or `IGNORE_LABEL`;
             see `dla_keras.data.boundaries`.
         logits: `(batch, height, width, 1)`.
-        positive_weight: Weight of a boundary's loss. Defaults to `10.0`.
+        positive_weight: Weight of a boundary's loss, or `BALANCED`. Defaults
+            to `10.0`.
 
     Returns:
         `(loss_sum, weight_sum)`, two scalars, at least in float32.
@@ -118,8 +121,13 @@ def _pixel_boundary_loss(labels, logits, positive_weight=10.0):
     logits = ops.cast(logits[..., 0], dtype)
     valid = ops.cast(labels != IGNORE_LABEL, dtype)
     share = valid * ops.cast(labels, dtype) / CERTAIN
-    positive = positive_weight * share
-    negative = valid - share
+    positive, negative = share, valid - share
+    if positive_weight == BALANCED:
+        drawn, rest = _by_image(positive), _by_image(negative)
+        part = (drawn / ops.maximum(drawn + rest, 1e-6))[:, None, None]
+        positive, negative = (1 - part) * positive, part * negative
+    else:
+        positive = positive_weight * positive
     # log(1 + e^-x) and log(1 + e^x): the two costs, finite for any logit.
     losses = positive * ops.softplus(-logits) + negative * ops.softplus(logits)
     return losses, positive + negative

@@ -15,6 +15,9 @@ OPTIMIZERS = {
 }
 SCHEDULES = ("poly", "step", "cosine", "constant")
 
+# Instead of a weight of boundaries: as much as the rest of their picture.
+BALANCED = "balanced"
+
 # What training computes in -> Keras' name of it.
 COMPUTE = {
     "float32": "float32",

@@ -38,6 +38,7 @@ from dla_keras.tasks.boundary import soft_boundaries
 from dla_keras.tasks.losses import boundary_cross_entropy_sums
 from dla_keras.tasks.losses import cross_entropy_sums
 from dla_keras.tasks.losses import joint_sums
+from dla_keras.tasks.recipes import BALANCED
 from dla_keras.variants import VARIANTS
 
 pytestmark = pytest.mark.usefixtures("small_networks")
@@ -118,6 +119,35 @@ def test_loss_is_the_authors_weighted_cross_entropy():
     expected = (weights * costs).sum() / weights.sum()
     # float32 logarithms and sums over 128 pixels.
     assert float(loss / weight) == pytest.approx(expected, rel=1e-5)
+
+
+def test_balanced_loss_is_heds():
+    """In each image both kinds weigh alike; one without boundaries, nothing."""
+    labels = RANDOM.choice([0, 254, 255], (3, 8, 8), p=[0.7, 0.2, 0.1])
+    labels[2] = 0
+    logits = RANDOM.normal(size=(3, 8, 8, 1))
+    expected = np.zeros(2)
+    for label, logit in zip(labels, logits[..., 0], strict=True):
+        drawn, rest = (label == 254).sum(), (label == 0).sum()
+        weight = np.select([label == 254, label == 0], [rest, drawn], 0) / (
+            drawn + rest
+        )
+        p = 1 / (1 + np.exp(-logit))
+        costs = -np.log(np.where(label == 254, p, 1 - p))
+        expected += (weight * costs).sum(), weight.sum()
+        assert weight[label == 254].sum() == pytest.approx(
+            weight[label == 0].sum()
+        )
+    sums = boundary_cross_entropy_sums(labels, logits, BALANCED)
+    np.testing.assert_allclose(sums, expected, rtol=1e-5)
+    # An image adds the same wherever its batch is: on any replica.
+    apart = [
+        boundary_cross_entropy_sums(
+            labels[i : i + 1], logits[i : i + 1], BALANCED
+        )
+        for i in range(3)
+    ]
+    np.testing.assert_allclose(np.sum(apart, axis=0), sums, rtol=1e-5)
 
 
 def test_loss_of_a_share_lies_between():

@@ -54,7 +54,7 @@ OF_CLS = (
     "--drop-path nan",
 )  # fmt: skip
 OF_EDGE = (
-    "--positive-weight 0", "--thresholds 1.5", "--annotators all",
+    "--positive-weight 0", "--positive-weight even", "--thresholds 1.5", "--annotators all",
     "--head-stride 4.0",
 )  # fmt: skip
 
