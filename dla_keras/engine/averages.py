@@ -1,11 +1,14 @@
 """The weights that are evaluated and exported: averages and snapshots."""
 
 import contextlib
+import math
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from dla_keras.engine.optimizers import flat
+from dla_keras.engine.optimizers import packs
 from dla_keras.engine.strategies import batch_norms
 
 
@@ -36,18 +39,35 @@ class WeightAverage:
         self.sources = [
             v for v in model.variables if keras.backend.is_float_dtype(v.dtype)
         ]
+        self.packs = packs(self.sources)
         self.variables = [
-            keras.Variable(v.numpy(), trainable=False, name="average")
-            for v in self.sources
+            keras.Variable(
+                np.concatenate([self.sources[i].numpy().ravel() for i in pack]),
+                trainable=False,
+                name="average",
+            )
+            for pack in self.packs
         ]
 
     def update(self, step) -> None:
         """Add the weights after step number `step`, counted from 1."""
         step = tf.cast(step, "float32")
         momentum = tf.minimum(self.momentum, (1 + step) / (10 + step))
-        for average, v in zip(self.variables, self.sources, strict=True):
-            move = (v.value - average.value) * tf.cast(1 - momentum, v.dtype)
+        for average, pack in zip(self.variables, self.packs, strict=True):
+            now = flat([self.sources[i].value for i in pack])
+            move = (now - average.value) * tf.cast(1 - momentum, now.dtype)
             average.value.assign_add(move)
+
+    def arrays(self) -> dict[int, np.ndarray]:
+        """Return the average of each variable, by the variable's `id`."""
+        found = {}
+        for average, pack in zip(self.variables, self.packs, strict=True):
+            sources = [self.sources[i] for i in pack]
+            sizes = [math.prod(v.shape) for v in sources]
+            parts = np.split(average.numpy(), np.cumsum(sizes)[:-1])
+            for v, part in zip(sources, parts, strict=True):
+                found[id(v)] = part.reshape(v.shape)
+        return found
 
 
 class Snapshot:
@@ -93,21 +113,17 @@ class Snapshot:
         self.renew = None
         if batches is not None:
             self.renew = BatchNormRenewal(self.model, batches)
-        averages = {}
-        if average is not None:
-            pairs = zip(average.sources, average.variables, strict=True)
-            averages = {id(source): v for source, v in pairs}
-        self.pairs = [
-            (copy, averages.get(id(v), v))
-            for copy, v in zip(
-                self.model.variables, model.variables, strict=True
-            )
-        ]
+        self.average = average
+        self.pairs = list(
+            zip(self.model.variables, model.variables, strict=True)
+        )
 
     def take(self) -> None:
         """Bring the copy up to date."""
+        averages = self.average.arrays() if self.average else {}
         for copy, v in self.pairs:
-            copy.assign(v.numpy())
+            array = averages.get(id(v))
+            copy.assign(v.numpy() if array is None else array)
         if self.renew is not None:
             self._renew()
         values = [v.numpy() for v in self.model.variables]

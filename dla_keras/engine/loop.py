@@ -270,7 +270,8 @@ class Run:
         if differing := sorted(ours ^ theirs):
             raise ValueError(
                 f"{checkpoint.path} is of another network, optimizer or "
-                f"average: {len(differing)} variables differ, the first: "
+                "average, or of an earlier version: pass --overwrite to begin "
+                f"anew. {len(differing)} variables differ, the first: "
                 f"{differing[0]}."
             )
         facts = {k: v for k, v in checkpoint.facts.items() if k != ORIGIN}

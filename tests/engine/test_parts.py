@@ -11,6 +11,7 @@ import tensorflow as tf
 from tiny_run import Tiny
 
 import dla_keras
+from dla_keras.engine import optimizers
 from dla_keras.engine.averages import Snapshot
 from dla_keras.engine.averages import WeightAverage
 from dla_keras.engine.optimizers import SCHEDULES
@@ -83,6 +84,40 @@ def test_optimizers_step_as_pytorch_under_a_schedule(name):
     np.testing.assert_allclose(received, weights, atol=2e-5)
 
 
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_what_steps_as_one_steps_as_it_would_apart(name, monkeypatch):
+    """To the bit: the slots of variables of all shapes, and two rates."""
+    results = []
+    for pack in (2**18, 0):
+        monkeypatch.setattr(optimizers, "PACK", pack)
+        keras.utils.set_random_seed(0)
+        model = Tiny()
+        slow = model.layers[1]
+        optimizer = make_optimizer(name, 0.1, 0.01, model, slow, 0.5)
+        average = WeightAverage(model, 0.9)
+        random = np.random.default_rng(0)
+        for step in range(3):
+            optimizer.apply(
+                [
+                    tf.constant(random.normal(size=v.shape), tf.float32)
+                    for v in model.trainable_variables
+                ]
+            )
+            average.update(tf.constant(step + 1))
+        arrays = average.arrays()
+        assert len(arrays) == len(average.sources)
+        results.append(
+            [
+                *(v.numpy() for v in model.trainable_variables),
+                *(arrays[id(v)] for v in average.sources),
+            ]
+        )
+        counts = len(optimizer.packs), len(model.trainable_variables)
+        assert counts[0] < counts[1] if pack else counts[0] == counts[1]
+    for one, apart in zip(*results, strict=True):
+        np.testing.assert_array_equal(one, apart)
+
+
 # === Averages and snapshots ===
 
 
@@ -100,8 +135,9 @@ def test_a_weight_average_takes_in_statistics_too():
             keep * e + (1 - keep) * v.numpy()
             for e, v in zip(expected, average.sources, strict=True)
         ]
-    for e, v in zip(expected, average.variables, strict=True):
-        np.testing.assert_allclose(v.numpy(), e, rtol=1e-5)
+    arrays = average.arrays()
+    for e, v in zip(expected, average.sources, strict=True):
+        np.testing.assert_allclose(arrays[id(v)], e, rtol=1e-5)
     with pytest.raises(ValueError, match="between 0 and 1"):
         WeightAverage(model, 1.0)
 
