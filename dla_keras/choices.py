@@ -178,6 +178,7 @@ class Number:
 
 
 _MANY = 10**9
+SAME_PROBABILITY = 0.05  # a difference as good as none
 # Flag or argument -> what it may be. Both argparse and the Python API ask here.
 NUMBERS = {
     # training

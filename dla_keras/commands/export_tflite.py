@@ -8,15 +8,16 @@
 The file takes one uint8 RGB picture (1, H, W, 3), normalizes it itself and
 gives the mask (1, H, W), or logits with `--head logits`; where the model finds
 boundaries, their probability too; a classifier's file gives the probability of
-each class. Names, colors, origin and scores are inside
-(`dla_keras/lite/file/facts.py`), and the metadata that MediaPipe Tasks reads.
-The file is compared with the Keras model on pictures of the val split, classes
-and scores; below `--min-agreement`, or with scores too far off, it is not
-written and the exit code is 1.
+each class, and a detector's boxes with classes and scores, decoded inside, or
+with `--head heads` the maps that they are decoded from. Names, colors, origin
+and scores are inside (`dla_keras/lite/file/facts.py`), and the metadata that
+MediaPipe Tasks reads. The file is compared with the Keras model on pictures of
+the val split, classes and scores; below `--min-agreement`, or with scores too
+far off, it is not written and the exit code is 1.
 
 `--precision all` makes a file of each precision in a folder and compares them
-with Keras, and with other files (`--compare`): size, mIoU and its loss by
-class, latency, memory, what XNNPACK takes. `table.md`, `comparison.json` and
+with Keras, and with other files (`--compare`): size, mIoU, top-1 or AP and what
+is lost, latency, memory, what XNNPACK takes. `table.md`, `comparison.json` and
 `report.html`, with pictures where masks differ, are beside the files.
 """
 
@@ -71,16 +72,18 @@ def parse_flags(argv):
     add(
         "--head",
         choices=HEADS,
-        help="output for segmentation: the class of each pixel, the scores of "
-        "all classes, or those before the last upsampling; default: mask, "
-        "which MediaPipe cannot read",
+        help="outputs: for segmentation the class of each pixel, the scores of "
+        "all classes, or those before the last upsampling (default: mask, "
+        "which MediaPipe cannot read); for detection boxes, or the three maps "
+        "that they are decoded from (default: boxes)",
     )
     add(
         "--for",
         choices=READERS,
         default=READERS[0],
         dest="reader",
-        help="who runs the file; mediapipe: logits, of pictures that are "
+        help="who runs the file; mediapipe: logits or boxes, of pictures "
+        "that are "
         "stretched to the file's size, as MediaPipe Tasks stretches them",
     )
     add(
@@ -129,7 +132,7 @@ def parse_flags(argv):
     every(
         "--eval-pictures",
         type=number_of("eval_pictures"),
-        help="pictures of the val split to compute mIoU on; default: all",
+        help="pictures of the val split to score on; default: all",
     )
     args = parser.parse_args(argv)
     bounded = args.max_loss is not None
@@ -218,14 +221,21 @@ def read_exporter(args) -> "tuple[Exporter, tuple]":
     return exporter, source
 
 
-def choose_head(args, model) -> str:
+def choose_head(args, model) -> str | None:
     """Return the head that was asked for, or that the reader can use.
 
     Raises:
         ValueError: If MediaPipe shall read what it cannot.
     """
     if args.reader != "mediapipe":
-        return args.head or HEADS[0]
+        return args.head
+    if "detection" in model.tasks:
+        if args.head not in (None, "boxes"):
+            raise ValueError(
+                "MediaPipe's ObjectDetector reads boxes: --for mediapipe needs "
+                f"--head boxes. Received: --head {args.head}."
+            )
+        return "boxes"
     if args.head not in (None, "logits"):
         raise ValueError(
             "MediaPipe takes a mask's width for its classes, and enlarges "
@@ -273,6 +283,12 @@ def choose_float(args, exporter, source) -> "Exporter":
 
     if not args.layer_errors and args.max_loss is None:
         return exporter
+    if args.max_loss is not None and "segmentation" not in exporter.model.tasks:
+        raise ValueError(
+            "--max-loss counts mIoU, and is for models that segment. Received: "
+            f"a {type(exporter.model).__name__}; use --layer-errors and "
+            "--keep-float."
+        )
     errors = rank_layers(exporter)
     if args.layer_errors:
         write_layer_errors(f"{args.output}.layers.csv", errors)
@@ -289,8 +305,8 @@ def choose_float(args, exporter, source) -> "Exporter":
     )
     if masks is None or masks.scores["miou"] is None:
         raise ValueError(
-            "--max-loss counts mIoU, and this model has no classes, or the val "
-            "split no label; use --layer-errors and --keep-float."
+            "--max-loss counts mIoU, and the val split has no label; use "
+            "--layer-errors and --keep-float."
         )
     exporter = within_loss(exporter, errors, masks, args.max_loss)
     kept = ", ".join(exporter.keep_float) or "no layer"

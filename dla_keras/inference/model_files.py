@@ -102,13 +102,18 @@ class ModelFile:
         """Return the share of an image's shorter side in that crop."""
         return self.settings.get("crop_fraction", CROP_FRACTION)
 
-    def at(self, fit: Fit) -> "ModelFile":
+    def at(self, fit: Fit, size: tuple[int, int] | None = None) -> "ModelFile":
         """Return the same model for pictures that are fitted by another rule.
+
+        Args:
+            fit: Rule of what a picture's own size becomes.
+            size: Only size that it is to take. Defaults to `None`: its own.
 
         Raises:
             ValueError: If the file takes one size only, and has its own rule.
         """
-        if fit == self.fit:
+        size = size or self.size
+        if (fit, size) == (self.fit, self.size):
             return self
         if self.size or "classification" in self.tasks:
             raise ValueError(
@@ -118,8 +123,11 @@ class ModelFile:
             )
         kinds = ("masks", "probabilities", "boundaries", "boxes")
         found = {kind: getattr(self, kind) for kind in kinds}
-        fitted = {n: p and replace(p, fit=fit) for n, p in found.items()}
-        return replace(self, fit=fit, **fitted)
+        fitted = {
+            kind: predict and replace(predict, fit=fit, size=size)
+            for kind, predict in found.items()
+        }
+        return replace(self, fit=fit, size=size, **fitted)
 
 
 def open_model(path, threads: int = 2) -> ModelFile:
@@ -141,7 +149,7 @@ def open_model(path, threads: int = 2) -> ModelFile:
         )
     path = shipped_path(path)
     opened = _open(path, threads)
-    if opened.num_classes == 1:
+    if opened.num_classes == 1 and "detection" not in opened.tasks:
         raise ValueError(
             f"Expected a model of two classes or more. Received: {path}, which "
             "scores one alone, so that its mask is the same everywhere; export "
@@ -340,6 +348,8 @@ def describe_lite(model) -> ModelFile:
         found["probabilities"] = Predictor(run, size, fit)
     if "boundary" in model.tasks:
         found["boundaries"] = Predictor(model.boundaries, size, fit)
+    if "detection" in model.tasks:
+        found["boxes"] = BoxPredictor(_as_it_is(model), size, fit)
     if "classification" in model.tasks:
         found["logits"] = lambda images: log_probabilities(
             np.stack([model.run(image) for image in images])
@@ -355,6 +365,20 @@ def describe_lite(model) -> ModelFile:
         settings=_crop_settings(model.facts.get("input", {})),
         **found,
     )
+
+
+def _as_it_is(model):
+    """Return a function of an image, which its mirror image is no part of."""
+
+    def run(image, flip):
+        if flip:
+            raise ValueError(
+                f"--flip needs the .keras file: {model.name} finds boxes in "
+                "one image at a time. Leave --flip out."
+            )
+        return model.boxes(image)
+
+    return run
 
 
 def _open_saved_model(path):

@@ -308,6 +308,23 @@ def box_predictor(model, fit: Fit = PAD, count: int = 100) -> BoxPredictor:
     return BoxPredictor(run, fit=fit)
 
 
+def decode_maps(maps: np.ndarray, stride: int) -> tuple[np.ndarray, ...]:
+    """Return boxes in an image's pixels, their classes and scores.
+
+    Args:
+        maps: A detector's maps of the image, float32 `(h, w, classes + 4)`:
+            heat, size and offset.
+        stride: Pixels of a cell's side.
+    """
+    from dla_keras.models import centers
+
+    heat, size, offset = np.split(maps[None], [-4, -2], axis=-1)
+    found = centers.decode({"heat": heat, "size": size, "offset": offset})
+    found = {name: np.asarray(values)[0] for name, values in found.items()}
+    boxes = found["boxes"] * np.float32(stride)
+    return boxes, found["classes"], found["scores"]
+
+
 def model_logits(model):
     """Return a function from pictures to logits around a classifier.
 

@@ -52,6 +52,11 @@ class Output:
     activation: int | None = None
 
 
+# Outputs of a detector's file, one head or the other. MediaPipe finds the boxes
+# by these names.
+BOXES = ("location", "category", "score", "number of detections")
+MAPS = ("heat", "size", "offset")
+
 # Outputs of `.tflite` files and SavedModels, by name.
 OUTPUTS = {
     "mask": Output(
@@ -78,6 +83,37 @@ OUTPUTS = {
         2,
         "the probability of each class",
         AXIS,
+    ),
+    "location": Output(
+        "detection",
+        "boxes",
+        3,
+        "top, left, bottom and right of each box, 0 to 1 of the image",
+    ),
+    "category": Output(
+        "detection", "box_classes", 2, "the class of each box", VALUES
+    ),
+    "score": Output(
+        "detection", "box_scores", 2, "the score of each box, the best first"
+    ),
+    "number of detections": Output(
+        "detection", "box_count", 1, "the number of boxes scored above 0"
+    ),
+    "heat": Output(
+        "detection",
+        "centers",
+        4,
+        "a score per cell and class, that a center is in it",
+        AXIS,
+    ),
+    "size": Output(
+        "detection", "sizes", 4, "height and width of a cell's box, in cells"
+    ),
+    "offset": Output(
+        "detection",
+        "offsets",
+        4,
+        "from a cell's corner down and right to its center, in cells",
     ),
 }
 
@@ -129,8 +165,8 @@ _SIZE = ("a whole number from 1 to 32768", _is_size)
 # missing or null, with a task's name, in the files of all other tasks.
 RULES = {
     "task": (
-        "segmentation, boundary or classification",
-        lambda value: value in ("segmentation", "boundary", "classification"),
+        "segmentation, boundary, classification or detection",
+        lambda value: value in [row.task for row in OUTPUTS.values()],
     ),
     "name": _LINE,
     "precision": _LINE,
@@ -163,6 +199,8 @@ RULES = {
     "metrics?": _DICT,
     "metrics.miou?": _SHARE,
     "metrics.top1?": _SHARE,
+    "metrics.best?": _DICT,
+    "metrics.best.threshold?": _SHARE,
     "digest?": (
         "64 hexadecimal digits",
         lambda value: (
@@ -273,13 +311,13 @@ def _values(facts, path) -> Iterator:
 def _check_lists(facts):
     """Raise `ValueError` for lists that are too short, too long or twofold."""
     # Two kinds of one name are a matter of a thousand classes, as ImageNet's.
-    dense = facts["task"] != "classification"
+    dense = facts["task"] in ("segmentation", "boundary")
     for key in ("classes", "outputs") if dense else ("outputs",):
         names = [entry["name"] for entry in facts[key]]
         if len(set(names)) < len(names):
             raise _wrong(key, "a list of different names", names)
     count = len(facts["classes"])
-    low = 0 if facts["task"] == "boundary" else 2
+    low = {"boundary": 0, "detection": 1}.get(facts["task"], 2)
     if count < low or (dense and count > MAX_CLASSES):
         most = f" and at most {MAX_CLASSES}" if dense else ""
         expected = f"a list of at least {low}{most}"
@@ -298,7 +336,7 @@ def _check_sizes(facts, inputs, outputs):
         place = f"outputs of {said['name']}"
         if said.get("shape", shape) != shape:
             raise _wrong(place, f"of shape {shape}", said["shape"])
-        scores = said["kind"] in ("logits", "probabilities")
+        scores = said["kind"] in ("logits", "probabilities", "centers")
         if scores and count != shape[-1]:
             raise _wrong("classes", f"a list of {shape[-1]}", count)
 

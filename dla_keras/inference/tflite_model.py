@@ -1,4 +1,4 @@
-"""Runs a `.tflite` file on pictures: masks, logits, boundaries, classes."""
+"""Runs a `.tflite` file on pictures: masks, boundaries, classes, boxes."""
 
 import importlib
 import io
@@ -12,9 +12,14 @@ from dla_keras.inference.model_checks import check_file
 from dla_keras.inference.model_checks import check_length
 from dla_keras.inference.model_checks import is_sealed
 from dla_keras.inference.model_checks import try_apart
+from dla_keras.inference.predictor import decode_maps
 from dla_keras.inference.predictor import resize_scores
+from dla_keras.inference.tflite_facts import BOXES
+from dla_keras.inference.tflite_facts import MAPS
 from dla_keras.inference.tflite_facts import read_facts
 from dla_keras.quiet import quiet_stderr
+
+_NO_SCORES = ("boundary", *BOXES, *MAPS)  # of classes in pixels or images
 
 # Packages that run files -> what pip calls them; the first one found is used.
 PACKAGES = {
@@ -27,8 +32,9 @@ class LiteModel:
     """A `.tflite` file as a function from a picture to its mask.
 
     `run` gives logits where the file does, and a classifier's probabilities;
-    `boundaries` what lies between classes. Logits at a coarser stride, as of
-    `head="coarse_logits"`, are brought to the picture's size here.
+    `boundaries` what lies between classes; `boxes` gives objects. Logits at a
+    coarser stride, as of `head="coarse_logits"`, are brought to the picture's
+    size here.
 
     Args:
         source: Path of the file, or its bytes.
@@ -75,7 +81,7 @@ class LiteModel:
         self.palette = colors or None
         self._inputs = self._interpreter.get_input_details()
         self._outputs = _named_outputs(self._interpreter)
-        scores = [name for name in self._outputs if name != "boundary"]
+        scores = [n for n in self._outputs if n not in _NO_SCORES]
         self._scores = self._outputs[scores[0]] if scores else None
         if len(scores) > 1 or not self._fits():
             raise ValueError(self._misfit())
@@ -128,13 +134,18 @@ class LiteModel:
     @property
     def num_classes(self) -> int | None:
         """Return the number of classes; `None` for a mask that says none."""
-        if self.class_names or self._scores is None or self.gives_mask:
+        scores = self._outputs.get("heat", self._scores)
+        if self.class_names or scores is None or self.gives_mask:
             return self.class_names and len(self.class_names)
-        return int(self._scores["shape"][-1])
+        return int(scores["shape"][-1])
 
     @property
     def gives_mask(self) -> bool:
         return self._scores is not None and len(self._scores["shape"]) == 3
+
+    @property
+    def gives_maps(self) -> bool:
+        return "heat" in self._outputs
 
     def run(self, image: np.ndarray) -> np.ndarray:
         """Return what the file says about the classes in one picture.
@@ -155,6 +166,22 @@ class LiteModel:
             image: uint8 `(H, W, 3)`, of the file's size.
         """
         return self.read_boundaries(self.infer(image))
+
+    def boxes(self, image: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Return boxes in the image's pixels, their classes and scores.
+
+        Args:
+            image: uint8 `(H, W, 3)`, of the file's size.
+        """
+        return self.read_boxes(self.infer(image))
+
+    def maps(self, image: np.ndarray) -> np.ndarray:
+        """Return a detector's maps, float32 `(h, w, num_classes + 4)`.
+
+        Args:
+            image: uint8 `(H, W, 3)`, of the file's size.
+        """
+        return self.read_maps(self.infer(image))
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         return self.read_mask(self.infer(image))
@@ -184,7 +211,7 @@ class LiteModel:
 
     def read_scores(self, outputs: dict[str, np.ndarray]) -> np.ndarray:
         """Return what `run` gives, from what `infer` gave."""
-        (scores,) = (v for n, v in outputs.items() if n != "boundary")
+        (scores,) = (v for n, v in outputs.items() if n not in _NO_SCORES)
         if self.gives_mask:
             return scores
         numbers = _numbers(scores, self._scores)
@@ -204,6 +231,23 @@ class LiteModel:
         details = self._outputs["boundary"]
         return _numbers(outputs["boundary"], details)[..., None]
 
+    def read_maps(self, outputs: dict[str, np.ndarray]) -> np.ndarray:
+        """Return what `maps` gives, from what `infer` gave."""
+        maps = [_numbers(outputs[n], self._outputs[n]) for n in MAPS]
+        return np.concatenate(maps, axis=-1)
+
+    def read_boxes(
+        self, outputs: dict[str, np.ndarray]
+    ) -> tuple[np.ndarray, ...]:
+        """Return what `boxes` gives, from what `infer` gave."""
+        height, width = self.input_shape[1:3]
+        if self.gives_maps:
+            stride = height // outputs["heat"].shape[0]
+            return decode_maps(self.read_maps(outputs), stride)
+        boxes, classes, scores, _ = (outputs[name] for name in BOXES)
+        boxes = boxes * np.float32([height, width, height, width])
+        return boxes, classes.astype(np.int32), scores
+
     def _find_tasks(self):
         tasks = []
         if self._scores is not None:
@@ -211,6 +255,8 @@ class LiteModel:
             tasks.append("segmentation" if of_pixels else "classification")
         if "boundary" in self._outputs:
             tasks.append("boundary")
+        if self.gives_maps or "location" in self._outputs:
+            tasks.append("detection")
         return tuple(tasks)
 
     def _fits(self):
@@ -222,11 +268,31 @@ class LiteModel:
             and len(shape) == 4
             and (shape[0], shape[3]) == (1, 3)
             and not self._open_sides()
+            and self._boxes_fit()
             and all(
                 _covers(output["shape"], shape, coarser=output is self._scores)
-                for output in self._outputs.values()
+                for name, output in self._outputs.items()
+                if name not in (*BOXES, *MAPS)
             )
         )
+
+    def _boxes_fit(self):
+        """Return whether the outputs of a detector are whole, or none."""
+        for names in (BOXES, MAPS):
+            if not set(names) & set(self._outputs):
+                continue
+            if not set(names) <= set(self._outputs):
+                return False
+            found = [tuple(self._outputs[n]["shape"]) for n in names]
+            if names == BOXES:
+                count = found[2][-1]
+                return found == [(1, count, 4), *[(1, count)] * 2, (1,)]
+            sides = found[0][1:3]
+            picture = self._inputs[0]["shape"]
+            return found[1:] == [(1, *sides, 2)] * 2 and _covers(
+                found[0], picture, coarser=True
+            )
+        return True
 
     def _open_sides(self):
         """Return whether a side is left to whoever runs the file."""
@@ -239,9 +305,9 @@ class LiteModel:
         )
         text = (
             "Expected a file that takes one uint8 RGB picture of a fixed size "
-            "and gives a mask, logits or boundaries of it, or probabilities "
-            f"of its class. Received: {self.name} from {inputs or 'nothing'} "
-            f"to {outputs or 'nothing'}."
+            "and gives a mask, logits, boundaries or boxes of it, or "
+            f"probabilities of its class. Received: {self.name} from "
+            f"{inputs or 'nothing'} to {outputs or 'nothing'}."
         )
         if self._inputs and self._open_sides():
             text += " Its sides are open (-1): convert it at a fixed size."

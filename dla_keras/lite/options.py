@@ -35,7 +35,15 @@ class Precision:
     ops: tuple = ()
 
 
-HEADS = ("mask", "logits", "coarse_logits")
+# Head of a file -> the task that has it, whose first one is the default. Files
+# of other tasks have one output each.
+HEADS = {
+    "mask": "segmentation",
+    "logits": "segmentation",
+    "coarse_logits": "segmentation",
+    "boxes": "detection",
+    "heads": "detection",
+}
 TARGETS = ("arm", "x86")  # processors that a file may be tuned for
 READERS = ("any", "mediapipe")  # who brings pictures to a file and reads it
 
@@ -100,5 +108,4 @@ METHODS = {
     ),
 }
 
-SAME_PROBABILITY = 0.05  # a difference as good as none
 STEPS = ("pre", "inference", "post", "total")  # that a picture's time goes to

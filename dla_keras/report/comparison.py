@@ -16,9 +16,12 @@ NOTES = {
     "mIoU": "mIoU is computed from one confusion matrix, with the pictures at "
     "their own size. The loss is the mIoU of Keras on the same pictures less "
     "that of the file, in points (hundredths).",
+    "AP": "AP is COCO's, with the pictures at their own size. The loss is the "
+    "AP of Keras on the same pictures less that of the file, in points "
+    "(hundredths).",
     "agreement": "Agreement is the share of pixels with the same class as "
     "Keras, or nearly the same probability, on the pictures of the "
-    "verification.",
+    "verification; of boxes, of those that both have.",
     "ms": "ms is {timing}, from picture in to outputs out, in a process of "
     "its own; the time of Keras, on all cores, includes padding and argmax.",
     "memory": "Memory is the peak of a process on one thread, less what it "
@@ -139,11 +142,14 @@ def _columns(threads):
         "mIoU": lambda row: _score(row, "miou"),
         "top-1": lambda row: _score(row, "top1"),
         "top-5": lambda row: _score(row, "top5"),
+        "AP": lambda row: _score(row, "ap"),
+        "AP50": lambda row: _score(row, "ap50"),
         "loss, points": lambda row: _number(row.loss, "+z.2f"),
         "pixel accuracy": lambda row: _score(row, "pixel_accuracy"),
         "pictures": lambda row: str(len(row.same)) if row.scores else "",
         "agreement": lambda row: _agreement(row, "classes"),
         "agreement of boundaries": lambda row: _agreement(row, "boundaries"),
+        "agreement of boxes": lambda row: _agreement(row, "boxes"),
         **{
             f"ms, {_spoken(number)}": lambda row, n=number: _number(
                 _milliseconds(row, n), ".1f"

@@ -48,9 +48,17 @@ ROW = {
     "draw_over": "found, classes, image -> image with it; or None",
     # exported files
     "fit": "image, size, crop_fraction, rule -> image that a file takes",
-    "file_output": "head -> name of the file's output",
+    "file_output": "head -> names of the file's outputs",
     "file_outputs": "model, outputs -> name -> tensor",
+    "KIND": "name of what must agree",
+    "MIN_AGREEMENT": "precision -> least agreement, if not the precision's own",
+    "FILE_COLUMNS": "scores that files are compared by, beside masks",
+    "file_scores": "model, outputs, probabilities -> scores, one tensor",
+    "file_finding": "model, image -> scores, size, rule -> function: image -> "
+    "what must agree",
     "compared": "opened -> name -> function: image -> what must agree",
+    "same": "expected, found -> what of it is the same, bools",
+    "sameness": "outputs, class names -> what is said of all images, or None",
 }
 
 

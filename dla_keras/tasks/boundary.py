@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
+from keras import ops
 
 from dla_keras.bsds.benchmark import boundary_counts
 from dla_keras.bsds.benchmark import boundary_scores
 from dla_keras.bsds.benchmark import evaluate_boundaries
 from dla_keras.bsds.thinning import suppress_non_maxima
+from dla_keras.choices import SAME_PROBABILITY
 from dla_keras.choices import spread
 from dla_keras.data.boundaries import BoundaryExample
 from dla_keras.data.boundaries import EdgesOfLabels
@@ -25,6 +27,7 @@ from dla_keras.data.fitting import fit_of
 from dla_keras.inference.prediction_files import PictureResults
 from dla_keras.inference.prediction_files import draw_boundaries
 from dla_keras.inference.prediction_files import write_soft_map
+from dla_keras.inference.predictor import Predictor
 from dla_keras.inference.predictor import boundary_predictor
 from dla_keras.inference.views import Views
 from dla_keras.inference.views import averaged
@@ -426,9 +429,14 @@ def draw_over(soft_map, classes, below):
 # --- Exported files: images fit as for segmentation ---
 
 
-def file_output(head: str) -> str:
+KIND = "boundaries"  # that a file and its model must agree on
+FILE_COLUMNS = ()  # the benchmark takes longer than files are compared in
+MIN_AGREEMENT = {}
+
+
+def file_output(head: str | None) -> tuple[str, ...]:
     """Return the name of the output that a file has, whatever its head."""
-    return "boundary"
+    return ("boundary",)
 
 
 def file_outputs(model, outputs) -> dict:
@@ -445,6 +453,40 @@ def file_outputs(model, outputs) -> dict:
     return {"boundary": tf.sigmoid(outputs)[..., 0]}
 
 
+def file_scores(model, outputs, probabilities: bool):
+    """Return probabilities, which a file's are compared with."""
+    if isinstance(outputs, dict):
+        outputs = outputs["boundary"]
+    return ops.sigmoid(ops.cast(outputs, "float32"))
+
+
+def file_finding(model, scores, size, rule: Fit) -> Callable:
+    """Return a function from picture to its boundary map, of scores.
+
+    Args:
+        model: Model for boundaries.
+        scores: Function from an image to `file_scores`.
+        size: Height and width that images are brought to; `None` for their
+            own.
+        rule: Rule by which that is done.
+    """
+    return Predictor(scores, size, rule)
+
+
 def compared(opened) -> dict[str, Callable]:
     """Return a function from picture to what agreement is measured on."""
-    return {"boundaries": opened.boundaries}
+    return {KIND: opened.boundaries}
+
+
+def same(expected, found) -> np.ndarray:
+    """Return where probabilities are the same, or nearly so."""
+    return np.abs(expected - found) <= SAME_PROBABILITY
+
+
+def sameness(outputs, class_names) -> str | None:
+    """Return what a model says of every pixel, `None` if it says more."""
+    low = min(output.min() for output in outputs)
+    high = max(output.max() for output in outputs)
+    if high - low > SAME_PROBABILITY:
+        return None
+    return f"says a probability of {low:.2f} to {high:.2f} everywhere"

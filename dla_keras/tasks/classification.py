@@ -28,6 +28,8 @@ from dla_keras.tables import score_text
 from dla_keras.tasks.losses import class_cross_entropy_sums
 from dla_keras.tasks.recipes import COMPUTE
 from dla_keras.tasks.scores import class_scores
+from dla_keras.tasks.segmentation import same  # noqa: F401
+from dla_keras.tasks.segmentation import sameness  # noqa: F401
 from dla_keras.tasks.segmentation import start_from
 
 TITLE = "Classification"
@@ -354,9 +356,14 @@ def fit(
     return central_crop(image, size, crop_fraction)
 
 
-def file_output(head: str) -> str:
+KIND = "classes"  # that a file and its model must agree on
+FILE_COLUMNS = tuple(COLUMNS)
+MIN_AGREEMENT = {}
+
+
+def file_output(head: str | None) -> tuple[str, ...]:
     """Return the name of the output that a file has, whatever its head."""
-    return "probabilities"
+    return ("probabilities",)
 
 
 def file_outputs(model, outputs) -> dict:
@@ -372,9 +379,26 @@ def file_outputs(model, outputs) -> dict:
     return {"probabilities": tf.nn.softmax(outputs) if logits else outputs}
 
 
+def file_scores(model, outputs, probabilities: bool):
+    """Return probabilities, which a file's are compared with."""
+    return file_outputs(model, outputs)["probabilities"]
+
+
+def file_finding(model, scores, size, rule: Fit) -> Callable:
+    """Return a function from crop to the likeliest class, `(1,)`.
+
+    Args:
+        model: Model for classification.
+        scores: Function from a crop to `file_scores`.
+        size: Height and width of the crops, which they have.
+        rule: Rule of other tasks.
+    """
+    return lambda crop: top_class(scores(crop))
+
+
 def compared(opened) -> dict[str, Callable]:
     """Return a function from crop to the likeliest class, `(1,)`."""
-    return {"classes": lambda crop: top_class(opened.logits(crop[None])[0])}
+    return {KIND: lambda crop: top_class(opened.logits(crop[None])[0])}
 
 
 def top_class(scores) -> np.ndarray:

@@ -23,6 +23,7 @@ from dla_keras.inference.model_files import load_segmenter
 from dla_keras.inference.prediction_files import PictureResults
 from dla_keras.inference.prediction_files import blend_mask
 from dla_keras.inference.prediction_files import write_mask
+from dla_keras.inference.predictor import Predictor
 from dla_keras.inference.predictor import class_logits
 from dla_keras.inference.predictor import fit_picture
 from dla_keras.inference.predictor import model_predictor
@@ -557,9 +558,14 @@ def fit(
     return fit_picture(image, *size, rule)
 
 
-def file_output(head: str) -> str:
+KIND = "classes"  # that a file and its model must agree on
+FILE_COLUMNS = ()  # masks are scored once for all files
+MIN_AGREEMENT = {}
+
+
+def file_output(head: str) -> tuple[str, ...]:
     """Return the name of the output that a file with some head has."""
-    return "mask" if head == "mask" else "logits"
+    return ("mask",) if head == "mask" else ("logits",)
 
 
 def file_outputs(model, outputs) -> dict:
@@ -576,6 +582,39 @@ def file_outputs(model, outputs) -> dict:
     return {"mask": tf.cast(mask, tf.uint8), "logits": logits}
 
 
+def file_scores(model, outputs, probabilities: bool):
+    """Return logits or probabilities, which a file's are compared with."""
+    logits = ops.cast(class_logits(outputs), "float32")
+    return ops.softmax(logits) if probabilities else logits
+
+
+def file_finding(model, scores, size, rule: Fit) -> Callable:
+    """Return a function from picture to its mask, of scores.
+
+    Args:
+        model: Model for segmentation.
+        scores: Function from an image to `file_scores`.
+        size: Height and width that images are brought to; `None` for their
+            own.
+        rule: Rule by which that is done.
+    """
+    return Predictor(most_likely(scores), size, rule)
+
+
 def compared(opened) -> dict[str, Callable]:
     """Return a function from picture to what agreement is measured on."""
-    return {"classes": opened.masks}
+    return {KIND: opened.masks}
+
+
+def same(expected, found) -> np.ndarray:
+    """Return where masks have the same class."""
+    return expected == found
+
+
+def sameness(outputs, class_names) -> str | None:
+    """Return what a model says of every pixel, `None` if it says more."""
+    low = min(output.min() for output in outputs)
+    if low < max(output.max() for output in outputs):
+        return None
+    name = f" ({class_names[low]})" if class_names else ""
+    return f"says class {low}{name} everywhere"

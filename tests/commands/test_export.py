@@ -18,7 +18,6 @@ from running import command
 from dla_keras.inference.model_files import open_model
 from dla_keras.inference.tflite_facts import read_facts
 from dla_keras.lite.file.tflite_file import TfliteFile
-from dla_keras.lite.measure import agreement
 from dla_keras.lite.measure.agreement import predictor_at
 
 pytestmark = pytest.mark.usefixtures("small_networks")
@@ -99,7 +98,7 @@ def test_layers_in_float_are_listed_and_the_file_says_so(
 def test_below_the_threshold_nothing_is_written(
     model, run_folder, capfd, monkeypatch, name
 ):
-    monkeypatch.setattr(agreement, "_same", nothing_agrees)
+    nothing_agrees(monkeypatch)
     suffix = ".tflite" if name == "export_tflite" else ""
     output = run_folder / "refused" / f"file{suffix}"
     code = export(name, model)(

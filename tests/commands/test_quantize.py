@@ -25,7 +25,6 @@ from dla_keras.lite.compress.fine_tuning import rounded_network
 from dla_keras.lite.compress.kernels import kernel_facts
 from dla_keras.lite.compress.kernels import model_kernels
 from dla_keras.lite.compress.legacy import to_legacy
-from dla_keras.lite.measure import agreement
 from dla_keras.variants import VARIANTS
 from dla_keras.weights.transfer import take_weights
 
@@ -200,7 +199,7 @@ def untrained(model, method, plan, around, finished):
 def test_below_the_agreement_nothing_is_written(
     run_folder, tmp_path, capfd, monkeypatch
 ):
-    monkeypatch.setattr(agreement, "_same", nothing_agrees)
+    nothing_agrees(monkeypatch)
     more = "--min-agreement 0.25"
     main = command(
         "quantize", {"lite.compress.fine_tuning.apply_method": untrained}

@@ -27,10 +27,9 @@ from dla_keras.lite.convert.pipeline import Exporter
 from dla_keras.lite.convert.pipeline import export_tflite
 from dla_keras.lite.file.facts import METADATA
 from dla_keras.lite.file.tflite_file import TfliteFile
-from dla_keras.lite.measure import agreement
 from dla_keras.lite.measure.agreement import VerificationError
 from dla_keras.lite.measure.comparison import Row
-from dla_keras.lite.measure.comparison import top_scores
+from dla_keras.lite.measure.comparison import whole_scores
 from dla_keras.lite.options import PRECISIONS
 from dla_keras.models.classifier import DLAClassifier
 from dla_keras.variants import VARIANTS
@@ -190,7 +189,7 @@ def test_files_are_scored_by_their_likeliest_class(exporter, files, tmp_path):
     path.write_bytes(files["int8"].data)
     lite = LiteModel(path)
     val = open_classification_split("digits", "val")
-    found = top_scores(exporter, val, open_model(path).logits)
+    found = whole_scores(exporter, val, None, open_model(path))
     digits = [read_digit("val", index) for index in range(360)]
     hits = [lite.run(crop(image)).argmax() == label for image, label in digits]
     assert found["top1"] == pytest.approx(np.mean(hits))
@@ -230,7 +229,7 @@ def test_too_little_agreement_writes_nothing(model, tmp_path, monkeypatch):
     path = tmp_path / "x.tflite"
     options = {"size": SIZE, "held_out": VAL[:2], "min_agreement": 0.5}
     with monkeypatch.context() as patch:
-        patch.setattr(agreement, "_same", nothing_agrees)
+        nothing_agrees(patch)
         with pytest.raises(VerificationError, match=r"mean of at least 0\.5"):
             export_tflite(model, path, **options)
     assert not path.exists()

@@ -212,7 +212,7 @@ def test_check_passes_the_working_size_on():
 
 def test_mediapipe_gets_a_file_that_it_can_read_or_none(model):
     mediapipe = lambda **more: flags(reader="mediapipe", **more)
-    assert choose_head(flags(), model) == "mask"
+    assert choose_head(flags(), model) is None  # the model's own default
     assert choose_head(mediapipe(), model) == "logits"
     assert choose_head(mediapipe(head="logits"), model) == "logits"
     for head in ("mask", "coarse_logits"):

@@ -18,7 +18,9 @@ from tiny_variant import TINY_VARIANT
 import dla_keras
 from dla_keras.data.boxes import BoxExample
 from dla_keras.data.datasets import DatasetInfo
+from dla_keras.inference.prediction_files import Found
 from dla_keras.inference.predictor import box_predictor
+from dla_keras.lite.measure.agreement import compare_outputs
 from dla_keras.tasks import detection
 from dla_keras.tasks.scores import COCO_FIGURES
 from dla_keras.tasks.scores import box_scores
@@ -339,3 +341,56 @@ def test_the_mirror_image_has_its_centers_elsewhere():
     )
     np.testing.assert_allclose(both.boxes[0], plain.boxes[0], atol=1e-3)
     assert both.scores[0] == pytest.approx(plain.scores[0], abs=1e-5)
+
+
+def found(*rows):
+    """Return what rows of class, score and a place of a box stand for."""
+    kinds, scores, places = np.transpose(rows) if rows else ([], [], [])
+    low = np.float32([places, places]).T
+    boxes = np.concatenate([low, low + 20], axis=1)
+    return Found(
+        boxes, np.int32(kinds), np.asarray(scores, np.float32), (99, 99)
+    )
+
+
+def test_boxes_are_the_same_by_class_place_and_score():
+    one = found((0, 0.9, 10), (1, 0.5, 40))
+    assert detection.same(one, one).tolist() == [True] * 4
+    cases = {
+        "class": (1, 0.9, 10),
+        "score": (0, 0.84, 10),
+        "place": (0, 0.9, 11.2),  # an overlap of 0.79
+    }
+    for name, row in cases.items():
+        other = found(row, (1, 0.5, 40))
+        parts = detection.same(one, other)
+        assert sorted(parts.tolist()) == [False] * 2 + [True] * 2, name
+    # An overlap of 0.9 and more, and a score within 0.05.
+    near = found((0, 0.86, 10.4), (1, 0.54, 40))
+    assert detection.same(one, near).all()
+
+
+def test_a_box_is_taken_once_and_a_duplicate_is_wrong():
+    one, twice = found((0, 0.9, 10)), found((0, 0.9, 10), (0, 0.88, 10.2))
+    assert detection.same(one, twice).tolist() == [True, True, False]
+    assert detection.same(twice, one).tolist() == [True, False, True]
+
+
+def test_an_unsure_box_may_be_a_partner_but_is_not_counted():
+    sure, unsure = found((0, 0.11, 10)), found((0, 0.09, 10), (2, 0.05, 50))
+    assert detection.same(sure, unsure).tolist() == [True]
+    assert detection.same(unsure, unsure).tolist() == []
+    assert detection.sameness([unsure], None) == (
+        "finds no box of a score of 0.1 or more"
+    )
+    assert detection.sameness([unsure, sure], None) is None
+
+
+def test_pictures_without_boxes_agree_and_numbers_that_are_none_do_not():
+    none, one = found(), found((0, 0.9, 10))
+    compare = lambda a, b: compare_outputs(a, b, detection.same)
+    assert compare([none, one], [none, one]).mean == 1
+    assert compare([none], [none]).mean == 1
+    assert compare([none, one], [one, none]).mean == 0
+    broken = found((0, np.nan, 10))
+    assert compare([one], [broken]).fault(0) is not None

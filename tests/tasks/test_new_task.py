@@ -157,9 +157,16 @@ METER = SimpleNamespace(
     draw_over=None,
     open_recorded=None,
     fit=lambda image, size, crop_fraction, rule: image,
-    file_output=lambda head: "brightness",
+    file_output=lambda head: ("brightness",),
     file_outputs=lambda model, outputs: {"brightness": outputs[:, 0]},
+    KIND="brightness",
+    FILE_COLUMNS=(),
+    MIN_AGREEMENT={},
+    file_scores=lambda model, outputs, probabilities: outputs,
+    file_finding=lambda model, scores, size, rule: scores,
     compared=lambda opened: {},
+    same=lambda expected, found: expected == found,
+    sameness=lambda outputs, class_names: None,
 )
 
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from dla_keras.lite.options import SAME_PROBABILITY
+from dla_keras.choices import SAME_PROBABILITY
 
 
 @dataclasses.dataclass(frozen=True)

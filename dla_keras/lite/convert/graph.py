@@ -34,21 +34,33 @@ def output_names(model, head: str) -> list[str]:
 
     Args:
         model: Model of any task.
-        head: One of `HEADS`, for a model that segments.
+        head: One of `heads_of`; `None` where there is none.
     """
     # In this order: as files have them.
-    return [TASKS[task].file_output(head) for task in reversed(model.tasks)]
+    rows = [TASKS[task] for task in reversed(model.tasks)]
+    return [name for row in rows for name in row.file_output(head)]
+
+
+def heads_of(model) -> list[str]:
+    """Return the heads that files of a model can have, the default first."""
+    return [head for head, task in HEADS.items() if task in model.tasks]
 
 
 def check_model(model) -> None:
     """Raise `ValueError` unless a model has a task that files can have."""
     check_tasks(model, "to be exported")
-    output_names(model, HEADS[0])  # an error where a task has no files
 
 
-def check_head(model, head: str) -> None:
-    """Raise `ValueError` for a head that the model cannot have."""
-    choose("head", head, dict.fromkeys(HEADS))
+def check_head(model, head: str | None) -> None:
+    """Raise `ValueError` for a head that files of the model cannot have."""
+    heads = heads_of(model)
+    if head is not None and not heads:
+        raise ValueError(
+            f"Files of a {type(model).__name__} have one output: leave `head` "
+            f"(--head) out. Received: {head!r}."
+        )
+    if head is not None:
+        choose("head", head, dict.fromkeys(heads))
     if "segmentation" not in model.tasks:
         return
     if model.num_classes > MAX_CLASSES:
@@ -89,7 +101,8 @@ def named_outputs(
     Returns:
         For a segmenter `mask`, uint8 `(N, H, W)`, and `logits`, `(N, H, W,
         num_classes)`; for boundaries `boundary`, their probability, `(N, H,
-        W)`; for a classifier `probabilities`, `(N, num_classes)`.
+        W)`; for a classifier `probabilities`, `(N, num_classes)`; for a
+        detector its maps, and the boxes that `DETECTIONS` names.
     """
     outputs = (network or model)(image, training=False)
     named = {}
@@ -109,14 +122,15 @@ def frozen_graph(
     Args:
         model: Model of any task.
         size: Height and width in pixels.
-        head: One of `HEADS`.
+        head: One of `heads_of`; of one that is computed behind another
+            (`BEHIND`), that other one's outputs are given.
         dtype: Type of the picture that the function takes.
         network: Function that computes the outputs in the model's place.
             Defaults to `None`.
     """
     model = _for_files(model, size)
     spec = tf.TensorSpec((1, *size, 3), dtype, name="image")
-    names = output_names(model, head)
+    names = output_names(model, BEHIND.get(head, head))
     if head == "coarse_logits" and "segmentation" in model.tasks:
         network = without_paddings(_coarse_network(model))
     elif network is None:
@@ -137,6 +151,39 @@ def frozen_graph(
         return dict(zip(names, constants(image), strict=True))
 
     return named.get_concrete_function()
+
+
+# Head -> the head whose outputs it is computed of. That is done in float in
+# every precision: rounded, box and score of an object share the steps of the
+# largest number, or all scores become one.
+BEHIND = {"boxes": "heads"}
+
+
+def decoding_graph(model, size: tuple[int, int], head: str | None):
+    """Return what computes a head of another's outputs; `None` for none.
+
+    Args:
+        model: Model of any task.
+        size: Height and width in pixels.
+        head: One of `heads_of`.
+    """
+    if head not in BEHIND:
+        return None
+    row = TASKS[HEADS[head]]
+    sides = [side // model.head_stride for side in size]
+    taken = {
+        name: tf.TensorSpec(
+            (1, *sides, model.output[name].shape[-1]), name=name
+        )
+        for name in row.file_output(BEHIND[head])
+    }
+
+    @tf.function(input_signature=list(taken.values()))
+    def decode(*maps):
+        outputs = row.file_outputs(model, dict(zip(taken, maps, strict=True)))
+        return {name: outputs[name] for name in row.file_output(head)}
+
+    return decode.get_concrete_function()
 
 
 def operations_of(model) -> list[str]:

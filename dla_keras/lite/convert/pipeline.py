@@ -27,10 +27,13 @@ from dla_keras.inference.model_checks import sealed
 from dla_keras.inference.model_files import CROP_FRACTION
 from dla_keras.inference.predictor import size_for
 from dla_keras.inference.tflite_model import LiteModel
+from dla_keras.lite.convert.graph import BEHIND
 from dla_keras.lite.convert.graph import check_head
 from dla_keras.lite.convert.graph import check_model
 from dla_keras.lite.convert.graph import check_size
+from dla_keras.lite.convert.graph import decoding_graph
 from dla_keras.lite.convert.graph import frozen_graph
+from dla_keras.lite.convert.graph import heads_of
 from dla_keras.lite.convert.graph import operations_of
 from dla_keras.lite.convert.quantization import CalibratedGraph
 from dla_keras.lite.convert.quantization import calibrate
@@ -50,7 +53,6 @@ from dla_keras.lite.measure.agreement import lite_outputs
 from dla_keras.lite.measure.agreement import model_outputs
 from dla_keras.lite.measure.agreement import model_scores
 from dla_keras.lite.measure.agreement import with_scores
-from dla_keras.lite.options import HEADS
 from dla_keras.lite.options import PRECISIONS
 from dla_keras.models.network import check_values
 from dla_keras.provenance import read_beside
@@ -101,7 +103,8 @@ class Exporter:
     builtin operations without variables only.
 
     Args:
-        model: `DLASegmenter`, `DLABoundaryDetector` or `DLAClassifier`.
+        model: `DLASegmenter`, `DLABoundaryDetector`, `DLAClassifier` or
+            `DLADetector`.
         size: Height and width in pixels, multiples of 32.
         head: `"mask"`, uint8 class ids `(1, height, width)`, `"logits"`,
             `(1, height, width, num_classes)`, or `"coarse_logits"`, those
@@ -110,7 +113,9 @@ class Exporter:
             boundaries, the file gives `boundary` too, or nothing else: their
             probability `(1, height, width)`, float32, or uint8 of which 256
             would be 1. A classifier's file gives `probabilities`, `(1,
-            num_classes)`, in the same numbers. Defaults to `"mask"`.
+            num_classes)`, in the same numbers. Of a detector, `"boxes"`: the
+            outputs of `tasks.detection.BOXES`, float32 in every file; or
+            `"heads"`, its maps. Defaults to `None`: the first of these.
         calibration: Training pictures, uint8 `(h, w, 3)`, on which integer
             activations' ranges are taken. Defaults to `()`.
         held_out: Pictures to compare outputs on; without any, a file is not
@@ -142,7 +147,7 @@ class Exporter:
 
     model: object
     size: tuple[int, int]
-    head: str = HEADS[0]
+    head: str | None = None
     calibration: Sequence[np.ndarray] = ()
     held_out: Sequence[np.ndarray] = ()
     path: str | None = None
@@ -162,6 +167,9 @@ class Exporter:
             object.__setattr__(self, "rule", rule)
         check_size(self.size)
         check_head(self.model, self.head)
+        if self.head is None:
+            head = next(iter(heads_of(self.model)), None)
+            object.__setattr__(self, "head", head)
         check_values(self.model)  # argmax of not-a-number is a class, too
         choose("tuned_for", self.tuned_for, EDITS)
         check_number("threads", self.threads)
@@ -198,10 +206,11 @@ class Exporter:
         """Take a file that `convert` gave through the last two stages."""
         self.describe(file, precision)
         data = sealed(file.pack())
-        row, minimum = PRECISIONS[precision], self.min_agreement
+        kind, minimum = PRECISIONS[precision], self.min_agreement
         if minimum is None:
-            minimum = row.min_agreement
-        return VerifiedFile(data, self.verify(data), minimum, row.max_noise)
+            row = TASKS[self.model.tasks[0]]
+            minimum = row.MIN_AGREEMENT.get(precision, kind.min_agreement)
+        return VerifiedFile(data, self.verify(data), minimum, kind.max_noise)
 
     def graph(self, dtype):
         """Return the model as a function of constants."""
@@ -219,9 +228,10 @@ class Exporter:
         if precision != "int8":
             pictures = self._calibration_pictures()
             return convert_graph(self.graph(tf.uint8), precision, pictures)
+        outputs = tf.float32 if self.head in BEHIND else tf.uint8
         if self.network is not None:
-            return convert_rounded_graph(self.graph(tf.float32))
-        return self.int8_graph.quantize(self.keep_float)
+            return convert_rounded_graph(self.graph(tf.float32), outputs)
+        return self.int8_graph.quantize(self.keep_float, outputs)
 
     @functools.cached_property
     def int8_graph(self) -> CalibratedGraph:
@@ -236,6 +246,9 @@ class Exporter:
     def edit(self, data: bytes) -> TfliteFile:
         """Parse a converted file and change what is to be changed."""
         file = TfliteFile(data)
+        decoding = decoding_graph(self.model, self.size, self.head)
+        if decoding is not None:
+            file.append(TfliteFile(convert_graph(decoding, "float32")))
         for change in EDITS[self.tuned_for]:
             change(file)
         file.refuse_foreign_ops()
@@ -349,12 +362,14 @@ def _file_scores(lite_model, source, threads):
     found = {}
     if "boundary" in lite_model.tasks:
         found["boundaries"] = lite_model.boundaries
+    if lite_model.gives_maps:
+        found["boxes"] = lite_model.maps
     if lite_model.gives_mask:
         if isinstance(source, (str, pathlib.Path)):
             source = pathlib.Path(source).read_bytes()
         data = scores_of_mask(source)
         lite_model = data and LiteModel(data, threads)
-    if lite_model and lite_model.tasks != ("boundary",):
+    if lite_model and {"segmentation", "classification"} & {*lite_model.tasks}:
         found["classes"] = lite_model.run
     return found
 
@@ -366,7 +381,7 @@ def export_tflite(
     size: tuple[int, int] | None = None,
     calibration: Sequence[np.ndarray] = (),
     held_out: Sequence[np.ndarray] = (),
-    head: str = "mask",
+    head: str | None = None,
     min_agreement: float | None = None,
     threads: int = 1,
     tuned_for: str = "arm",
@@ -375,7 +390,8 @@ def export_tflite(
     """Export a model as a `.tflite` file and compare the two.
 
     Args:
-        model: `DLASegmenter`, `DLABoundaryDetector` or `DLAClassifier`.
+        model: `DLASegmenter`, `DLABoundaryDetector`, `DLAClassifier` or
+            `DLADetector`.
         path: Path to write the file to. Defaults to `None`: not written.
         precision: `"float32"`, `"float16"` (weights), `"dynamic"` (int8
             weights), `"int8"` (weights and activations) or `"int16x8"` (int8
@@ -387,7 +403,7 @@ def export_tflite(
             `"int8"` and `"int16x8"`. Defaults to `()`.
         held_out: Pictures to compare the file with the model on. Defaults to
             `()`: it is not compared.
-        head: See `Exporter`. Defaults to `"mask"`.
+        head: See `Exporter`. Defaults to `None`.
         min_agreement: See `Exporter`. Defaults to `None`.
         threads: See `Exporter`. Defaults to `1`.
         tuned_for: See `Exporter`. Defaults to `"arm"`.

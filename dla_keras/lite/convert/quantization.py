@@ -49,17 +49,18 @@ def convert_graph(
         return converter.convert()
 
 
-def convert_rounded_graph(graph) -> bytes:
+def convert_rounded_graph(graph, outputs: tf.DType = tf.uint8) -> bytes:
     """Convert a graph that knows the ranges of its activations to int8.
 
     Args:
         graph: Graph from `frozen_graph` of a network trained in 8 bits; takes
             float32 pictures.
+        outputs: Type of the outputs, uint8 or float32. Defaults to uint8.
     """
     converter = _converter(graph)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.inference_input_type = tf.uint8
-    converter.inference_output_type = tf.uint8
+    converter.inference_output_type = outputs
     with quiet_stderr():
         return converter.convert()
 
@@ -86,12 +87,17 @@ class CalibratedGraph:
     def data(self) -> bytes:
         return self.file.pack()
 
-    def quantize(self, keep_float: Iterable[str] = ()) -> bytes:
-        """Return the network in int8, uint8 in and out.
+    def quantize(
+        self,
+        keep_float: Iterable[str] = (),
+        outputs: tf.DType = tf.uint8,
+    ) -> bytes:
+        """Return the network in int8, uint8 in.
 
         Args:
             keep_float: Names of layers that stay in float; of a layer that is
                 made of others, these stay too. Defaults to `()`.
+            outputs: Type of the outputs, uint8 or float32. Defaults to uint8.
 
         Raises:
             ValueError: If no layer has one of the names.
@@ -99,7 +105,7 @@ class CalibratedGraph:
         return self._quantize(
             denylisted_nodes=self.tensors_of(keep_float),
             input_data_type=tf.uint8,
-            output_data_type=tf.uint8,
+            output_data_type=outputs,
         )
 
     def instrument(self) -> bytes:

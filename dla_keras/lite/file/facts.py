@@ -40,8 +40,8 @@ TRAINING = (
     "versions",
 )  # fmt: skip
 METRICS = (
-    "miou", "pixel_accuracy", "per_class_iou", "ods", "ois", "ap", "top1",
-    "top5",
+    "miou", "pixel_accuracy", "per_class_iou", "ods", "ois", "ap", "ap50",
+    "best", "top1", "top5",
 )  # fmt: skip
 
 
@@ -203,6 +203,7 @@ def _date(path):
 # the last we use.
 FIELDS = {
     "AssociatedFile": ("name", "description", "type"),
+    "BoundingBoxProperties": ("index", "type", "coordinate_type"),
     "Content": ("type", "properties"),
     "CustomMetadata": ("name", "data"),
     "FeatureProperties": (),
@@ -214,6 +215,7 @@ FIELDS = {
     ),
     "NormalizationOptions": ("mean", "std"),
     "ProcessUnit": ("type", "options"),
+    "ScoreThresholdingOptions": ("global_score_threshold",),
     "Stats": ("max", "min"),
     "SubGraphMetadata": (
         "name", "description", "inputs", "outputs", "files", "input_units",
@@ -224,9 +226,11 @@ FIELDS = {
         "files",
     ),
 }  # fmt: skip
-FEATURES, IMAGE = 1, 2  # kinds of content
+FEATURES, IMAGE, BOX = 1, 2, 3  # kinds of content
 RGB = 1
-NORMALIZATION = 1  # kind of process unit
+NORMALIZATION, THRESHOLD = 1, 3  # kinds of process unit
+# A box is by its sides, whose places are those of left, top, right and bottom.
+SIDES, PLACES = 1, (1, 0, 3, 2)
 
 
 def _tflite_metadata(facts):
@@ -279,7 +283,7 @@ def _image(facts):
 def _output(facts, output):
     meaning = OUTPUTS[output["name"]]
     description, label_type = meaning.description, meaning.labels
-    if len(output["shape"]) > 2:  # pixels
+    if len(output["shape"]) == 4:  # of a mask there is no other than 1
         stride = facts["input"]["height"] // output["shape"][1]
         if stride > 1:
             description += f", one for {stride}x{stride} pixels"
@@ -295,11 +299,29 @@ def _output(facts, output):
         "TensorMetadata",
         name=output["name"],
         description=description,
-        content=_table(
-            "Content", type=FEATURES, properties=_table("FeatureProperties")
-        ),
+        content=_content(meaning.kind),
+        units=_thresholds(facts, meaning.kind),
         files=labels,
     )
+
+
+def _content(kind):
+    if kind != "boxes":
+        features = _table("FeatureProperties")
+        return _table("Content", type=FEATURES, properties=features)
+    box = _table("BoundingBoxProperties", index=list(PLACES), type=SIDES)
+    return _table("Content", type=BOX, properties=box)
+
+
+def _thresholds(facts, kind):
+    """Return below which score nothing is shown, where a run found the best."""
+    best = facts["metrics"].get("best")
+    if kind != "box_scores" or not best:
+        return []
+    least = _table(
+        "ScoreThresholdingOptions", global_score_threshold=best["threshold"]
+    )
+    return [_table("ProcessUnit", type=THRESHOLD, options=least)]
 
 
 def _table(kind, /, **values):
@@ -315,7 +337,7 @@ def _file(kind, identifier, /, **values):
 
 
 def _write(builder, value):
-    """Write a string, bytes, a table, or a list of floats or tables."""
+    """Write a string, bytes, a table, or a list of numbers or tables."""
     if isinstance(value, str):
         return builder.CreateString(value)
     if isinstance(value, bytes):
@@ -323,10 +345,11 @@ def _write(builder, value):
         return builder.CreateByteVector(value)
     if isinstance(value, dict):
         return _write_table(builder, value)
-    if value and isinstance(value[0], float):
+    if value and isinstance(value[0], (int, float)):
+        whole = isinstance(value[0], int)
         builder.StartVector(4, len(value), 4)
         for number in reversed(value):
-            builder.PrependFloat32(number)
+            (builder.PrependUint32 if whole else builder.PrependFloat32)(number)
         return builder.EndVector()
     offsets = [_write(builder, table) for table in value]
     builder.StartVector(4, len(offsets), 4)
@@ -338,13 +361,17 @@ def _write(builder, value):
 def _write_table(builder, table):
     # What a table refers to must be written before it.
     ready = {
-        field: value if isinstance(value, int) else _write(builder, value)
+        field: value
+        if isinstance(value, (int, float))
+        else _write(builder, value)
         for field, value in table.items()
     }
     builder.StartObject(max(table, default=-1) + 1)
     for field, value in table.items():
         if isinstance(value, int):
-            builder.PrependUint8Slot(field, ready[field], 0)
+            builder.PrependUint8Slot(field, value, 0)
+        elif isinstance(value, float):
+            builder.PrependFloat32Slot(field, value, 0.0)
         else:
             builder.PrependUOffsetTRelativeSlot(field, ready[field], 0)
     return builder.EndObject()

@@ -298,6 +298,43 @@ class TfliteFile:
         entry.name, entry.buffer = name.encode(), self._add_buffer(content)
         self._model.metadata = [*(self._model.metadata or ()), entry]
 
+    def append(self, tail: "TfliteFile") -> None:
+        """Let another graph go on from this one's outputs, and give its own.
+
+        Args:
+            tail: File whose inputs have the names of outputs of this one.
+        """
+        places = self._merged_tensors(tail)
+        moved = lambda index: places.get(int(index), -1)  # -1: left out
+        for operator in tail.operators:
+            code = tail._model.operatorCodes[operator.opcodeIndex]
+            operator = copy.copy(operator)
+            operator.opcodeIndex = self._place_of_code(code)
+            operator.inputs = list(map(moved, operator.inputs))
+            operator.outputs = list(map(moved, operator.outputs))
+            self.operators.append(operator)
+        (own,), (theirs,) = self._model.signatureDefs, tail._model.signatureDefs
+        own.outputs = [copy.copy(entry) for entry in theirs.outputs]
+        for entry in own.outputs:
+            entry.tensorIndex = moved(entry.tensorIndex)
+        self._graph.outputs = list(map(moved, tail._graph.outputs))
+
+    def _merged_tensors(self, tail):
+        """Add another's tensors but for its inputs; return where all are."""
+        (own,), (theirs,) = self._model.signatureDefs, tail._model.signatureDefs
+        given = {entry.name: entry.tensorIndex for entry in own.outputs}
+        places = {
+            entry.tensorIndex: given[entry.name] for entry in theirs.inputs
+        }
+        for index, tensor in enumerate(tail.tensors):
+            if index in places:
+                continue
+            content, tensor = tail._content(tensor.buffer), copy.copy(tensor)
+            tensor.buffer = self._add_buffer(content) if len(content) else 0
+            places[index] = len(self.tensors)
+            self.tensors.append(tensor)
+        return places
+
     def give_scores(self) -> bool:
         """Give the scores that a mask is taken of, in the mask's place.
 
@@ -336,15 +373,21 @@ class TfliteFile:
         return len(self._model.buffers) - 1
 
     def _index_of_code(self, name, version):
-        builtin = getattr(schema.BuiltinOperator, name)
-        codes = self._model.operatorCodes
-        for index, code in enumerate(codes):
-            if (code.builtinCode, code.version) == (builtin, version):
-                return index
         code = schema.OperatorCodeT()
-        code.builtinCode, code.version = builtin, version
+        code.builtinCode = getattr(schema.BuiltinOperator, name)
+        code.version = version
         # Its field is a byte; codes beyond it are told by this.
-        code.deprecatedBuiltinCode = min(builtin, 127)
+        code.deprecatedBuiltinCode = min(code.builtinCode, 127)
+        return self._place_of_code(code)
+
+    def _place_of_code(self, code):
+        codes = self._model.operatorCodes
+        for index, known in enumerate(codes):
+            if (known.builtinCode, known.version) == (
+                code.builtinCode,
+                code.version,
+            ):
+                return index
         codes.append(code)
         return len(codes) - 1
 

@@ -12,17 +12,11 @@ from dla_keras.data.fitting import PAD
 from dla_keras.data.fitting import Fit
 from dla_keras.inference.model_files import describe_lite
 from dla_keras.inference.predictor import Predictor
-from dla_keras.inference.predictor import class_logits
-from dla_keras.inference.predictor import model_logits
 from dla_keras.inference.predictor import model_predictor
-from dla_keras.inference.predictor import most_likely
 from dla_keras.inference.predictor import softmax
-from dla_keras.lite.options import SAME_PROBABILITY
 from dla_keras.tasks import TASKS
-from dla_keras.tasks.classification import top_class
 
 SCORED = 4  # pictures whose scores are compared, where each pixel has some
-_KINDS = {"segmentation": "classes", "boundary": "boundaries"}
 
 
 class VerificationError(ValueError):
@@ -35,7 +29,7 @@ class VerificationError(ValueError):
 class Agreement:
     """Share of pixels with the same class, or nearly the same probability.
 
-    A classifier's picture counts as one pixel.
+    A classifier's picture counts as one pixel, and so does a box.
 
     Args:
         mean: Share of all pictures' pixels.
@@ -94,14 +88,15 @@ class Agreement:
 
 
 def compare_outputs(
-    expected: Iterable[np.ndarray], found: Iterable[np.ndarray]
+    expected: Iterable, found: Iterable, same: Callable
 ) -> Agreement:
-    """Compare classes or probabilities, a picture at a time.
+    """Compare what two say of pictures, a picture at a time.
 
     Args:
-        expected: Outputs that count as right: uint8 masks, integer classes,
-            or float32 probabilities of boundaries.
+        expected: Outputs that count as right.
         found: Outputs to judge, as many and of the same sizes.
+        same: Function of both that returns which parts are the same: `same`
+            of a task's row.
 
     Raises:
         ValueError: If there are none.
@@ -109,18 +104,14 @@ def compare_outputs(
     # Padding is outside the masks, so it cannot dilute the count.
     equal, total, worst, count = 0, 0, 1.0, 0
     for right, other in zip(expected, found, strict=True):
-        same = _same(right, other)
-        equal, total = equal + int(same.sum()), total + same.size
-        worst, count = min(worst, float(same.mean())), count + 1
+        parts = same(right, other)
+        equal, total = equal + parts.sum(), total + parts.size
+        # A picture in which both find nothing.
+        worst = min(worst, float(parts.mean())) if parts.size else worst
+        count += 1
     if not count:
         raise ValueError("Verification needs at least one picture.")
-    return Agreement(equal / total, worst, count)
-
-
-def _same(expected, found):
-    if np.issubdtype(expected.dtype, np.integer):
-        return expected == found
-    return np.abs(expected - found) <= SAME_PROBABILITY
+    return Agreement(float(equal / total) if total else 1.0, worst, count)
 
 
 def predictor_at(
@@ -143,35 +134,26 @@ def model_scores(
             a classifier's are. Defaults to `False`: logits.
 
     Returns:
-        `"classes"` and `"boundaries"`, where it gives them -> a function from
-        uint8 `(h, w, 3)`, of a size that the network takes, to float32
-        `(h, w, num_classes)`, `(h, w, 1)`, or a classifier's `(num_classes,)`.
+        `"classes"`, `"boundaries"` and `"boxes"`, where it gives them -> a
+        function from uint8 `(h, w, 3)`, of a size that the network takes, to
+        float32 `(h, w, num_classes)`, `(h, w, 1)`, a detector's maps, or a
+        classifier's `(num_classes,)`.
     """
     import tensorflow as tf
 
-    if "classification" in model.tasks:
-        logits = model_logits(model)
-        return {"classes": lambda image: softmax(logits(image[None])[0])}
-
     @tf.function(input_signature=[tf.TensorSpec((1, None, None, 3), tf.uint8)])
     def compute(images):
-        outputs, found = (network or model)(images, training=False), {}
-        if "segmentation" in model.tasks:
-            logits = tf.cast(class_logits(outputs), tf.float32)
-            found["classes"] = (
-                tf.nn.softmax(logits) if probabilities else logits
+        outputs = (network or model)(images, training=False)
+        return {
+            TASKS[task].KIND: TASKS[task].file_scores(
+                model, outputs, probabilities
             )
-        if "boundary" in model.tasks:
-            edges = (
-                outputs["boundary"] if isinstance(outputs, dict) else outputs
-            )
-            found["boundaries"] = tf.sigmoid(tf.cast(edges, tf.float32))
-        return found
+            for task in model.tasks
+        }
 
     return {
         kind: lambda image, kind=kind: compute(image[None])[kind][0].numpy()
-        for task, kind in _KINDS.items()
-        if task in model.tasks
+        for kind in (TASKS[task].KIND for task in model.tasks)
     }
 
 
@@ -192,16 +174,15 @@ def model_outputs(
             `PAD`.
 
     Returns:
-        `"classes"` and `"boundaries"`, where it gives them -> a function from
-        uint8 `(h, w, 3)` to a mask, a boundary map or the likeliest class,
-        `(1,)`.
+        `"classes"`, `"boundaries"` and `"boxes"`, where it gives them -> a
+        function from uint8 `(h, w, 3)` to a mask or the likeliest class,
+        `(1,)`, to a boundary map, or to a `Found`.
     """
-    found = scores or model_scores(model)
-    if "classification" in model.tasks:
-        return {"classes": lambda image: top_class(found["classes"](image))}
-    if "segmentation" in model.tasks:
-        found = found | {"classes": most_likely(found["classes"])}
-    return {kind: Predictor(run, size, fit) for kind, run in found.items()}
+    scores, found = scores or model_scores(model), {}
+    for row in (TASKS[task] for task in model.tasks):
+        run = scores[row.KIND]
+        found[row.KIND] = row.file_finding(model, run, size, fit)
+    return found
 
 
 def lite_outputs(lite_model) -> dict[str, Callable]:
@@ -244,10 +225,18 @@ def compare(
     Returns:
         Kind of output -> how it agrees.
     """
-    return {
-        kind: compare_outputs(expected[kind], map(output, pictures))
-        for kind, output in outputs.items()
-    }
+    found = {}
+    for kind, output in outputs.items():
+        row = _row_of(kind)
+        found[kind] = compare_outputs(
+            expected[kind], map(output, pictures), row.same
+        )
+    return found
+
+
+def _row_of(kind):
+    # Of two rows with one kind, what they compare it by is one function.
+    return next(row for row in TASKS.values() if row.KIND == kind)
 
 
 def check_reference(
@@ -263,17 +252,12 @@ def check_reference(
         class_names: Names of the classes, for the message. Defaults to `None`.
     """
     for kind, outputs in expected.items():
-        low = min(output.min() for output in outputs)
-        high = max(output.max() for output in outputs)
-        if kind == "classes" and low == high:
-            name = f" ({class_names[low]})" if class_names else ""
-            same = f"class {low}{name}"
-        elif kind == "boundaries" and high - low <= SAME_PROBABILITY:
-            same = f"a probability of {low:.2f} to {high:.2f}"
-        else:
+        row = _row_of(kind)
+        same = row.sameness(outputs, class_names)
+        if same is None:
             continue
         raise VerificationError(
-            f"Verification failed: the Keras model says {same} everywhere on "
+            f"Verification failed: the Keras model {same} on "
             f"{len(outputs)} pictures, and so would an empty file. Train it "
             "longer, or pass more pictures (--verification-pictures); "
             "--min-agreement 0 (`min_agreement=0`) writes the file all the "

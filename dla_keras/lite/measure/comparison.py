@@ -1,6 +1,7 @@
 """Files of every precision beside the Keras model: a row each, one table."""
 
 import dataclasses
+import functools
 import gzip
 import pathlib
 import sys
@@ -14,10 +15,11 @@ from dla_keras.data.fitting import PAD
 from dla_keras.data.fitting import Fit
 from dla_keras.files import atomic_path
 from dla_keras.files import write_json
+from dla_keras.inference.model_files import describe_model
 from dla_keras.inference.model_files import open_model
 from dla_keras.inference.predictor import Predictor
-from dla_keras.inference.predictor import model_logits
 from dla_keras.inference.tflite_model import LiteModel
+from dla_keras.inference.views import Views
 from dla_keras.lite.convert.pipeline import Exporter
 from dla_keras.lite.measure.agreement import Agreement
 from dla_keras.lite.measure.agreement import VerificationError
@@ -45,10 +47,11 @@ from dla_keras.report.galleries import difference_gallery
 from dla_keras.tables import score_text
 from dla_keras.tables import text_table
 from dla_keras.tasks import TASKS
-from dla_keras.tasks import classification
 from dla_keras.tasks.segmentation import evaluate
 from dla_keras.tasks.segmentation import named_scores
 
+# Score that a loss is of, whichever a row has -> its name.
+MAIN = {"miou": "mIoU", "top1": "top-1", "ap": "AP"}
 # Of scoring one file. What is slower sees fewer pictures.
 SECONDS = 600.0
 
@@ -66,7 +69,8 @@ class Row:
         agreement: Outputs that are compared -> their agreement with Keras on
             the pictures of the verification. Defaults to none: Keras itself.
         costs: Costs by threads. Defaults to none.
-        scores: mIoU, IoU by class and pixel accuracy. Defaults to `None`.
+        scores: mIoU, IoU by class and pixel accuracy; or `FILE_COLUMNS` of
+            the task. Defaults to `None`.
         of_keras: Scores of the Keras model on the same pictures. Defaults to
             `None`.
         same: Index of a picture that was scored -> share of its pixels with
@@ -87,10 +91,10 @@ class Row:
 
     @property
     def loss(self) -> float | None:
-        """Return the hundredths of mIoU or top-1 that Keras has more."""
+        """Return the hundredths of `MAIN` that Keras has more."""
         if self.of_keras is None:
             return None
-        key = "miou" if "miou" in self.scores else "top1"
+        key = next(key for key in MAIN if key in self.scores)
         if self.of_keras[key] is None:
             return None  # no pixel of these pictures has a label
         return 100 * (self.of_keras[key] - self.scores[key])
@@ -262,7 +266,7 @@ def export_every_precision(
         folder: Folder of the files; `float32.tflite` and so on, `table.md`,
             `comparison.json`, `report.html`.
         others: Paths of further files for the table. Defaults to none.
-        eval_pictures: Number of pictures of the val split, for mIoU. Defaults
+        eval_pictures: Number of pictures of the val split to score. Defaults
             to `None`: all.
         by_number: See `match_classes`. Defaults to `False`.
 
@@ -278,16 +282,18 @@ def export_every_precision(
     rows = [keras_row(exporter.path, masks)]
     _tell(rows[0])
     galleries = []
-    if "classification" in exporter.model.tasks:
+    score = None
+    if TASKS[exporter.model.tasks[0]].FILE_COLUMNS:
         split = _val_split(exporter, source, by_number)
-        top = top_scores(exporter, split, model_logits(exporter.model))
-        rows[0] = dataclasses.replace(rows[0], scores=top)
+        score = functools.partial(whole_scores, exporter, split, eval_pictures)
+        keras = score(_keras_file(exporter))
+        rows[0] = dataclasses.replace(rows[0], scores=keras)
     for row in _file_rows(exporter, folder, others):
         if row.path is not None:
             row = measured(row, threads)
-        if row.path is not None and "classification" in exporter.model.tasks:
-            top = top_scores(exporter, split, open_model(row.path).logits)
-            row = dataclasses.replace(row, scores=top, of_keras=rows[0].scores)
+        if row.path is not None and score is not None:
+            found = score(open_model(row.path, exporter.threads))
+            row = dataclasses.replace(row, scores=found, of_keras=keras)
         if row.path is not None and masks is not None:
             row, shown = scored(row, masks)
             galleries.append(
@@ -371,6 +377,7 @@ def _check_outputs(path, lite_model, model):
         ("classes", "segmentation"),
         ("boundaries", "boundary"),
         ("one class a picture", "classification"),
+        ("boxes", "detection"),
     ):
         gives = task in lite_model.tasks
         if gives != (task in model.tasks):
@@ -414,19 +421,30 @@ def _classes(exporter):
     return KnownClasses(name, model.class_names, model.num_classes)
 
 
-def top_scores(exporter, split, logits) -> dict:
-    """Return top-1 and top-5 of a classifier on the val split.
+def _keras_file(exporter):
+    """Return the model as if it came from a file that takes one size."""
+    opened = describe_model(exporter.model, str(exporter.path))
+    if "classification" in opened.tasks:
+        return opened
+    return opened.at(exporter.rule, exporter.size)
+
+
+def whole_scores(exporter, split, count: int | None, opened) -> dict:
+    """Return the scores of a file whose pictures are not scored by pixels.
 
     Args:
-        exporter: Exporter of the classifier.
+        exporter: Exporter of the model.
         split: Split, with the model's class ids.
-        logits: Function: uint8 pictures `(n, h, w, 3)` -> `(n, num_classes)`.
+        count: Number of its pictures, evenly spread; `None` for all.
+        opened: File, opened.
     """
-    find = classification.ClassFinder(
-        logits, exporter.size, exporter.crop_fraction
-    )
-    scores = classification.evaluate(find, split)
-    return {key: scores[key] for key in ("top1", "top5")}
+    row = TASKS[exporter.model.tasks[0]]
+    views = Views()
+    if "classification" in opened.tasks:
+        views = Views(size=exporter.size, crop_fraction=exporter.crop_fraction)
+    find = row.file_finder(opened, views)
+    scores = row.evaluate(find, split, lambda indices: spread(indices, count))
+    return {key: scores[key] for key in row.FILE_COLUMNS}
 
 
 def write_comparison(comparison, galleries, folder) -> None:
@@ -472,7 +490,7 @@ def _tell(row: Row) -> None:
     if row.scores:
         parts += [
             f"{name} {score_text(row.scores[key])}"
-            for key, name in (("miou", "mIoU"), ("top1", "top-1"))
+            for key, name in MAIN.items()
             if key in row.scores
         ]
     parts += [f"{c.median_ms:.1f} ms on {c.threads}" for c in row.costs]

@@ -111,7 +111,8 @@ def time_steps(
 
     Decoded pixels become the file's size (`pre`); they go in and the outputs
     come out (`inference`); those become a mask of the picture's size in
-    colors, of boundaries a grey one, of a classifier a class (`post`).
+    colors, of boundaries a grey one, of a classifier a class, of a detector
+    boxes (`post`).
 
     Args:
         lite_model: File to time.
@@ -158,6 +159,8 @@ def _show(lite_model, outputs, size, palette):
     """Make what a person would look at."""
     if "classification" in lite_model.tasks:
         lite_model.read_scores(outputs).argmax()
+    if "detection" in lite_model.tasks:
+        lite_model.read_boxes(outputs)
     if "segmentation" in lite_model.tasks:
         mask = lite_model.read_mask(outputs)
         colorize(restore_scores(mask, *size, lite_model.fit), palette)
