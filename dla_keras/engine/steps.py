@@ -56,6 +56,8 @@ def make_train_steps(
         model, loss_sums, replicas, jit, teacher
     )
 
+    # Only the loop over steps needs converting; the rest only took longer.
+    @tf.autograph.experimental.do_not_convert
     def replica_step(images, labels):
         context = tf.distribute.get_replica_context()
         # The true divisor is known only after the last microbatch. This one
