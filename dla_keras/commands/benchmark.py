@@ -150,8 +150,8 @@ def row(path, model, threads, picture, times) -> dict:
 
     known = model.facts
     outputs = [
-        "{} {}x{}".format(output["name"], *output["shape"][1:3])
-        for output in known.get("outputs", ())
+        " ".join([each["name"], "x".join(map(str, each["shape"][1:3]))]).strip()
+        for each in known.get("outputs", ())
     ]
     values = (
         datetime.date.today().isoformat(),

@@ -5,8 +5,9 @@
 
 The signatures `serving_default` (uint8) and `serving_float` (float32) take RGB
 pictures, 0 to 255, `(N, H, W, 3)`, normalize them themselves and give `mask`
-`(N, H, W)` and `logits` `(N, H, W, num_classes)`, `boundary` `(N, H, W)`, or
-a classifier's `probabilities` `(N, num_classes)`. Sides are multiples of 32,
+`(N, H, W)` and `logits` `(N, H, W, num_classes)`, `boundary` `(N, H, W)`,
+a classifier's `probabilities` `(N, num_classes)`, or a detector's boxes and the
+maps that they come from. Sides are multiples of 32,
 or fixed with `--size`. The outputs are compared with the Keras model's on
 pictures of the val split; below `--min-agreement` nothing is written and the
 exit code is 1.
@@ -25,6 +26,8 @@ from dla_keras.commands.shared import run_command
 from dla_keras.commands.shared import size_text
 from dla_keras.files import check_folder
 from dla_keras.files import new_folder
+from dla_keras.inference.tflite_facts import BOXES
+from dla_keras.inference.tflite_facts import MAPS
 from dla_keras.lite.options import PRECISIONS
 from dla_keras.quiet import quiet_stderr
 
@@ -120,6 +123,9 @@ def report(model, size, found) -> dict:
         rows["logits"] = f"float32 {pixels}, {model.num_classes})"
     if "boundary" in model.tasks:
         rows["boundary"] = f"float32 {pixels})"
+    if "detection" in model.tasks:
+        rows["boxes"] = f"float32 {', '.join(BOXES)}"
+        rows["maps"] = f"float32 {', '.join(MAPS)}"
     for kind, agreement in found.items():
         rows[f"agreement of {kind}"] = agreement
     return rows

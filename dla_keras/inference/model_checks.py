@@ -28,10 +28,11 @@ from dla_keras.files import check_regular
 OPERATIONS = frozenset(
     """
     AddV2 ArgMax AvgPool BiasAdd Cast ConcatV2 Const Conv2D DepthToSpace
-    DepthwiseConv2dNative Identity MatMul MaxPool Mean Mul NoOp Pack Pad
-    PartitionedCall Placeholder ReadVariableOp Relu Reshape ResizeBilinear
-    Rsqrt Select Shape Sigmoid Softmax Split Squeeze StatefulPartitionedCall
-    StridedSlice Sub
+    DepthwiseConv2dNative FloorDiv FloorMod GatherV2 Greater GreaterEqual
+    Identity Less MatMul MaxPool Maximum Mean Minimum Mul NoOp Pack Pad
+    PartitionedCall Placeholder Range ReadVariableOp RealDiv Relu Reshape
+    ResizeBilinear Rsqrt Select SelectV2 Shape Sigmoid Softmax Split Squeeze
+    StatefulPartitionedCall StridedSlice Sub Sum TopKV2
     """.split()
 )
 

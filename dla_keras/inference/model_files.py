@@ -26,6 +26,7 @@ from dla_keras.inference.predictor import BoxPredictor
 from dla_keras.inference.predictor import Predictor
 from dla_keras.inference.predictor import boundary_predictor
 from dla_keras.inference.predictor import box_predictor
+from dla_keras.inference.predictor import located_boxes
 from dla_keras.inference.predictor import log_probabilities
 from dla_keras.inference.predictor import model_logits
 from dla_keras.inference.predictor import model_predictor
@@ -349,7 +350,8 @@ def describe_lite(model) -> ModelFile:
     if "boundary" in model.tasks:
         found["boundaries"] = Predictor(model.boundaries, size, fit)
     if "detection" in model.tasks:
-        found["boxes"] = BoxPredictor(_as_it_is(model), size, fit)
+        find = _as_it_is(model.boxes, model.name)
+        found["boxes"] = BoxPredictor(find, size, fit)
     if "classification" in model.tasks:
         found["logits"] = lambda images: log_probabilities(
             np.stack([model.run(image) for image in images])
@@ -367,16 +369,16 @@ def describe_lite(model) -> ModelFile:
     )
 
 
-def _as_it_is(model):
+def _as_it_is(find, name):
     """Return a function of an image, which its mirror image is no part of."""
 
     def run(image, flip):
         if flip:
             raise ValueError(
-                f"--flip needs the .keras file: {model.name} finds boxes in "
-                "one image at a time. Leave --flip out."
+                f"--flip needs the .keras file: {name} finds boxes in one "
+                "image at a time. Leave --flip out."
             )
-        return model.boxes(image)
+        return find(image)
 
     return run
 
@@ -401,12 +403,16 @@ def _open_saved_model(path):
     facts = path / SAVED_FACTS
     said, fit = _saved_facts(facts)
 
-    def run(image, output):
+    def run_all(image):
         picture = tf.cast(image[None], spec.dtype)
-        return serve(**{name: picture})[output][0].numpy()
+        given = serve(**{name: picture})
+        return {output: given[output][0].numpy() for output in given}
+
+    def run(image, output):
+        return run_all(image)[output]
 
     # `loaded` must outlive its signature.
-    run.model = loaded
+    run_all.model = loaded
     found = {}
     if "mask" in outputs:
         mask = lambda image: run(image, "mask").astype(np.uint8)
@@ -417,12 +423,17 @@ def _open_saved_model(path):
     if "boundary" in outputs:
         edges = lambda image: run(image, "boundary")[..., None]
         found["boundaries"] = Predictor(edges, size, fit)
+    if "location" in outputs:
+        find = lambda image: located_boxes(run_all(image), image.shape[:2])
+        find = _as_it_is(find, str(path))
+        found["boxes"] = BoxPredictor(find, size, fit)
     if "probabilities" in outputs:
         found["logits"] = lambda images: log_probabilities(
             np.stack([run(image, "probabilities") for image in images])
         )
-    tasks = tuple(row.task for n, row in WRITTEN.items() if n in outputs)
-    scores = {"logits", "probabilities"} & outputs.keys()
+    tasks = [row.task for n, row in WRITTEN.items() if n in outputs]
+    tasks = tuple(dict.fromkeys(tasks))
+    scores = {"logits", "probabilities", "heat"} & outputs.keys()
     count = outputs[scores.pop()].shape[-1] if scores else None
     return ModelFile(
         str(path),
@@ -482,7 +493,7 @@ def _check_signature(path, inputs, outputs):
         )
         raise ValueError(
             f"Expected a SavedModel that takes pictures (N, H, W, 3) and gives "
-            "`mask` (N, H, W), `boundary` or `probabilities`, as "
+            "`mask` (N, H, W), `boundary`, `probabilities` or boxes, as "
             f"export-saved-model writes. Received: {path}, whose "
             f"`serving_default` takes {inputs} and gives {outputs}."
         )

@@ -14,6 +14,7 @@ from dla_keras.data.fitting import Fit
 from dla_keras.data.fitting import resize_label
 from dla_keras.data.fitting import resize_picture
 from dla_keras.inference.prediction_files import Found
+from dla_keras.inference.tflite_facts import BOXES
 from dla_keras.models.backbone import MAX_STRIDE
 from dla_keras.variants import IMAGENET_MEAN
 
@@ -323,6 +324,18 @@ def decode_maps(maps: np.ndarray, stride: int) -> tuple[np.ndarray, ...]:
     found = {name: np.asarray(values)[0] for name, values in found.items()}
     boxes = found["boxes"] * np.float32(stride)
     return boxes, found["classes"], found["scores"]
+
+
+def located_boxes(outputs: dict, size) -> tuple[np.ndarray, ...]:
+    """Return boxes in an image's pixels, their classes and scores.
+
+    Args:
+        outputs: A file's outputs of one image, by the names of `BOXES`.
+        size: Height and width of the image.
+    """
+    boxes, classes, scores, _ = (np.asarray(outputs[name]) for name in BOXES)
+    boxes = boxes * np.float32([*size, *size])
+    return boxes, classes.astype(np.int32), scores
 
 
 def model_logits(model):

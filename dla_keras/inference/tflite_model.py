@@ -13,6 +13,7 @@ from dla_keras.inference.model_checks import check_length
 from dla_keras.inference.model_checks import is_sealed
 from dla_keras.inference.model_checks import try_apart
 from dla_keras.inference.predictor import decode_maps
+from dla_keras.inference.predictor import located_boxes
 from dla_keras.inference.predictor import resize_scores
 from dla_keras.inference.tflite_facts import BOXES
 from dla_keras.inference.tflite_facts import MAPS
@@ -240,13 +241,11 @@ class LiteModel:
         self, outputs: dict[str, np.ndarray]
     ) -> tuple[np.ndarray, ...]:
         """Return what `boxes` gives, from what `infer` gave."""
-        height, width = self.input_shape[1:3]
+        size = self.input_shape[1:3]
         if self.gives_maps:
-            stride = height // outputs["heat"].shape[0]
+            stride = size[0] // outputs["heat"].shape[0]
             return decode_maps(self.read_maps(outputs), stride)
-        boxes, classes, scores, _ = (outputs[name] for name in BOXES)
-        boxes = boxes * np.float32([height, width, height, width])
-        return boxes, classes.astype(np.int32), scores
+        return located_boxes(outputs, size)
 
     def _find_tasks(self):
         tasks = []

@@ -4,12 +4,14 @@ import csv
 import errno
 import pathlib
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
+from dla_keras.commands import benchmark
 from dla_keras.commands.benchmark import main
 from dla_keras.data.fitting import PAD
 from dla_keras.files import append_csv
@@ -151,6 +153,17 @@ def test_bad_input_is_one_line_and_code_2(
     assert message in err and out == ""
     assert not output.exists()
     assert other.read_text() == "date,mine\n1,2\n"
+
+
+def test_outputs_of_any_shape_have_a_place():
+    shapes = {"probabilities": [1, 10], "location": [1, 9, 4], "count": [1]}
+    outputs = [{"name": n, "shape": shape} for n, shape in shapes.items()]
+    model = SimpleNamespace(
+        facts={"outputs": outputs}, input_shape=(1, *SIZE, 3)
+    )
+    times = dict.fromkeys(("pre", "inference", "post", "total"), [1.0])
+    row = benchmark.row("a.tflite", model, 1, PICTURE, times)
+    assert row["outputs"] == "probabilities 10, location 9x4, count"
 
 
 def test_a_csv_file_keeps_its_rows(tmp_path, monkeypatch):

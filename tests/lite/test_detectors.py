@@ -1,7 +1,9 @@
 """Detectors as `.tflite` files: boxes, decoded inside, in every precision."""
 
+import dataclasses
 import io
 import json
+import pathlib
 import subprocess
 import zipfile
 from unittest import mock
@@ -10,24 +12,30 @@ import keras
 import numpy as np
 import pytest
 from mediapipe_python import mediapipe_python
+from PIL import Image
+from running import command
 from tiny_variant import TINY_VARIANT
 
 from dla_keras.data.fitting import Fit
 from dla_keras.inference.loaded_model import LoadedModel
 from dla_keras.inference.model_files import describe_lite
 from dla_keras.inference.model_files import describe_model
+from dla_keras.inference.model_files import open_model
 from dla_keras.inference.tflite_facts import BOXES
 from dla_keras.inference.tflite_facts import MAPS
 from dla_keras.inference.tflite_facts import read_facts
 from dla_keras.inference.tflite_model import LiteModel
 from dla_keras.inference.views import Views
 from dla_keras.lite.convert.graph import decoding_graph
+from dla_keras.lite.convert.graph import write_saved_model
 from dla_keras.lite.convert.pipeline import Exporter
 from dla_keras.lite.convert.pipeline import export_tflite
 from dla_keras.lite.convert.quantization import convert_graph
 from dla_keras.lite.file.edits import add_zeros
 from dla_keras.lite.file.tflite_file import TfliteFile
+from dla_keras.lite.measure import comparison
 from dla_keras.lite.measure.agreement import VerificationError
+from dla_keras.lite.measure.cost import Cost
 from dla_keras.lite.options import PRECISIONS
 from dla_keras.models.detector import DLADetector
 from dla_keras.tasks import detection
@@ -57,12 +65,40 @@ def model():
 
 @pytest.fixture(scope="module")
 def run_folder(model, tmp_path_factory):
-    """Return a folder with what a training leaves, and its scores."""
+    """Return a folder with what a training leaves, its data and scores."""
     folder = tmp_path_factory.mktemp("run")
     model.save(folder / "model.keras")
+    for split in ("train", "val"):
+        _write_coco(folder / "data", split, describe_model(model, "m"))
+    config = {"dataset": str(folder / "data"), "data_dir": None}
+    (folder / "config.json").write_text(json.dumps(config))
     scores = {"ap": 0.5, "ap50": 0.75, "best": BEST, "pictures": 9}
     (folder / "metrics.json").write_text(json.dumps(scores))
     return folder
+
+
+def _write_coco(folder, split, opened):
+    """Write pictures in which the model's own boxes are the truth."""
+    (folder / split).mkdir(parents=True)
+    images, boxes = [], []
+    for number, picture in enumerate(PICTURES):
+        name = f"{split}{number}.png"
+        # Of what it trains on, others than what files are compared on.
+        shown = picture if split == "val" else picture[::-1]
+        Image.fromarray(shown).save(folder / split / name)
+        height, width = SIZE
+        sides = {"height": height, "width": width}
+        images.append({"id": number, "file_name": f"{split}/{name}", **sides})
+        found = opened.boxes(shown).above(0.5)
+        for kind, (top, left, *end) in zip(
+            found.classes, found.boxes.tolist(), strict=True
+        ):
+            box = [left, top, end[1] - left, end[0] - top]
+            entry = {"image_id": number, "category_id": int(kind), "bbox": box}
+            boxes.append({"id": len(boxes), "iscrowd": 0, **entry})
+    kinds = [{"id": i, "name": name} for i, name in enumerate(NAMES)]
+    table = {"images": images, "annotations": boxes, "categories": kinds}
+    (folder / f"{split}.json").write_text(json.dumps(table))
 
 
 @pytest.fixture(scope="module")
@@ -277,3 +313,72 @@ def test_a_model_that_finds_nothing_proves_nothing(model):
             export_tflite(model, size=SIZE, held_out=images)
     finally:
         model.heat_fc.bias.assign(bias)
+
+
+def test_a_saved_model_finds_the_same_boxes(model, tmp_path):
+    write_saved_model(model, tmp_path / "saved", SIZE)
+    opened = open_model(tmp_path / "saved")
+    assert opened.tasks == ("detection",) and opened.class_names == NAMES
+    assert opened.num_classes == 3
+    at_size = describe_model(model, "model").at(opened.fit, SIZE)
+    expected, found = at_size.boxes(LARGE), opened.boxes(LARGE)
+    np.testing.assert_array_equal(found.classes, expected.classes)
+    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
+    np.testing.assert_allclose(found.boxes, expected.boxes, atol=1e-3)
+    with pytest.raises(ValueError, match=r"--flip needs the \.keras file"):
+        detection.file_finder(opened, Views(flip=True))(LARGE)
+
+
+def _export(run_folder, output, flags):
+    paths = ["--model", str(run_folder / "model.keras"), "--output", output]
+    return command("export_tflite")([*map(str, paths), *flags.split()])
+
+
+def quick(row, threads):
+    cost = Cost(1, 1, 1, 1.0, 1, 1, 1, None, 1, 1)
+    return dataclasses.replace(row, costs=(cost,))
+
+
+def test_the_command_compares_files_by_ap(run_folder, monkeypatch, capsys):
+    pytest.importorskip("faster_coco_eval")
+    some = {name: PRECISIONS[name] for name in ("float32", "int8")}
+    monkeypatch.setattr(comparison, "PRECISIONS", some)
+    monkeypatch.setattr(comparison, "measured", quick)
+    output = run_folder / "tflite"
+    flags = "--precision all --min-agreement 0.2 --size 64x96"
+    assert _export(run_folder, output, flags) == 0
+    out = capsys.readouterr().out
+    assert "agreement of boxes" in out and "mIoU" not in out
+    figures = json.loads((output / "comparison.json").read_text())["rows"]
+    keras, float32, int8 = figures
+    # What it is sure of is the truth here; half of the rest is not.
+    assert keras["scores"]["ap50"] > 0.9
+    assert float32["scores"]["ap"] == pytest.approx(keras["scores"]["ap"])
+    assert int8["loss_points"] > 0.1 > abs(float32["loss_points"])
+    assert "AP is COCO's" in (output / "table.md").read_text()
+
+    data = ["--dataset", str(run_folder / "data")]
+    models = [str(output / name) for name in ("float32.tflite", "int8.tflite")]
+    assert command("evaluate")(["--model", *models, *data]) == 0
+    for path, row in zip(models, (float32, int8), strict=True):
+        folder = pathlib.Path(f"{path}.evaluation")
+        scores = json.loads((folder / "metrics.json").read_text())
+        assert scores["ap"] == row["scores"]["ap"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ("--precision int8 --max-loss 1", "--max-loss counts mIoU"),
+        ("--head logits", "one of boxes, heads. Received: 'logits'"),
+        ("--for mediapipe --head heads", "needs --head boxes"),
+    ],
+)
+def test_flags_of_other_tasks_are_one_line(
+    run_folder, tmp_path, capsys, flags, said
+):
+    output = tmp_path / "a.tflite"
+    assert _export(run_folder, output, flags) == 2
+    err = capsys.readouterr().err
+    assert said in err and err.count("\n") == 1
+    assert not output.exists()

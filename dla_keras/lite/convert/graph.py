@@ -301,7 +301,8 @@ def write_saved_model(
     `(N, H, W, 3)`, and gives what `named_outputs` does.
 
     Args:
-        model: `DLASegmenter`, `DLABoundaryDetector` or `DLAClassifier`.
+        model: `DLASegmenter`, `DLABoundaryDetector`, `DLAClassifier` or
+            `DLADetector`.
         folder: Folder to write to.
         size: Height and width, multiples of 32. Defaults to `None`: what the
             model itself takes.
