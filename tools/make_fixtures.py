@@ -22,6 +22,7 @@ from facts_table import bad_facts
 from facts_table import empty_file
 from flatbuffers import Builder
 from PIL import Image
+from small_model import PRECISIONS
 from small_model import draw_samples
 from small_model import small_model_files
 
@@ -42,6 +43,7 @@ PICTURES = 8
 # (shrunk), and larger in one direction only.
 SCALES = ((1, 1), (0.75, 0.5), (2, 2), (1.37, 0.7))
 OPACITY = 0.6
+BOXES_SIZE = SIZES[1]  # of detectors
 DIGEST = rb'(?P<key>"digest": ?")[0-9a-f]{64}'
 
 FRAME = (12, 20)  # height and width of camera frames, even as cameras' are
@@ -299,6 +301,73 @@ def write_others(models, pictures) -> None:
         (pictures / f"{name}.f32").write_bytes(content)
 
 
+def write_boxes(models, pictures, fits) -> None:
+    """Write detectors by every rule of fitting, and what they find.
+
+    Args:
+        models: Folder of the files.
+        pictures: Folder that holds pictures for their size already.
+        fits: Rule -> what a file's facts say of it.
+    """
+    from dla_keras.inference.model_files import describe_lite
+    from dla_keras.lite.convert.pipeline import export_tflite
+
+    drawn = [draw_picture("train", index)[0] for index in range(8)]
+    network = random_detector(np.stack(drawn))
+    found = {}
+    for precision, (rule, fit) in itertools.product(PRECISIONS, fits.items()):
+        with quiet_stderr():
+            made = export_tflite(
+                network, None, precision, BOXES_SIZE, calibration=drawn
+            )
+        name = f"boxes-{precision}-{rule}"
+        data = edited(made.data, with_fit(fit))
+        (models / f"{name}.tflite").write_bytes(data)
+        opened = describe_lite(LiteModel(data))
+        found[name] = {}
+        for index in range(PICTURES):
+            stem = "int8-{}x{}-{}".format(*BOXES_SIZE, index)
+            image = np.asarray(Image.open(pictures / f"{stem}.png"))
+            each = opened.boxes(image)
+            rows = zip(each.classes, each.scores, *each.boxes.T, strict=True)
+            found[name][stem] = [list(map(float, row)) for row in rows]
+    (pictures / "boxes.json").write_text(json.dumps(found))
+
+
+def random_detector(images):
+    """Return a `DLADetector` whose boxes have all scores and some size.
+
+    Args:
+        images: uint8 `(n, h, w, 3)`, whose statistics batch norms take.
+    """
+    import keras
+
+    from dla_keras import DLADetector
+
+    keras.utils.set_random_seed(7)
+    names = ["car", "person", "light"]
+    model = DLADetector("dla46_c", 3, class_names=names, head_filters=32)
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.0
+            if "conv3" in layer.name:  # the end of a block, as in small_model
+                layer.gamma.assign(0.1 * layer.gamma)
+    maps = model(images, training=True)
+    for name, mean, spread in (
+        ("heat", -1, 2),
+        ("size", 6, 2),
+        ("offset", 0.5, 0.3),
+    ):
+        last = model.get_layer(f"{name}_fc")
+        kernel, bias = last.get_weights()
+        values = np.asarray(maps[name]).reshape(-1, len(bias))
+        scale = spread / values.std(0)
+        last.set_weights(
+            [kernel * scale, (bias - values.mean(0)) * scale + mean]
+        )
+    return model
+
+
 def write_facts(folder) -> None:
     """Write a file whose facts a test puts others into, and those."""
     (folder / "facts.tflite").write_bytes(empty_file(json.dumps(GOOD)))
@@ -327,6 +396,7 @@ def main(folder):
     sizes = {"sizes": fitted_sizes(), "masks": fits}
     (pictures / "fits.json").write_text(json.dumps(sizes, indent=2))
     write_others(other_models, pictures)
+    write_boxes(other_models, pictures, {"pad": {"fit": "pad"}, **FITS})
     draw_samples(models, range(2))
     for name, (change, _) in FAULTS.items():
         (faults / f"{name}.tflite").write_bytes(edited(data, change))

@@ -2,6 +2,7 @@
 // after another.
 
 import {loadAndCompile, Tensor} from "../vendor/litert/index.js";
+import {toBoxes} from "./boxes.js";
 import {fitPicture, unfitMask} from "./fit_picture.js";
 import {startLiteRt, throwIfFailed} from "./litert.js";
 import {classShares, toMask} from "./mask.js";
@@ -38,26 +39,40 @@ const REQUESTS = {
     return {answer: {threads: numThreads}};
   },
 
-  /** @return the picture, its mask and shares, and what took how long (ms) */
+  /**
+   * @return the picture, its mask and shares or what was found in it, and what
+   *     took how long (ms)
+   */
   async segment({picture}) {
     const {height, width} = picture;
     const times = {start: performance.now()};
     const input = fitPicture(pixels(picture), height, width, facts);
     times.prepared = performance.now();
-    const output = await infer(input).catch((error) => {
+    const outputs = await infer(input).catch((error) => {
       throw new Error(
         `The browser's runtime failed: ${error.message ?? error}. Choose the`
         + " model again, or another one.");
     });
     times.inferred = performance.now();
-    const fitted = toMask(output, facts.height * facts.width);
-    const mask = unfitMask(fitted, height, width, facts);
-    const shares = classShares(mask, facts.classes.length);
+    const read = facts.task === "detection" ? readBoxes : readMask;
+    const answer = read(outputs, height, width);
     times.end = performance.now();
-    const answer = {picture, mask, shares, latency: split(times)};
-    return {answer, transfer: [picture, mask.buffer]};
+    return {
+      answer: {picture, ...answer, latency: split(times)},
+      transfer: [picture, ...(answer.mask ? [answer.mask.buffer] : [])],
+    };
   },
 };
+
+function readMask([output], height, width) {
+  const fitted = toMask(output, facts.height * facts.width);
+  const mask = unfitMask(fitted, height, width, facts);
+  return {mask, shares: classShares(mask, facts.classes.length)};
+}
+
+function readBoxes(outputs, height, width) {
+  return {found: toBoxes(outputs, height, width, facts)};
+}
 
 /** RGBA of a picture. */
 function pixels(picture) {
@@ -76,7 +91,7 @@ async function infer(pixels) {
   try {
     outputs = await model.run(input);
     throwIfFailed();
-    return outputs[facts.outputIndex].toTypedArray();
+    return facts.outputs.map((index) => outputs[index].toTypedArray());
   } finally {
     // WebAssembly's memory has no garbage collection.
     input.delete();

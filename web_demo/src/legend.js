@@ -1,4 +1,4 @@
-// The list of classes: colour, name and share of the picture.
+// The list of classes: colour, name, and share of the picture or number.
 
 /** Fills a list element. */
 export class Legend {
@@ -29,8 +29,18 @@ export class Legend {
 
   /** @param {number[]} shares 0 to 1, one per class */
   setShares(shares) {
+    this.#set(shares, shares.map(percent));
+  }
+
+  /** @param {number[]} counts of objects, one per class */
+  setCounts(counts) {
+    const all = counts.reduce((sum, count) => sum + count, 0);
+    this.#set(counts.map((count) => count / (all || 1)), counts);
+  }
+
+  #set(shares, texts) {
     this.#rows.forEach(({row, share}, id) => {
-      share.textContent = percent(shares[id]);
+      share.textContent = texts[id];
       row.style.setProperty("--share", shares[id]);
       row.classList.toggle("absent", shares[id] === 0);
     });
@@ -43,13 +53,27 @@ export class Legend {
  * @return {string} the largest classes in words
  */
 export function summary(classes, shares) {
-  const parts = classes
-    .map(({name}, id) => ({name, share: shares[id]}))
-    .filter(({share}) => share > 0)
-    .sort((a, b) => b.share - a.share)
-    .slice(0, 5)
-    .map(({name, share}) => `${name} ${percent(share)}`);
+  const parts = largest(classes, shares).map(
+    ([name, share]) => `${name} ${percent(share)}`);
   return `Largest classes: ${parts.join(", ")}.`;
+}
+
+/**
+ * @param {{name: string}[]} classes
+ * @param {number[]} counts of objects, one per class
+ * @return {string} the most frequent classes in words
+ */
+export function countSummary(classes, counts) {
+  const parts = largest(classes, counts).map(([name, count]) => `${count} ${name}`);
+  return parts.length ? `Found: ${parts.join(", ")}.` : "Nothing found at this score.";
+}
+
+function largest(classes, amounts) {
+  return classes
+    .map(({name}, id) => [name, amounts[id]])
+    .filter(([, amount]) => amount > 0)
+    .sort(([, a], [, b]) => b - a)
+    .slice(0, 5);
 }
 
 function percent(share) {

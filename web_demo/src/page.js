@@ -1,8 +1,9 @@
 // Ties the page together: a model, something to look at, and the result.
 
+import {above, classCounts} from "./boxes.js";
 import {grabFrame, startCamera, stopCamera} from "./camera.js";
 import {download} from "./download.js";
-import {Legend, summary} from "./legend.js";
+import {countSummary, Legend, summary} from "./legend.js";
 import {Meter} from "./meter.js";
 import {
   describe, fileSource, label, openModel, shippedList, shippedSource, shippedUrl,
@@ -12,6 +13,7 @@ import {readPicture} from "./picture_file.js";
 import {Stage} from "./stage.js";
 
 const MAX_THREADS = 4; // more gain little in networks of this size
+const LEAST_SCORE = 0.3; // of boxes, where the file says none
 const element = (id) => document.getElementById(id);
 const video = element("video");
 const notices = new Notices({
@@ -40,6 +42,7 @@ const meter = new Meter({
 let runner = null; // the model that runs
 let source = null; // where it came from
 let still = null; // the picture on show: {blob, name}
+let shown = null; // what the model says of it
 let live = false; // whether the camera runs
 const shipped = new Map(); // name of a file -> its source
 // Who began last wins: what it overtook ends without a trace.
@@ -59,7 +62,12 @@ async function useModel(next) {
     runner?.close();
     runner = opened;
     source = next;
+    shown = null;
     element("facts").textContent = describe(runner, source);
+    const boxes = runner.facts.task === "detection";
+    if (boxes === element("scores").hidden) setOpacity(boxes ? 100 : 60);
+    element("scores").hidden = !boxes;
+    setLeastScore(Math.round(100 * (runner.facts.threshold ?? LEAST_SCORE)));
     legend.setClasses(runner.facts.classes);
     meter.reset();
     notices.clear();
@@ -75,7 +83,7 @@ async function useModel(next) {
   }
 }
 
-/** Shows a picture file and its mask, and keeps it for the next model. */
+/** Shows a picture file and what the model says of it, and keeps it for the next model. */
 async function showStill(next) {
   const turn = ++pictureTurn;
   setLive(false);
@@ -85,25 +93,55 @@ async function showStill(next) {
     if (!runner) throw new Error("No model is loaded yet: choose one first.");
     const result = await runner.segment(picture);
     if (turn !== pictureTurn) return result.picture.close();
-    draw(result);
     notices.clear();
-    const largest = summary(runner.facts.classes, result.shares);
-    notices.status(`${next.name}. ${largest}`);
+    draw(result, next.name);
     element("picture").setAttribute("aria-label", next.name);
   } catch (error) {
     if (turn === pictureTurn) notices.fail(error.message);
   }
 }
 
-function draw({picture, mask, shares, latency}) {
+function draw(result, name) {
   const start = performance.now();
-  stage.show(picture, mask, runner.facts.classes);
-  legend.setShares(shares);
-  picture.close();
+  stage.showPicture(result.picture);
+  result.picture.close();
+  shown = {...result, name};
+  explain();
   element("empty").hidden = true;
   element("save").disabled = false;
+  const {latency} = result;
   const painting = performance.now() - start;
   meter.add({...latency, draw: latency.draw + painting});
+}
+
+/** Draws what the model says of the picture on show, and tells it in words. */
+function explain() {
+  const {classes} = runner.facts;
+  let sentence;
+  if (shown.found) {
+    const found = above(shown.found, element("threshold").value / 100);
+    const counts = classCounts(found, classes.length);
+    stage.showBoxes(found, classes);
+    legend.setCounts(counts);
+    sentence = countSummary(classes, counts);
+  } else {
+    stage.showMask(shown.mask, classes);
+    legend.setShares(shown.shares);
+    sentence = summary(classes, shown.shares);
+  }
+  if (shown.name) notices.status(`${shown.name}. ${sentence}`);
+}
+
+function setOpacity(percent) {
+  element("opacity").value = percent;
+  element("opacity-text").textContent = `${percent} %`;
+  stage.setOpacity(percent / 100);
+}
+
+function setLeastScore(percent) {
+  element("threshold").value = percent;
+  element("threshold-text").textContent = `${percent} %`;
+  if (shown) explain();
 }
 
 async function toggleCamera() {
@@ -154,7 +192,7 @@ async function save() {
   const file = await stage.toFile(element("opacity").value / 100);
   const link = document.createElement("a");
   link.href = URL.createObjectURL(file);
-  link.download = "mask.png";
+  link.download = runner?.facts.task === "detection" ? "boxes.png" : "mask.png";
   link.click();
   URL.revokeObjectURL(link.href);
 }
@@ -217,14 +255,12 @@ function listen() {
   element("model").onchange = ({target}) => useModel(shipped.get(target.value));
   element("threads").onchange = () => source && useModel(source);
   element("camera").onclick = toggleCamera;
-  element("opacity").oninput = ({target}) => {
-    stage.setOpacity(target.value / 100);
-    element("opacity-text").textContent = `${target.value} %`;
-  };
+  element("opacity").oninput = ({target}) => setOpacity(target.value);
   element("before").oninput = ({target}) => {
     stage.setBefore(target.value / 100);
     element("before-text").textContent = `${target.value} %`;
   };
+  element("threshold").oninput = ({target}) => setLeastScore(target.value);
   element("save").onclick = save;
   for (const id of ["model-file", "picture-file"]) {
     element(id).onchange = ({target}) => {
@@ -241,5 +277,5 @@ function listen() {
 
 listen();
 offerThreads();
-stage.setOpacity(element("opacity").value / 100);
+setOpacity(element("opacity").value);
 offerShipped();

@@ -4,11 +4,16 @@ import {FITS} from "./fit_picture.js";
 import {ModelError, readModel} from "./tflite_facts.js";
 
 const FACTS_FORMAT = 1;
-const MASK_KINDS = ["class_ids", "logits"];
+// Task -> its outputs that the page needs, each of one of some kinds.
+const OUTPUTS = {
+  segmentation: [["class_ids", "logits"]],
+  detection: [["boxes"], ["box_classes"], ["box_scores"]],
+};
 const EXPORT = "Export it with export_tflite.py";
 
 /**
  * @typedef {object} ModelFacts what drives the page
+ * @property {string} task "segmentation" or "detection"
  * @property {string} name for instance "DLA-34-Up"
  * @property {string} precision for instance "int8"
  * @property {{name: string, color: number[]}[]} classes
@@ -17,8 +22,9 @@ const EXPORT = "Export it with export_tflite.py";
  * @property {number[]} padColor RGB
  * @property {string} fit the rule for pictures of another size, of `FITS`
  * @property {number?} maxSide the longest side of a picture
- * @property {number} outputIndex of the mask among the outputs
+ * @property {number[]} outputs places of what the page needs among all
  * @property {number?} miou on the validation pictures, 0 to 1
+ * @property {number?} threshold score from which on boxes are shown
  * @property {string?} digest of the file's other bytes, and
  * @property {number} digestAt where in the file it stands
  */
@@ -34,10 +40,15 @@ const LIST = ["a list", (value) => Array.isArray(value) && value.length > 0];
 const SIDE = ["a whole number from 1 to 32768", isWhole(1, 32768)];
 const COLOR = ["three whole numbers from 0 to 255", (value) =>
   Array.isArray(value) && value.length === 3 && value.every(isWhole(0, 255))];
+// Of masks, whose pixels have 8 bits.
+const FEW = ["a list of 2 to 256", ({length}) => length >= 2 && length <= 256];
 const NAMES = ["a list of different names", (value) =>
   new Set(value.map(({name}) => name)).size === value.length];
 
-// What the facts of a segmentation file can be; it is `RULES` of
+const SHARE = ["a number from 0 to 1", (value) =>
+  typeof value === "number" && value >= 0 && value <= 1];
+
+// What the facts of a file can be; it is `RULES` of
 // `dla_keras/inference/tflite_facts.py`. "[]" is each of a list; what ends in
 // "?" may be missing or null.
 const RULES = [
@@ -55,15 +66,14 @@ const RULES = [
   ["outputs", LIST],
   ["outputs[]", OBJECT],
   ["outputs[].kind", LINE],
-  ["classes", ["a list of 2 to 256", (value) => Array.isArray(value)
-    && value.length >= 2 && value.length <= 256]],
+  ["classes", LIST],
   ["classes[]", OBJECT],
   ["classes[].name", LINE],
   ["classes[].color", COLOR],
-  ["classes", NAMES],
   ["metrics?", OBJECT],
-  ["metrics.miou?", ["a number from 0 to 1", (value) =>
-    typeof value === "number" && value >= 0 && value <= 1]],
+  ["metrics.miou?", SHARE],
+  ["metrics.best?", OBJECT],
+  ["metrics.best.threshold?", SHARE],
   ["digest?", ["64 hexadecimal digits", (value) =>
     typeof value === "string" && /^[0-9a-f]{64}$/.test(value)]],
 ];
@@ -90,7 +100,7 @@ export function checkModel(bytes) {
 function checkTensors(inputs, outputs) {
   if (inputs.length !== 1 || !outputs.length) {
     throw new ModelError(
-      "It should take one picture and give a mask. It has"
+      "It should take one picture and give a mask or boxes. It has"
       + ` ${inputs.length} inputs and ${outputs.length} outputs.`);
   }
   const [image] = inputs;
@@ -123,11 +133,14 @@ function checkFacts(facts) {
       + ` ${FACTS_FORMAT}. Update the page, or export the model again.`);
   }
   checkRule(facts, "task", LINE);
-  if (facts.task !== "segmentation") {
+  if (!Object.hasOwn(OUTPUTS, facts.task)) {
     throw new ModelError(
-      `It is made for ${facts.task}; this page draws segmentation masks.`);
+      `It is made for ${facts.task}; this page draws masks and boxes.`);
   }
   for (const [path, rule] of RULES) checkRule(facts, path, rule);
+  if (facts.task === "segmentation") {
+    for (const rule of [FEW, NAMES]) checkRule(facts, "classes", rule);
+  }
   const {input} = facts;
   const pixels = `${input.channels} ${input.range.join(" to ")}`;
   if (pixels !== "RGB 0 to 255") {
@@ -172,26 +185,30 @@ function shown(value) {
 
 function withSize(facts, image, outputs) {
   const [, height, width] = image.shape;
-  const outputIndex = facts.outputs.findIndex(
-    ({kind}) => MASK_KINDS.includes(kind));
-  if (outputIndex < 0) {
+  const wanted = OUTPUTS[facts.task];
+  const found = wanted.map((kinds) =>
+    facts.outputs.findIndex(({kind}) => kinds.includes(kind)));
+  if (found.includes(-1)) {
     const kinds = facts.outputs.map(({kind}) => kind).join(", ");
-    throw new ModelError(
-      `It gives ${kinds || "nothing"}; this page draws ${MASK_KINDS.join(" or ")}.`);
+    const drawn = wanted.map((each) => each.join(" or ")).join(", ");
+    throw new ModelError(`It gives ${kinds}; this page draws ${drawn}.`);
   }
-  const logits = facts.outputs[outputIndex].kind === "logits";
-  const expected = [1, height, width, ...(logits ? [facts.classes.length] : [])];
-  const {shape} = outputs[outputIndex] ?? {shape: []};
-  const agrees = shape.join() === expected.join()
-    && facts.input.height === height && facts.input.width === width;
-  if (!agrees) {
+  for (const index of found) {
+    const {shape, type} = outputs[index] ?? {shape: []};
+    const {kind} = facts.outputs[index];
+    const expected = shapeOf(kind, height, width, facts, outputs[found[0]]);
+    const agrees = shape.join() === expected.join()
+      && (type === "float32" || !kind.startsWith("box"))
+      && facts.input.height === height && facts.input.width === width;
+    if (agrees) continue;
     throw new ModelError(
-      "Its facts and its network differ: an output of"
-      + ` (${expected.join(", ")}) was expected, it is (${shape.join(", ")}),`
+      `Its facts and its network differ: ${kind} of (${expected.join(", ")})`
+      + ` were expected, they are ${type ?? "missing"} (${shape.join(", ")}),`
       + ` for pictures of ${facts.input.height} x ${facts.input.width}.`
       + ` ${EXPORT} again.`);
   }
   return {
+    task: facts.task,
     name: facts.name,
     precision: facts.precision,
     classes: facts.classes,
@@ -200,8 +217,16 @@ function withSize(facts, image, outputs) {
     padColor: facts.input.pad_color,
     fit: facts.input.fit ?? FITS[0], // as files of earlier versions are meant
     maxSide: facts.input.max_side ?? null,
-    outputIndex,
+    outputs: found,
     miou: facts.metrics?.miou ?? null,
+    threshold: facts.metrics?.best?.threshold ?? null,
     digest: facts.digest ?? null,
   };
+}
+
+/** The shape of an output; that of boxes says itself how many there are. */
+function shapeOf(kind, height, width, {classes}, {shape: [, count]}) {
+  if (kind === "boxes") return [1, count, 4];
+  if (kind.startsWith("box")) return [1, count];
+  return [1, height, width, ...(kind === "logits" ? [classes.length] : [])];
 }

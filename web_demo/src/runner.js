@@ -43,9 +43,10 @@ export class Runner {
 
   /**
    * @param {ImageBitmap} picture goes to the worker and comes back
-   * @return {Promise<{picture: ImageBitmap, mask: Uint8Array,
-   *     shares: number[], latency: {prepare: number, infer: number,
-   *     draw: number}}>} times in ms
+   * @return {Promise<{picture: ImageBitmap, mask: Uint8Array?,
+   *     shares: number[]?, found: import("./boxes.js").Found[]?,
+   *     latency: {prepare: number, infer: number, draw: number}}>} times in
+   *     ms; a mask and its shares, or what was found
    */
   segment(picture) {
     return this.#ask({request: "segment", picture}, [picture]);

@@ -1,10 +1,13 @@
-// Picture and mask, one canvas over the other, so that opacity is a matter of
-// style; and the class under the pointer.
+// A picture and its mask or boxes, one canvas over the other, so that opacity
+// is a matter of style; and what is under the pointer.
+
+import {boxAt, boxLabel, paintBoxes} from "./boxes.js";
+
+const SHARP = 1280; // pixels that boxes are drawn in, of small pictures too
 
 /** Draws results. */
 export class Stage {
-  #mask; // of the picture on show
-  #classes = [];
+  #nameAt = () => ""; // of a pixel of the picture on show
 
   /**
    * @param {{frame: HTMLElement, picture: HTMLCanvasElement,
@@ -31,7 +34,7 @@ export class Stage {
 
   /**
    * @param {number} opacity of the mask, 0 to 1
-   * @return {Promise<Blob>} a PNG file of what is shown, all of it masked
+   * @return {Promise<Blob>} a PNG file of what is shown, with all of the mask
    */
   toFile(opacity) {
     const {picture, mask} = this.elements;
@@ -39,29 +42,59 @@ export class Stage {
     const surface = canvas.getContext("2d");
     surface.drawImage(picture, 0, 0);
     surface.globalAlpha = opacity;
-    surface.drawImage(mask, 0, 0);
+    surface.drawImage(mask, 0, 0, picture.width, picture.height);
     return canvas.convertToBlob();
   }
 
-  /**
-   * @param {ImageBitmap} picture
-   * @param {Uint8Array} mask class ids, of the picture's size
-   * @param {{name: string, color: number[]}[]} classes
-   */
-  show(picture, mask, classes) {
-    const {frame, picture: canvas, mask: overlay} = this.elements;
+  /** @param {ImageBitmap} picture comes before what is shown over it */
+  showPicture(picture) {
+    const {frame, picture: canvas} = this.elements;
     const {width, height} = picture;
     if (canvas.width !== width || canvas.height !== height) {
-      for (const each of [canvas, overlay]) Object.assign(each, {width, height});
+      Object.assign(canvas, {width, height});
       frame.style.setProperty("--ratio", width / height);
-      this.image = this.overlay.createImageData(width, height);
     }
     frame.classList.add("filled");
     this.picture.drawImage(picture, 0, 0);
+  }
+
+  /**
+   * @param {Uint8Array} mask class ids, of the picture's size
+   * @param {{name: string, color: number[]}[]} classes
+   */
+  showMask(mask, classes) {
+    const {width, height} = this.elements.picture;
+    this.#resize(1, false);
+    if (this.image?.width !== width || this.image.height !== height) {
+      this.image = this.overlay.createImageData(width, height);
+    }
     paint(mask, classes, this.image);
     this.overlay.putImageData(this.image, 0, 0);
-    this.#mask = mask;
-    this.#classes = classes;
+    this.#nameAt = (x, y) => classes[mask[y * width + x]]?.name;
+  }
+
+  /**
+   * @param {import("./boxes.js").Found[]} found
+   * @param {{name: string, color: number[]}[]} classes
+   */
+  showBoxes(found, classes) {
+    const {width, height} = this.elements.picture;
+    const scale = Math.max(1, Math.ceil(SHARP / Math.max(width, height)));
+    this.#resize(scale, true);
+    paintBoxes(this.overlay, found, classes, scale);
+    this.#nameAt = (x, y) => {
+      const pointed = boxAt(found, x, y);
+      return pointed && boxLabel(pointed, classes);
+    };
+  }
+
+  #resize(scale, smooth) {
+    const {frame, picture, mask} = this.elements;
+    const [width, height] = [scale * picture.width, scale * picture.height];
+    if (mask.width !== width || mask.height !== height) {
+      Object.assign(mask, {width, height});
+    }
+    frame.classList.toggle("smooth", smooth);
   }
 
   #point({clientX, clientY}) {
@@ -69,8 +102,7 @@ export class Stage {
     const box = picture.getBoundingClientRect();
     const x = Math.floor(((clientX - box.left) / box.width) * picture.width);
     const y = Math.floor(((clientY - box.top) / box.height) * picture.height);
-    const id = this.#mask?.[y * picture.width + x];
-    this.#tell(this.#classes[id]?.name ?? "");
+    this.#tell(this.#nameAt(x, y) ?? "");
   }
 
   #tell(text) {

@@ -1,6 +1,7 @@
 // What the tests share: a server, Debian's Chromium, and the page in it.
 
-import {access} from "node:fs/promises";
+import {access, mkdir, readFile} from "node:fs/promises";
+import {createRequire} from "node:module";
 import path from "node:path";
 import {after} from "node:test";
 import {fileURLToPath} from "node:url";
@@ -11,6 +12,8 @@ import {serve} from "../serve.mjs";
 
 // Models, pictures and masks, as `make_fixtures.py` writes them.
 const FIXTURES = fileURLToPath(new URL("../../build/fixtures", import.meta.url));
+const SCREENSHOTS = fileURLToPath(new URL("../screenshots", import.meta.url));
+const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
 
 const QUIET = [
   "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -81,4 +84,19 @@ export async function refusal(page) {
   const alert = page.getByRole("alert");
   await alert.waitFor();
   return alert.locator("p").textContent();
+}
+
+/** Writes what the page looks like, for a person. */
+export async function screenshot(page, name) {
+  await mkdir(SCREENSHOTS, {recursive: true});
+  const file = path.join(SCREENSHOTS, `${name}.png`);
+  await page.screenshot({path: file, fullPage: true});
+}
+
+/** What axe-core, which knows the rules, finds wrong. */
+export async function violations(page) {
+  await page.evaluate(await readFile(AXE, "utf8"));
+  const found = await page.evaluate(() => axe.run());
+  return found.violations.map(({id, nodes}) =>
+    `${id}: ${nodes.map(({html}) => html).join(" ")}`);
 }

@@ -1,16 +1,13 @@
 // What the page looks like, for a person; and whether everybody can use it.
 
 import assert from "node:assert/strict";
-import {mkdir, readFile} from "node:fs/promises";
-import {createRequire} from "node:module";
-import path from "node:path";
+import {readFile} from "node:fs/promises";
 import {test} from "node:test";
-import {fileURLToPath} from "node:url";
 
-import {chooseModel, FAKE_CAMERA, openPage, refusal} from "./browser.mjs";
+import {
+  chooseModel, FAKE_CAMERA, openPage, refusal, screenshot, violations,
+} from "./browser.mjs";
 
-const SCREENSHOTS = fileURLToPath(new URL("../screenshots", import.meta.url));
-const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
 const phone = {
   viewport: {width: 390, height: 844},
   deviceScaleFactor: 2,
@@ -24,20 +21,6 @@ const CONTEXTS = {
   "desktop-dark": {...desktop, colorScheme: "dark"},
   "phone-dark": {...phone, colorScheme: "dark"},
 };
-
-async function screenshot(page, name) {
-  await mkdir(SCREENSHOTS, {recursive: true});
-  const file = path.join(SCREENSHOTS, `${name}.png`);
-  await page.screenshot({path: file, fullPage: true});
-}
-
-/** What axe-core, which knows the rules, finds wrong. */
-async function violations(page) {
-  await page.evaluate(await readFile(AXE, "utf8"));
-  const found = await page.evaluate(() => axe.run());
-  return found.violations.map(({id, nodes}) =>
-    `${id}: ${nodes.map(({html}) => html).join(" ")}`);
-}
 
 for (const [name, context] of Object.entries(CONTEXTS)) {
   test(`${name}: accessible, and no wider than the screen`, async () => {

@@ -104,7 +104,7 @@ test("a written site is what is served, and overwrites nothing", async () => {
 
 test("facts come from the file", async () => {
   const facts = checkModel(await readFile(path.join(models, MODEL)));
-  assert.deepEqual([facts.height, facts.width, facts.outputIndex], [64, 96, 0]);
+  assert.deepEqual([facts.height, facts.width, ...facts.outputs], [64, 96, 0]);
   assert.deepEqual(facts.classes[0], {name: "road", color: [128, 64, 128]});
   assert.equal(facts.classes.length, 19);
 });
