@@ -116,6 +116,10 @@ CHANGES = {
     "metrics of a list": (("metrics",), [0.5], "metrics"),
     "score of a word": (("metrics", "miou"), "high", r"metrics\.miou"),
     "score of percents": (("metrics", "miou"), 72.5, r"metrics\.miou"),
+    "best of a number": (("metrics", "best"), 0.4, r"metrics\.best"),
+    "threshold of percents": (
+        ("metrics", "best"), {"threshold": 44}, r"metrics\.best\.threshold",
+    ),
     "digest of a number": (("digest",), 5, "digest"),
 }  # fmt: skip
 # As text, what none of these changes can be.

@@ -44,6 +44,9 @@ interface Fit {
     /** Where the network's answer lies in the picture. */
     val box: Box
 
+    /** Width and height that [box] has in the network. */
+    val content: Pair<Int, Int>
+
     fun fit(rgb: ByteArray, input: ByteArray)
 
     /** A mask of the network's size, as one of [box]'s size; or as it is. */
@@ -56,6 +59,7 @@ interface Fit {
 /** Resizes a part of a picture; the mask stays as large as the network's. */
 class CropFit(width: Int, height: Int, facts: ModelFacts) : Fit {
     override val box = cropTo(width, height, facts.width, facts.height)
+    override val content = Pair(facts.width, facts.height)
     override val maskWidth = facts.width
     override val maskHeight = facts.height
     private val resampler = Resampler(box.height, box.width, facts.height, facts.width)
@@ -101,7 +105,7 @@ class PictureFit(
     override val box = Box(0, 0, width, height)
     override val maskWidth = width
     override val maskHeight = height
-    private val content = contentSize(width, height, facts)
+    override val content = contentSize(width, height, facts)
     private val resampler = if (content == Pair(width, height)) null else {
         Resampler(height, width, content.second, content.first)
     }
@@ -134,6 +138,7 @@ class PictureFit(
 /** The middle of a picture, shrunk: what classifiers are tested on. */
 class CentralCrop(width: Int, height: Int, private val facts: ModelFacts) : Fit {
     override val box: Box
+    override val content = Pair(facts.width, facts.height)
     override val maskWidth = facts.width
     override val maskHeight = facts.height
     private val rows: Int

@@ -26,6 +26,7 @@ private const val PICTURE = 2
 private const val MODEL = 3
 private const val SAVE = 4
 private const val MAX_THREADS = 4 // more gain little in networks of this size
+private const val LEAST_SCORE = 0.3f // of boxes, where the file says none
 private const val REFRESH = 250_000_000L // ns; digits that change faster cannot be read
 
 /** Marks what calls a newer API than 26, behind a look at the phone's. */
@@ -49,6 +50,7 @@ class MainActivity : Activity(), Session.Screen, Actions {
     private var front = false
     private var threads = 2
     private var opacity = 0.6f
+    private var leastScore = LEAST_SCORE
     private var status = ""
     private var refreshed = 0L
     private var last: Result? = null
@@ -99,6 +101,9 @@ class MainActivity : Activity(), Session.Screen, Actions {
         panel.setStatus(status)
         panel.fail(lastAlert)
         facts?.let { panel.setModel(model, it) }
+        panel.setLeastScore(leastScore)
+        stage.opacity = opacity
+        stage.leastScore = leastScore
         last?.let(::draw)
     }
 
@@ -163,6 +168,8 @@ class MainActivity : Activity(), Session.Screen, Actions {
         getPreferences(MODE_PRIVATE).edit().putString("model", name).putInt("threads", threads).apply()
         panel.setModel(name, facts)
         panel.setThreads(threads)
+        last = null // of another model
+        panel.setLeastScore(facts.threshold ?: LEAST_SCORE)
         fail(null)
         if (live) return startCamera() // at the size that this network takes
         if (resumes && mayUseCamera()) return startCamera()
@@ -216,7 +223,7 @@ class MainActivity : Activity(), Session.Screen, Actions {
         meter.add(result.timing, System.nanoTime())
         draw(result)
         if (!live) {
-            status = "$still: ${summary(facts, result.shares)}"
+            status = "$still: ${summary(facts, result, leastScore)}"
             panel.setStatus(status)
         }
     }
@@ -227,9 +234,9 @@ class MainActivity : Activity(), Session.Screen, Actions {
         val now = System.nanoTime()
         if (live && now - refreshed < REFRESH) return
         refreshed = now
-        panel.setShares(facts, result.shares)
+        panel.setResult(facts, result, leastScore)
         panel.setMeter(meter)
-        stage.contentDescription = "$still. ${summary(facts, result.shares)}"
+        stage.contentDescription = "$still. ${summary(facts, result, leastScore)}"
     }
 
     override fun onDropped() {
@@ -257,7 +264,8 @@ class MainActivity : Activity(), Session.Screen, Actions {
     override fun save() {
         if (last == null) return fail("There is nothing to save yet.")
         val intent = Intent(Intent.ACTION_CREATE_DOCUMENT).addCategory(Intent.CATEGORY_OPENABLE)
-        begin(intent.setType("image/png").putExtra(Intent.EXTRA_TITLE, "mask.png"), SAVE)
+        val name = if (facts?.detects == true) "boxes.png" else "mask.png"
+        begin(intent.setType("image/png").putExtra(Intent.EXTRA_TITLE, name), SAVE)
     }
 
     private fun begin(intent: Intent, request: Int) = try {
@@ -330,6 +338,15 @@ class MainActivity : Activity(), Session.Screen, Actions {
     override fun setOpacity(share: Float) {
         opacity = share
         stage.opacity = share
+    }
+
+    override fun setLeastScore(share: Float) {
+        leastScore = share
+        stage.leastScore = share
+        val facts = facts ?: return
+        val result = last ?: return
+        panel.setResult(facts, result, share)
+        if (!live) panel.setStatus("$still: ${summary(facts, result, share)}")
     }
 
     // Camera

@@ -19,7 +19,12 @@ enum class Kind(val word: String) {
     LOGITS("logits"),
     BOUNDARY("boundary"),
     PROBABILITIES("probabilities"),
+    BOXES("boxes"),
+    BOX_CLASSES("box_classes"),
+    BOX_SCORES("box_scores"),
 }
+
+private val OF_BOXES = listOf(Kind.BOXES, Kind.BOX_CLASSES, Kind.BOX_SCORES)
 
 /** An output that the app draws: its place among the outputs, and its numbers. */
 data class Output(
@@ -43,11 +48,16 @@ data class ModelFacts(
     val cropFraction: Double?,
     val outputs: List<Output>,
     val score: String?,
+    val threshold: Float? = null,
 ) {
     /** The mask, or the scores that a mask is made of. */
     val pixels = outputs.find { it.kind == Kind.MASK || it.kind == Kind.LOGITS }
     val boundary = outputs.find { it.kind == Kind.BOUNDARY }
     val probabilities = outputs.find { it.kind == Kind.PROBABILITIES }
+
+    /** Sides, classes and scores of boxes; of other files none. */
+    val boxes = OF_BOXES.mapNotNull { kind -> outputs.find { it.kind == kind } }
+    val detects get() = boxes.isNotEmpty()
 
     /** For instance "DLA-46-C-Up, int8, 192 × 384, 14 classes". */
     val description: String
@@ -142,6 +152,8 @@ private val RULES = listOf(
     "metrics?" to OBJECT,
     "metrics.miou?" to SHARE,
     "metrics.top1?" to SHARE,
+    "metrics.best?" to OBJECT,
+    "metrics.best.threshold?" to SHARE,
     "digest?" to Rule("64 hexadecimal digits") { it is String && DIGEST.matches(it) },
 )
 
@@ -264,7 +276,7 @@ private fun parseFacts(content: ByteArray): JSONObject = try {
 private fun checkTensors(inputs: List<Tensor>, outputs: List<Tensor>) {
     if (inputs.size != 1 || outputs.isEmpty()) {
         throw ModelError(
-            "It should take one picture and give a mask. It has ${inputs.size}" +
+            "It should take one picture and give a mask or boxes. It has ${inputs.size}" +
                 " inputs and ${outputs.size} outputs.",
         )
     }
@@ -316,12 +328,16 @@ private fun checkFacts(facts: JSONObject, content: Content): ModelFacts {
     }
     val task = facts.getString("task")
     val outputs = outputsOf(facts, content.outputs)
-    if (task !in listOf("segmentation", "boundary", "classification") ||
-        outputs.none { taskOf(it.kind) == task }
-    ) {
+    val kinds = outputs.map { it.kind }
+    val complete = if (task == "detection") kinds.containsAll(OF_BOXES) else {
+        kinds.any { taskOf(it) == task }
+    }
+    if (!complete) {
+        val given = elements(facts.getJSONArray("outputs"))
+            .joinToString { (it as JSONObject).getString("kind") }
         throw ModelError(
-            "It is made for $task and gives ${outputs.joinToString { it.kind.word }}" +
-                "; this app draws masks, boundaries and classes.",
+            "It is made for $task and gives $given; this app draws masks, boundaries," +
+                " boxes and classes.",
         )
     }
     val classes = classesOf(facts, task)
@@ -333,6 +349,8 @@ private fun checkFacts(facts: JSONObject, content: Content): ModelFacts {
         fit, input.optInt("max_side").takeIf { it > 0 },
         input.optDouble("crop_fraction").takeUnless { it.isNaN() }, outputs,
         scoreOf(facts.optJSONObject("metrics")),
+        facts.optJSONObject("metrics")?.optJSONObject("best")?.optDouble("threshold")
+            ?.takeUnless { it.isNaN() }?.toFloat(),
     )
 }
 
@@ -374,6 +392,7 @@ private fun taskOf(kind: Kind) = when (kind) {
     Kind.MASK, Kind.LOGITS -> "segmentation"
     Kind.BOUNDARY -> "boundary"
     Kind.PROBABILITIES -> "classification"
+    Kind.BOXES, Kind.BOX_CLASSES, Kind.BOX_SCORES -> "detection"
 }
 
 private fun classesOf(facts: JSONObject, task: String): List<ClassFacts> {
@@ -381,14 +400,19 @@ private fun classesOf(facts: JSONObject, task: String): List<ClassFacts> {
         val entry = it as JSONObject
         ClassFacts(entry.getString("name"), entry.optJSONArray("color")?.let(::color) ?: 0)
     }
-    val least = if (task == "boundary") 0 else 2
-    val most = if (task == "classification") Int.MAX_VALUE else 256
+    val ofPixels = task == "segmentation" || task == "boundary"
+    val least = when (task) {
+        "boundary" -> 0
+        "detection" -> 1
+        else -> 2
+    }
+    val most = if (ofPixels) 256 else Int.MAX_VALUE
     if (classes.size !in least..most) {
-        val words = if (task == "classification") "" else " and at most $most"
+        val words = if (ofPixels) " and at most $most" else ""
         throw wrong("classes", "a list of at least $least$words", "${classes.size}")
     }
     // A thousand classes may have two of one name, as ImageNet's have.
-    if (task != "classification" && classes.distinctBy { it.name }.size < classes.size) {
+    if (ofPixels && classes.distinctBy { it.name }.size < classes.size) {
         throw wrong("classes", "a list of different names", "one with a name twice")
     }
     return classes
@@ -415,13 +439,20 @@ private fun outputsOf(facts: JSONObject, tensors: List<Tensor>): List<Output> {
 
 private fun checkShape(output: Output, content: Content, classes: Int, input: JSONObject) {
     val (_, height, width) = content.inputs[0].shape
+    val boxes = content.outputs.getOrNull(output.index)?.shape?.getOrNull(1) ?: 0
     val expected = when (output.kind) {
         Kind.MASK, Kind.BOUNDARY -> listOf(1, height, width)
         Kind.LOGITS -> listOf(1, height, width, classes)
         Kind.PROBABILITIES -> listOf(1, classes)
+        Kind.BOXES -> listOf(1, boxes, 4)
+        Kind.BOX_CLASSES, Kind.BOX_SCORES -> listOf(1, boxes)
     }
     val found = content.outputs.getOrNull(output.index)
-    val types = if (output.kind == Kind.MASK) listOf("uint8") else listOf("uint8", "float32")
+    val types = when (output.kind) {
+        Kind.MASK -> listOf("uint8")
+        in OF_BOXES -> listOf("float32")
+        else -> listOf("uint8", "float32")
+    }
     val sizes = input.getInt("height") to input.getInt("width")
     if (found?.shape != expected || sizes != height to width || output.type !in types) {
         throw ModelError(

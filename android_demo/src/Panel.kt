@@ -36,6 +36,7 @@ interface Actions {
     fun showModels()
     fun save()
     fun setOpacity(share: Float)
+    fun setLeastScore(share: Float)
     fun changeThreads()
 }
 
@@ -56,6 +57,10 @@ class Panel(context: Context, private val actions: Actions) : ScrollView(context
     private val other = button("Other camera") { actions.turnCamera() }
     private val save = button("Save") { actions.save() }
     private val threads = button("") { actions.changeThreads() }
+    private val opacity = slider(OPACITY, "Opacity", "Opacity of the mask") { actions.setOpacity(it) }
+    private val leastScore = slider(SCORE, "Score", "Least score of a box") {
+        actions.setLeastScore(it)
+    }
 
     init {
         setBackgroundColor(look.back)
@@ -68,8 +73,8 @@ class Panel(context: Context, private val actions: Actions) : ScrollView(context
         alert.visibility = GONE
         for (view in listOf(
             alert, status, row(camera, button("Picture") { actions.openPicture() }, save),
-            row(button("Model") { actions.showModels() }, threads, other), opacity(),
-            meter, model, legend,
+            row(button("Model") { actions.showModels() }, threads, other), opacity,
+            leastScore, meter, model, legend,
         )) {
             column.addView(view)
         }
@@ -99,15 +104,17 @@ class Panel(context: Context, private val actions: Actions) : ScrollView(context
         for (view in views) addView(view, LinearLayout.LayoutParams(0, WRAP_CONTENT, 1f))
     }
 
-    private fun opacity(): View {
-        val label = text(14f, look.faint).apply { text = "Opacity" }
+    private fun slider(number: Int, name: String, words: String, act: (Float) -> Unit): View {
+        val label = text(14f, look.faint)
         val bar = SeekBar(context).apply {
-            id = OPACITY
-            contentDescription = "Opacity of the mask"
+            id = number
+            contentDescription = words
             minimumHeight = (48 * unit).toInt()
             setOnSeekBarChangeListener(object : SeekBar.OnSeekBarChangeListener {
-                override fun onProgressChanged(bar: SeekBar, value: Int, byUser: Boolean) =
-                    actions.setOpacity(value / 100f)
+                override fun onProgressChanged(bar: SeekBar, value: Int, byUser: Boolean) {
+                    label.text = "$name $value %"
+                    act(value / 100f)
+                }
 
                 override fun onStartTrackingTouch(bar: SeekBar) = Unit
 
@@ -116,13 +123,17 @@ class Panel(context: Context, private val actions: Actions) : ScrollView(context
         }
         return LinearLayout(context).apply {
             gravity = Gravity.CENTER_VERTICAL
-            addView(label)
+            addView(label, LinearLayout.LayoutParams((104 * unit).toInt(), WRAP_CONTENT))
             addView(bar, LinearLayout.LayoutParams(MATCH_PARENT, WRAP_CONTENT))
         }
     }
 
     fun setOpacity(share: Float) {
         findViewById<SeekBar>(OPACITY)!!.progress = Math.round(100 * share)
+    }
+
+    fun setLeastScore(share: Float) {
+        findViewById<SeekBar>(SCORE)!!.progress = Math.round(100 * share)
     }
 
     fun setStatus(sentence: String) {
@@ -153,6 +164,8 @@ class Panel(context: Context, private val actions: Actions) : ScrollView(context
 
     fun setModel(name: String, facts: ModelFacts) {
         model.text = "$name: ${facts.description}"
+        opacity.visibility = if (facts.detects) GONE else VISIBLE
+        leastScore.visibility = if (facts.detects) VISIBLE else GONE
         legend.removeAllViews()
         rows.clear()
         val listed = if (facts.probabilities == null) facts.classes else {
@@ -182,7 +195,17 @@ class Panel(context: Context, private val actions: Actions) : ScrollView(context
         rows.add(line to share)
     }
 
-    fun setShares(facts: ModelFacts, shares: FloatArray) {
+    /** @param leastScore from which on boxes are counted */
+    fun setResult(facts: ModelFacts, result: Result, leastScore: Float) {
+        val shares = result.shares
+        if (result.found != null) {
+            val counts = classCounts(above(result.found, leastScore), facts.classes.size)
+            rows.forEachIndexed { id, (line, number) ->
+                number.text = "${counts[id]}"
+                line.alpha = if (counts[id] == 0) 0.45f else 1f
+            }
+            return
+        }
         if (facts.probabilities != null) {
             val best = shares.indices.sortedByDescending { shares[it] }.take(rows.size)
             best.forEachIndexed { place, id ->
@@ -202,7 +225,7 @@ class Panel(context: Context, private val actions: Actions) : ScrollView(context
         val timing = meter.timing
         this.meter.text = if (timing == null) "" else listOfNotNull(
             "prepare ${ms(timing.prepare)}", "inference ${ms(timing.infer)}",
-            "mask ${ms(timing.mask)}",
+            "result ${ms(timing.mask)}",
             meter.rate?.let { String.format(Locale.ROOT, "%.1f frames a second", it) },
             meter.rate?.let { "${meter.dropped} dropped" },
         ).joinToString(" · ")
@@ -212,6 +235,7 @@ class Panel(context: Context, private val actions: Actions) : ScrollView(context
 
     companion object {
         const val OPACITY = 1
+        const val SCORE = 2
     }
 }
 
@@ -223,8 +247,15 @@ fun percent(share: Float): String = when {
 }
 
 /** The largest classes in words, for the status line and for TalkBack. */
-fun summary(facts: ModelFacts, shares: FloatArray): String {
+fun summary(facts: ModelFacts, result: Result, leastScore: Float): String {
     if (facts.classes.isEmpty()) return "Boundaries."
+    if (result.found != null) {
+        val counts = classCounts(above(result.found, leastScore), facts.classes.size)
+        val most = counts.indices.filter { counts[it] > 0 }.sortedByDescending { counts[it] }
+        if (most.isEmpty()) return "nothing at this score."
+        return most.take(3).joinToString(", ") { "${counts[it]} ${facts.classes[it].name}" } + "."
+    }
+    val shares = result.shares
     val largest = shares.indices.filter { shares[it] > 0 }
         .sortedByDescending { shares[it] }.take(3)
     return largest.joinToString(", ") { "${facts.classes[it].name} ${percent(shares[it])}" } + "."

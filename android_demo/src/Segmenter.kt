@@ -18,6 +18,7 @@ class Result(
     val overlay: IntArray, // 0xAARRGGBB, of the mask's size
     val shares: FloatArray, // of classes; a classifier's probabilities
     val timing: Timing,
+    val found: List<Found>? = null, // a detector's, the surest first
 )
 
 /** A model with all that it needs: from a picture to a [Result]. */
@@ -105,6 +106,7 @@ class Segmenter(val facts: ModelFacts, bytes: ByteBuffer, threads: Int, open: Op
         facts.probabilities?.let {
             readNumbers(it, engine.output(it.index), probabilities)
         }
+        val found = if (facts.detects) readBoxes(facts, engine, fit) else null
         val shares = mask?.let { classShares(it, facts.classes.size) } ?: probabilities.copyOf()
         val timing = Timing(
             (prepared - start) / 1e6, (inferred - prepared) / 1e6,
@@ -112,7 +114,7 @@ class Segmenter(val facts: ModelFacts, bytes: ByteBuffer, threads: Int, open: Op
         )
         return Result(
             width, height, picture, fit.box, fit.maskWidth, fit.maskHeight, mask, overlay,
-            shares, timing,
+            shares, timing, found,
         )
     }
 

@@ -13,13 +13,14 @@ private const val SHARE = 60 // of an upright screen's height, per cent at most
 
 /**
  * Draws the picture that the network saw with what it says about it, and names
- * the class under a finger. There is no preview beside it to be apart from.
+ * the class or the box under a finger. There is no preview beside it to be apart from.
  */
 class StageView(context: Context) : View(context) {
     private val smooth = Paint(Paint.FILTER_BITMAP_FLAG)
     private val exact = Paint().apply { isFilterBitmap = false } // colours would blend
     private val shade = Paint().apply { color = 0x99000000.toInt() }
     private val label = Paint(Paint.ANTI_ALIAS_FLAG)
+    private val boxes = BoxPainter()
     private val matrix = Matrix()
     private var picture: Bitmap? = null
     private var overlay: Bitmap? = null
@@ -31,6 +32,14 @@ class StageView(context: Context) : View(context) {
     var opacity = 0.6f
         set(value) {
             field = value
+            invalidate()
+        }
+
+    /** Score from which on boxes are shown, 0 to 1. */
+    var leastScore = 0f
+        set(value) {
+            field = value
+            point()
             invalidate()
         }
 
@@ -77,10 +86,14 @@ class StageView(context: Context) : View(context) {
             shown.width, shown.height, pixels(picture!!), shown.box, shown.maskWidth,
             shown.maskHeight, null, pixels(overlay!!), shown.shares, shown.timing,
         )
-        return Bitmap.createBitmap(
-            blend(copy, opacity), shown.width, shown.height, Bitmap.Config.ARGB_8888,
-        )
+        val bitmap = Bitmap.createBitmap(shown.width, shown.height, Bitmap.Config.ARGB_8888)
+        bitmap.setPixels(blend(copy, opacity), 0, shown.width, 0, 0, shown.width, shown.height)
+        val line = maxOf(1f, maxOf(shown.width, shown.height) / 400f)
+        boxes.draw(Canvas(bitmap), sure(shown), classes, Placement(1f, 0f, 0f), line)
+        return bitmap
     }
+
+    private fun sure(shown: Result) = above(shown.found.orEmpty(), leastScore)
 
     override fun onDraw(canvas: Canvas) {
         canvas.drawColor(Color.BLACK)
@@ -99,6 +112,8 @@ class StageView(context: Context) : View(context) {
         matrix.postTranslate(left, top)
         exact.alpha = (255 * opacity).toInt()
         canvas.drawBitmap(overlay!!, matrix, exact)
+        val line = 1.5f * resources.displayMetrics.density
+        boxes.draw(canvas, sure(shown), classes, placement, line)
         drawLabel(canvas)
     }
 
@@ -143,10 +158,15 @@ class StageView(context: Context) : View(context) {
 
     private fun point() {
         val shown = result
-        val (x, y) = finger ?: Pair(-1f, -1f)
-        val id = shown?.takeIf { finger != null }?.let {
-            classAt(it, place(it.width, it.height, width, height), x, y)
-        }
-        pointed = id?.let { classes.getOrNull(it)?.name }
+        val place = finger
+        pointed = if (shown == null || place == null) null else name(shown, place.first, place.second)
+    }
+
+    private fun name(shown: Result, x: Float, y: Float): String? {
+        val placement = place(shown.width, shown.height, width, height)
+        val id = classAt(shown, placement, x, y)
+        if (id != null) return classes.getOrNull(id)?.name
+        val (column, row) = placement.toPicture(x, y)
+        return boxAt(sure(shown), column, row)?.label(classes)
     }
 }

@@ -48,6 +48,12 @@ object Fixtures {
         return List(entries.length()) { entries.getJSONObject(it).getString("stem") }
     }
 
+    /** Rows of numbers. */
+    fun rows(table: JSONArray): List<FloatArray> = List(table.length()) { row ->
+        val numbers = table.getJSONArray(row)
+        FloatArray(numbers.length()) { numbers.getDouble(it).toFloat() }
+    }
+
     val models: List<String> get() = masks.keys.toList()
 
     /** A camera's frame in one of the layouts. */

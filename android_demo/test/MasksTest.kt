@@ -93,6 +93,69 @@ class MasksTest {
     }
 
     @Test
+    fun `boxes are Python's, by each rule of fitting`() {
+        val files = Fixtures.json("pictures/boxes.json")
+        assertEquals(6, files.length())
+        for (name in files.keys()) {
+            val pictures = files.getJSONObject(name)
+            // Integers leave no doubt about boxes; of floats the order of sums
+            // is another one.
+            val most = if ("int8" in name) 0f else 0.05f
+            open(name).use { detector ->
+                for (stem in pictures.keys()) {
+                    val (argb, width, height) = Fixtures.picture(stem)
+                    val found = detector.segment(argb, width, height).found!!
+                    val rows = Fixtures.rows(pictures.getJSONArray(stem))
+                    assertEquals(rows.size, found.size)
+                    for (row in rows.filter { it[1] > 0 }) {
+                        val twins = found.filter { each ->
+                            val sides = listOf(each.top, each.left, each.bottom, each.right)
+                            each.id == row[0].toInt() && Math.abs(each.score - row[1]) < 1e-3 &&
+                                sides.indices.all { Math.abs(sides[it] - row[2 + it]) <= most }
+                        }
+                        assertTrue("$name, $stem: ${row.toList()}", twins.isNotEmpty())
+                    }
+                }
+            }
+        }
+    }
+
+    @Test
+    fun `a live frame's boxes lie in its crop`() {
+        val frame = Fixtures.frame("planar")
+        open("boxes-int8-pad").use { detector ->
+            val live = detector.segment(frame, Turn(90, false))
+            val crop = live.box
+            val argb = IntArray(crop.width * crop.height) {
+                live.picture[(crop.top + it / crop.width) * live.width + crop.left + it % crop.width]
+            }
+            // The same crop as a picture of its own: stretched likewise.
+            val facts = detector.facts.copy(fit = "stretch")
+            val bytes = Fixtures.direct(Fixtures.bytes("others/boxes-int8-pad.tflite"))
+            val still = Segmenter(facts, bytes, 1, ::TfLiteEngine)
+            val expected = still.use { it.segment(argb, crop.width, crop.height).found!! }
+            live.found!!.zip(expected).forEach { (one, other) ->
+                assertEquals(other.left + crop.left, one.left, 1e-3f)
+                assertEquals(other.bottom + crop.top, one.bottom, 1e-3f)
+            }
+            assertTrue(live.found.any { it.score > 0.3f && it.right > it.left })
+        }
+    }
+
+    @Test
+    fun `the smallest box is pointed at, and classes are counted`() {
+        val large = Found(0f, 0f, 50f, 50f, 2, 0.9f)
+        val small = Found(10f, 10f, 20f, 20f, 0, 0.4f)
+        val found = listOf(large, small)
+        assertEquals(small, boxAt(found, 12f, 15f))
+        assertEquals(large, boxAt(found, 20f, 15f))
+        assertEquals(null, boxAt(found, 60f, 15f))
+        assertEquals(listOf(1, 0, 1), classCounts(found, 3).toList())
+        assertEquals(listOf(large), above(found, 0.5f))
+        assertEquals("2 0.90", large.label(emptyList()))
+    }
+
+    @Test
     fun `a live frame's mask is that of its crop`() {
         val bytes = Fixtures.model("int8-64x96")
         val frame = Fixtures.frame("semiplanar")

@@ -127,7 +127,7 @@ class ScreenTest {
         val text = said()
         assertTrue(text, Regex("The app's own: DLA-46-C-Up, int8, 96 × 192, 19 classes").containsMatchIn(text))
         assertTrue(text, "sky" in text && "road" in text && " %" in text)
-        assertTrue(text, Regex("prepare .* ms · inference .* ms · mask .* ms").containsMatchIn(text))
+        assertTrue(text, Regex("prepare .* ms · inference .* ms · result .* ms").containsMatchIn(text))
         assertEquals(null, shadowOf(activity).lastRequestedPermission)
         assertFalse(feed.running)
         val stage = view<StageView>()
@@ -367,6 +367,38 @@ class ScreenTest {
         await("its classes") { Regex("The sample: street \\d").containsMatchIn(said()) }
         assertEquals(5, Regex("^street \\d$", RegexOption.MULTILINE).findAll(said()).count())
         screenshot("classes")
+    }
+
+    @Test
+    fun `a detector's file shows boxes, their numbers, and how sure they are`() {
+        open()
+        val bars = views(root).filterIsInstance<SeekBar>()
+        val (opacity, score) = bars
+        assertEquals(listOf(true, false), bars.map { it.isShown })
+        openModel("boxes.tflite", Fixtures.bytes("others/boxes-int8-pad.tflite"))
+        await("the detector") { "boxes.tflite: DLA-46-C-Up, int8, 64 × 96, 3 classes" in said() }
+        await("its boxes") { Regex("The sample: \\d+ (car|person|light)").containsMatchIn(said()) }
+        assertEquals(listOf(false, true), bars.map { it.isShown })
+        assertEquals(30, score.progress) // the file says no better one
+        fun count() = Regex("^\\d+$", RegexOption.MULTILINE).findAll(said()).sumOf { it.value.toInt() }
+        val many = count()
+        val stage = view<StageView>()
+        val before = drawn(stage)
+        assertTrue("$many", many > 10)
+        screenshot("boxes")
+        score.progress = 80
+        assertTrue("${count()} of $many", count() in 1 until many)
+        assertFalse(before.sameAs(drawn(stage)))
+        score.progress = 100
+        assertEquals(0, count())
+        assertTrue(said(), "The sample: nothing at this score." in said())
+        // Saved is what is seen: the picture, and over it what is left.
+        val plain = stage.snapshot()!!
+        score.progress = 30
+        assertFalse(plain.sameAs(stage.snapshot()))
+        assertEquals(60, opacity.progress)
+        val least = Found(0f, 0f, 1f, 1f, 0, 0.3f)
+        assertTrue(above(listOf(least), stage.leastScore).isNotEmpty())
     }
 
     @Test
