@@ -400,15 +400,15 @@ def next_commands(args, task: str, dataset) -> list[tuple[str, str]]:
     train = ["dla-keras", command, *data, *flags, *allow, "--run-dir", run]
     errors = any(row.error for row in dataset.findings)
     first = "When that is mended, train:" if errors else "Train:"
-    commands, model = [(first, typed(train))], f"{run}/model.keras"
-    if task != "detection":  # whose models become no files yet
-        export = ["dla-keras", "export-tflite", "--model", model]
-        model = f"{name}.tflite"
-        export += ["--precision", "int8", "--output", model]
-        commands.append(("A file for phones and browsers:", typed(export)))
-    predict = ["dla-keras", "predict", "--model", model]
+    export = ["dla-keras", "export-tflite", "--model", f"{run}/model.keras"]
+    export += ["--precision", "int8", "--output", f"{name}.tflite"]
+    predict = ["dla-keras", "predict", "--model", f"{name}.tflite"]
     predict += ["--input", "photos/", "--output", "predictions/"]
-    return [*commands, ("On pictures of your own:", typed(predict))]
+    return [
+        (first, typed(train)),
+        ("A file for phones and browsers:", typed(export)),
+        ("On pictures of your own:", typed(predict)),
+    ]
 
 
 def working_size_flags(args) -> list[str]:

@@ -140,7 +140,7 @@ def test_boxes_are_found_in_each_form(write, tmp_path, capsys):
     assert args.size == "64x64" and args.dataset == str(folder)
     page = (tmp_path / "check-objects.html").read_text()
     assert page.count("data:image/jpeg;base64,") == 3
-    assert "predict --model runs/objects/model.keras" in page
+    assert "predict --model objects.tflite" in page
 
 
 def test_sizes_and_faults_of_boxes(tmp_path, capsys):
