@@ -116,6 +116,9 @@ CHANGES = {
     "metrics of a list": (("metrics",), [0.5], "metrics"),
     "score of a word": (("metrics", "miou"), "high", r"metrics\.miou"),
     "score of percents": (("metrics", "miou"), 72.5, r"metrics\.miou"),
+    "a detector's score of percents": (
+        ("metrics", "ap50"), 88.6, r"metrics\.ap50",
+    ),
     "best of a number": (("metrics", "best"), 0.4, r"metrics\.best"),
     "threshold of percents": (
         ("metrics", "best"), {"threshold": 44}, r"metrics\.best\.threshold",

@@ -315,13 +315,16 @@ def write_boxes(models, pictures, fits) -> None:
     drawn = [draw_picture("train", index)[0] for index in range(8)]
     network = random_detector(np.stack(drawn))
     found = {}
-    for precision, (rule, fit) in itertools.product(PRECISIONS, fits.items()):
+    made = {}
+    for precision in PRECISIONS:
         with quiet_stderr():
-            made = export_tflite(
+            export = export_tflite(
                 network, None, precision, BOXES_SIZE, calibration=drawn
             )
+        made[precision] = export.data
+    for precision, (rule, fit) in itertools.product(PRECISIONS, fits.items()):
         name = f"boxes-{precision}-{rule}"
-        data = edited(made.data, with_fit(fit))
+        data = edited(made[precision], with_fit(fit))
         (models / f"{name}.tflite").write_bytes(data)
         opened = describe_lite(LiteModel(data))
         found[name] = {}

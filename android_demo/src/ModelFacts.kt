@@ -152,6 +152,7 @@ private val RULES = listOf(
     "metrics?" to OBJECT,
     "metrics.miou?" to SHARE,
     "metrics.top1?" to SHARE,
+    "metrics.ap50?" to SHARE,
     "metrics.best?" to OBJECT,
     "metrics.best.threshold?" to SHARE,
     "digest?" to Rule("64 hexadecimal digits") { it is String && DIGEST.matches(it) },
@@ -465,7 +466,8 @@ private fun checkShape(output: Output, content: Content, classes: Int, input: JS
 }
 
 private fun scoreOf(metrics: JSONObject?): String? {
-    for ((key, label) in listOf("miou" to "mIoU", "ods" to "ODS", "top1" to "top-1")) {
+    val names = listOf("miou" to "mIoU", "ods" to "ODS", "top1" to "top-1", "ap50" to "AP50")
+    for ((key, label) in names) {
         val value = metrics?.optDouble(key) ?: continue
         if (!value.isNaN()) return "$label ${"%.3f".format(Locale.ROOT, value)} before export"
     }

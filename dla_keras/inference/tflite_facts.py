@@ -199,6 +199,7 @@ RULES = {
     "metrics?": _DICT,
     "metrics.miou?": _SHARE,
     "metrics.top1?": _SHARE,
+    "metrics.ap50?": _SHARE,
     "metrics.best?": _DICT,
     "metrics.best.threshold?": _SHARE,
     "digest?": (

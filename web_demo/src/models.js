@@ -57,7 +57,7 @@ export function label({file, bytes, name, precision}) {
 
 /** @return {string} what the page says of a model that runs, and its source */
 export function describe({facts, threads}, source = {}) {
-  const {name, precision, height, width, classes, miou, checked} = facts;
+  const {name, precision, height, width, classes, miou, ap50, checked} = facts;
   // The facts were written before anybody could score the file.
   const score = source.miou === undefined
     ? miou !== null && `mIoU ${miou.toFixed(3)} before export`
@@ -68,6 +68,7 @@ export function describe({facts, threads}, source = {}) {
     `${height} × ${width} pixels`,
     `${classes.length} classes`,
     score,
+    ap50 !== null && `AP50 ${ap50.toFixed(3)} before export`,
     threads === 1 ? "1 thread" : `${threads} threads`,
     checked ? "" : "not checked for damage, which takes https",
   ].filter(Boolean).join(" · ");

@@ -24,6 +24,7 @@ const EXPORT = "Export it with export_tflite.py";
  * @property {number?} maxSide the longest side of a picture
  * @property {number[]} outputs places of what the page needs among all
  * @property {number?} miou on the validation pictures, 0 to 1
+ * @property {number?} ap50 of a detector, likewise
  * @property {number?} threshold score from which on boxes are shown
  * @property {string?} digest of the file's other bytes, and
  * @property {number} digestAt where in the file it stands
@@ -72,6 +73,7 @@ const RULES = [
   ["classes[].color", COLOR],
   ["metrics?", OBJECT],
   ["metrics.miou?", SHARE],
+  ["metrics.ap50?", SHARE],
   ["metrics.best?", OBJECT],
   ["metrics.best.threshold?", SHARE],
   ["digest?", ["64 hexadecimal digits", (value) =>
@@ -219,6 +221,7 @@ function withSize(facts, image, outputs) {
     maxSide: facts.input.max_side ?? null,
     outputs: found,
     miou: facts.metrics?.miou ?? null,
+    ap50: facts.metrics?.ap50 ?? null,
     threshold: facts.metrics?.best?.threshold ?? null,
     digest: facts.digest ?? null,
   };

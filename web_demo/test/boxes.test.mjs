@@ -8,6 +8,7 @@ import path from "node:path";
 import {after, test} from "node:test";
 
 import {boxAt, classCounts} from "../src/boxes.js";
+import {describe} from "../src/models.js";
 import {checkModel} from "../src/requirements.js";
 import {FAKE_CAMERA, fixture, openPage, screenshot, violations} from "./browser.mjs";
 
@@ -136,6 +137,9 @@ test("facts of a detector that differ from its network are refused", async () =>
   const bytes = await readFile(file("boxes-int8-pad"));
   const facts = checkModel(Uint8Array.from(bytes));
   assert.deepEqual([facts.task, facts.outputs.length], ["detection", 3]);
+  assert.doesNotMatch(describe({facts, threads: 1}), /AP50/);
+  const scored = {...facts, ap50: 0.886};
+  assert.match(describe({facts: scored, threads: 1}), /AP50 0\.886 before export/);
   // Of the same length, so that the file stays whole.
   for (const [before, now, words] of [
     ['"box_scores"', '"box_mcores"', /box_mcores.*draws boxes, box_classes, box_scores\.$/],
