@@ -31,14 +31,14 @@ fun readBoxes(facts: ModelFacts, engine: Engine, fit: Fit): List<Found> {
     fun down(at: Int) = box.top + (
         places.getFloat(4 * at) * facts.height * (box.height.toDouble() / tall).toFloat()
         ).coerceIn(0f, box.height.toFloat())
-    return List(scores.limit() / 4) {
-        val (top, left) = Pair(down(4 * it), across(4 * it + 1))
-        // What has learned nothing yet finds sizes below 0.
+    val all = List(scores.limit() / 4) {
         Found(
-            left, top, maxOf(left, across(4 * it + 3)), maxOf(top, down(4 * it + 2)),
+            across(4 * it + 1), down(4 * it), across(4 * it + 3), down(4 * it + 2),
             ids.getFloat(4 * it).toInt(), scores.getFloat(4 * it),
         )
     }
+    // Not what lies in the border, nor what has a size below 0.
+    return all.filter { it.left < it.right && it.top < it.bottom }
 }
 
 fun above(found: List<Found>, score: Float) = found.filter { it.score >= score }

@@ -151,9 +151,9 @@ class BoxPredictor:
         boxes, classes, scores = self.run(fitted, self.flip)
         boxes = boxes * np.float32(np.divide(size, content)[[0, 1, 0, 1]])
         boxes = np.clip(boxes, 0, np.float32([*size, *size]))
-        # What has learned nothing yet finds sizes below 0.
-        boxes[:, 2:] = np.maximum(boxes[:, :2], boxes[:, 2:])
-        return Found(boxes, classes, scores, size)
+        # Not what lies in the border, nor what has a size below 0.
+        seen = (boxes[:, :2] < boxes[:, 2:]).all(1)
+        return Found(boxes[seen], classes[seen], scores[seen], size)
 
 
 def restore_scores(

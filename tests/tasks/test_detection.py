@@ -19,6 +19,7 @@ import dla_keras
 from dla_keras.data.boxes import BoxExample
 from dla_keras.data.datasets import DatasetInfo
 from dla_keras.inference.prediction_files import Found
+from dla_keras.inference.predictor import BoxPredictor
 from dla_keras.inference.predictor import box_predictor
 from dla_keras.lite.measure.agreement import compare_outputs
 from dla_keras.tasks import detection
@@ -278,6 +279,17 @@ def test_boxes_come_back_in_the_pictures_pixels():
     np.testing.assert_allclose(found.boxes[0], [26, 13, 42, 37])
     assert found.classes[0] == 1 and found.scores[0] > 0.99
     assert len(found.above(0.5).scores) == 1
+
+
+def test_boxes_beside_the_picture_are_none():
+    """An image of 40 rows lies in 64; of four boxes two have an area in it."""
+    boxes = [[0, 0, 9, 9], [45, 0, 60, 9], [30, 5, 50, 9], [20, 9, 10, 12]]
+    rows = np.float32(boxes), np.arange(4), np.float32([0.9, 0.8, 0.7, 0.6])
+    find = BoxPredictor(lambda image, flip: rows)
+    found = find(np.zeros((40, 64, 3), np.uint8))
+    assert found.boxes.tolist() == [[0, 0, 9, 9], [30, 5, 40, 9]]
+    assert found.classes.tolist() == [0, 2]
+    assert found.scores.tolist() == rows[2][[0, 2]].tolist()
 
 
 def test_renumbered_boxes_keep_what_is_ignored():

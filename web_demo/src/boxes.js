@@ -32,13 +32,11 @@ export function toBoxes([places, ids, scores], height, width, facts) {
     const found = Math.fround(Math.fround(places[at] * side) * scale);
     return Math.min(Math.max(found, 0), most);
   };
-  return Array.from(scores, (score, index) => {
-    const [top, left, bottom, right] = [0, 1, 2, 3].map(
-      (side) => pixel(4 * index + side));
-    // What has learned nothing yet finds sizes below 0.
-    const box = [top, left, Math.max(top, bottom), Math.max(left, right)];
-    return {box, id: ids[index], score};
-  });
+  const all = Array.from(scores, (score, index) => ({
+    box: [0, 1, 2, 3].map((side) => pixel(4 * index + side)), id: ids[index], score,
+  }));
+  // Not what lies in the border, nor what has a size below 0.
+  return all.filter(({box: [top, left, bottom, right]}) => top < bottom && left < right);
 }
 
 /** @return {Found[]} those of this score at least */
