@@ -1,4 +1,4 @@
-"""Make a trained segmentation network smaller, with little more training.
+"""Make a trained network smaller, with little more training.
 
     dla-keras quantize --model runs/x/model.keras
     dla-keras quantize --model runs/x/model.keras \\
@@ -10,7 +10,8 @@ and crops are those of the model's run, from its config.json. In `--output`
 each method gets a folder with `model.keras`, `config.json`, `metrics.json` and,
 where it quantizes, `int8.tflite` and `ranges.json`; `table.md` compares all
 methods there. The file is verified on pictures of the val split; below
-`--min-agreement` the folder is not written and the exit code is 1.
+`--min-agreement` the folder is not written and the exit code is 1. It takes
+what segments, and detectors.
 """
 
 import os
@@ -57,6 +58,8 @@ RUN = {
     "loss": (),
     "boundary_weight": 1.0,
 }
+# Settings of a run that fine-tuning goes without.
+WITHOUT = {"teacher": None, "teacher_weight": None}
 
 # Of one clustered DLA-34 on CamVid: 0.541 mIoU so, 0.535 with the running
 # statistics.
@@ -171,10 +174,19 @@ def run_settings(args) -> dict:
 
 def load_for(args):
     """Return the model to compress, at the working size that flags name."""
-    from dla_keras.inference.model_files import load_segmenter
+    from dla_keras.inference.model_files import load_model
+    from dla_keras.tasks import TASKS
     from dla_keras.tasks.segmentation import working_size
 
-    model = load_segmenter(args.model)
+    model = load_model(args.model)
+    row = TASKS[model.tasks[0]]
+    if not row.COMPRESSED:
+        able = [name for name, each in TASKS.items() if each.COMPRESSED]
+        raise ValueError(
+            f"Expected a model for {' or '.join(able)}. Received: a "
+            f"{type(model).__name__} in {args.model}; export-tflite "
+            "--precision int8 makes it smaller without training."
+        )
     if read_fit(args):
         model.working_size = working_size(args)
     return model
@@ -190,9 +202,9 @@ def surroundings(args, run, train, model, calibration) -> "Surroundings":
     from dla_keras.engine.strategies import make_strategy
     from dla_keras.lite.compress.fine_tuning import Surroundings
     from dla_keras.models.backbone import check_input_shape
-    from dla_keras.tasks.segmentation import augmentation
-    from dla_keras.tasks.segmentation import make_loss
+    from dla_keras.tasks import TASKS
 
+    row = TASKS[model.tasks[0]]
     strategy = make_strategy(args.strategy)
     if is_shared(strategy):
         raise ValueError(
@@ -200,9 +212,12 @@ def surroundings(args, run, train, model, calibration) -> "Surroundings":
             "several; unset it."
         )
     check_input_shape((*parse_size(run["size"]), 3))
-    augment = augmentation(SimpleNamespace(**run))
+    settings = run | WITHOUT | {"head_stride": model.head_stride}
+    if "boundary" not in model.tasks:
+        settings["boundary_weight"] = 0
+    settings = SimpleNamespace(**settings)
+    augment = row.augmentation(settings)
     train = remember(train)
-    boundary_weight = run["boundary_weight"] if model.boundary_head else 0
     draw = partial(training_batches, train, augment, run["batch_size"])
     batches = lambda steps: distribute(
         strategy,
@@ -212,12 +227,7 @@ def surroundings(args, run, train, model, calibration) -> "Surroundings":
     )
     others = draw(1, RENEWAL_STEPS, args.seed + 1)
     renew = lambda model: BatchNormRenewal(model, others)()
-    loss = make_loss(
-        train,
-        run["class_weighting"],
-        boundary_weight,
-        run["loss"] or ("cross_entropy",),
-    )
+    loss = row.loss_sums(settings, train)
     return Surroundings(batches, loss, calibration, renew, strategy)
 
 
@@ -243,23 +253,23 @@ def method_config(args, run, method, plan, around) -> dict:
 
 def open_splits(args, model, run) -> tuple:
     """Return the splits to train and to score on, in the model's classes."""
-    from dla_keras.data.checks import check_splits
-    from dla_keras.data.segmentation import open_split
     from dla_keras.models.classes import KnownClasses
     from dla_keras.models.classes import in_model_order
+    from dla_keras.tasks import TASKS
 
+    row = TASKS[model.tasks[0]]
     known = KnownClasses(args.model, model.class_names, model.num_classes)
     by_number, once = args.classes_by_number, lambda remark: None
     source = run["dataset"], run["data_dir"]
-    train = open_split(source[0], "train", source[1])
-    val = open_split(source[0], "val", source[1])
+    train = row.open_split(source[0], "train", source[1])
+    val = row.open_split(source[0], "val", source[1])
     ordered = (
         in_model_order(train, known, by_number, once),
         in_model_order(val, known, by_number),
     )
     allow = args.allow or run.get("allow", ())
-    found = check_splits(train, val, allow)
-    stop_at_errors("segmentation", found, *source)
+    found = row.check(train, val, allow)
+    stop_at_errors(model.tasks[0], found, *source)
     return ordered
 
 
@@ -267,7 +277,6 @@ def quantize(args) -> None:
     from tqdm import tqdm
 
     from dla_keras.choices import spread
-    from dla_keras.data.fitting import at_working_size
     from dla_keras.data.fitting import fit_of
     from dla_keras.inference.predictor import fit_picture
     from dla_keras.lite.compress.fine_tuning import FineTuning
@@ -279,13 +288,15 @@ def quantize(args) -> None:
     from dla_keras.lite.compress.folder import measure_baselines
     from dla_keras.lite.compress.folder import write_table
     from dla_keras.lite.convert.pipeline import require_memory
+    from dla_keras.tasks import TASKS
 
     run = run_settings(args)
     model = load_for(args)
     train, val = open_splits(args, model, run)
     fit = fit_of(model.working_size)
-    train = at_working_size(train, fit)
-    seen = at_working_size(val, fit)
+    row = TASKS[model.tasks[0]]
+    train = row.working_split(train, fit)
+    seen = row.working_split(val, fit)
     held_out = [e.image for e in spread(seen, args.verification_pictures)]
     size = picture_size(args.size, held_out, fit)
     require_memory(model, size)
@@ -302,6 +313,7 @@ def quantize(args) -> None:
     )
     around = surroundings(args, run, train, model, calibration)
     judge = Judge(
+        row,
         val,
         size,
         held_out,

@@ -108,4 +108,6 @@ METHODS = {
     ),
 }
 
+# Score that points are lost of, whichever a model has -> its name.
+MAIN = {"miou": "mIoU", "top1": "top-1", "ap": "AP"}
 STEPS = ("pre", "inference", "post", "total")  # that a picture's time goes to

@@ -52,6 +52,7 @@ ROW = {
     "file_outputs": "model, outputs -> name -> tensor",
     "KIND": "name of what must agree",
     "MIN_AGREEMENT": "precision -> least agreement, if not the precision's own",
+    "COMPRESSED": "scores of what `quantize` makes; none: it does not take it",
     "FILE_COLUMNS": "scores that files are compared by, beside masks",
     "file_scores": "model, outputs, probabilities -> scores, one tensor",
     "file_finding": "model, image -> scores, size, rule -> function: image -> "

@@ -431,6 +431,7 @@ def draw_over(soft_map, classes, below):
 
 KIND = "boundaries"  # that a file and its model must agree on
 FILE_COLUMNS = ()  # the benchmark takes longer than files are compared in
+COMPRESSED = ()
 MIN_AGREEMENT = {}
 
 

@@ -358,6 +358,7 @@ def fit(
 
 KIND = "classes"  # that a file and its model must agree on
 FILE_COLUMNS = tuple(COLUMNS)
+COMPRESSED = ()
 MIN_AGREEMENT = {}
 
 

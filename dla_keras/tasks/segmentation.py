@@ -560,6 +560,7 @@ def fit(
 
 KIND = "classes"  # that a file and its model must agree on
 FILE_COLUMNS = ()  # masks are scored once for all files
+COMPRESSED = ("miou", "pixel_accuracy", "per_class_iou")
 MIN_AGREEMENT = {}
 
 

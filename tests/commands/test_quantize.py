@@ -166,15 +166,30 @@ def test_bad_input_is_one_line_and_code_2(
     assert not leftovers(tmp_path)
 
 
-def test_another_kind_of_model_is_refused(run_folder, tmp_path, capfd):
+def stranger():
     image = keras.Input((32, 32, 3))
-    other = keras.Model(image, keras.layers.Conv2D(5, 1)(image))
-    other.save(tmp_path / "model.keras")
+    return keras.Model(image, keras.layers.Conv2D(5, 1)(image))
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (stranger, "Expected a DLASegmenter, "),
+        (
+            lambda: dla_keras.DLAClassifier("dla_tiny", 5),
+            "Expected a model for segmentation or detection. Received: a DLAC",
+        ),
+    ],
+)
+def test_another_kind_of_model_is_refused(
+    run_folder, tmp_path, capfd, make, said
+):
+    make().save(tmp_path / "model.keras")
     (tmp_path / "config.json").write_text(
         (run_folder / "config.json").read_text()
     )
     assert command("quantize")(arguments(tmp_path, tmp_path / "out")) == 2
-    assert "Expected a DLASegmenter. Received: " in capfd.readouterr().err
+    assert said in capfd.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

@@ -161,6 +161,7 @@ METER = SimpleNamespace(
     file_outputs=lambda model, outputs: {"brightness": outputs[:, 0]},
     KIND="brightness",
     FILE_COLUMNS=(),
+    COMPRESSED=(),
     MIN_AGREEMENT={},
     file_scores=lambda model, outputs, probabilities: outputs,
     file_finding=lambda model, scores, size, rule: scores,

@@ -14,24 +14,21 @@ from dla_keras.data.fitting import Fit
 from dla_keras.files import atomic_path
 from dla_keras.files import read_json
 from dla_keras.files import write_json
-from dla_keras.inference.predictor import Predictor
-from dla_keras.inference.predictor import model_predictor
+from dla_keras.inference.model_files import describe_lite
 from dla_keras.inference.tflite_model import LiteModel
+from dla_keras.inference.views import Views
 from dla_keras.lite.compress.fine_tuning import rounded_network
 from dla_keras.lite.compress.kernels import file_kernels
 from dla_keras.lite.compress.kernels import kernel_facts
 from dla_keras.lite.compress.kernels import model_kernels
 from dla_keras.lite.convert.pipeline import Exporter
+from dla_keras.lite.options import MAIN
 from dla_keras.tables import score_text
 from dla_keras.tables import text_table
-from dla_keras.tasks.segmentation import evaluate
 
 METRICS = "metrics.json"  # written last
 TABLE = "table.md"
-_HEADER = (
-    "method", "mIoU", "points lost", "zeros", "numbers a kernel", "MB",
-    "MB gzipped",
-)  # fmt: skip
+_HEADER = ("points lost", "zeros", "numbers a kernel", "MB", "MB gzipped")
 # Of a fine-tuning, what its file says of itself: no paths of the machine.
 _FACTS = (
     "method", "steps", "learning_rate", "sparsity", "clusters", "seed",
@@ -44,6 +41,7 @@ class Judge:
     """Pictures that files are scored and verified on.
 
     Args:
+        row: Row of the model's task.
         val: Split to score on.
         size: Height and width of `.tflite` files.
         held_out: Pictures to compare a file with its network on.
@@ -55,6 +53,7 @@ class Judge:
             Defaults to none.
     """
 
+    row: object
     val: Sequence
     size: tuple[int, int]
     held_out: Sequence[np.ndarray]
@@ -63,18 +62,25 @@ class Judge:
     min_agreement: float | None = None
     progress: Callable = lambda indices, label: indices
 
-    def score(self, predict, label: str) -> dict:
-        """Score a predictor of masks on the whole split."""
-        scores = evaluate(
-            predict, self.val, lambda indices: self.progress(indices, label)
+    def score(self, find, label: str) -> dict:
+        """Score a finder of the row on the whole split."""
+        row = self.row
+        scores = row.evaluate(
+            find, self.val, lambda indices: self.progress(indices, label)
         )
-        keys = ("miou", "pixel_accuracy", "per_class_iou")
-        return {key: scores[key] for key in keys}
+        return {key: scores[key] for key in row.COMPRESSED}
+
+    def score_model(self, model, label: str) -> dict:
+        """Score a model on the whole split."""
+        row = self.row
+        return self.score(row.model_finder(model), label)
 
     def score_file(self, data: bytes, label: str) -> dict:
         """Score a `.tflite` file on the whole split."""
-        lite_model = LiteModel(data, self.threads)
-        return self.score(Predictor(lite_model, self.size, self.fit), label)
+        lite_model, row = LiteModel(data, self.threads), self.row
+        lite_model.fit = self.fit  # which a file that is being made says later
+        find = row.file_finder(describe_lite(lite_model), Views())
+        return self.score(find, label)
 
     def exporter(self, model, **options) -> Exporter:
         """Return what makes files that this judge verifies.
@@ -98,7 +104,7 @@ def measure_baselines(model, path, calibration, judge: Judge) -> dict:
     """Measure a model before it is compressed, as it is and in int8.
 
     Args:
-        model: `DLASegmenter`.
+        model: Model of the judge's task.
         path: Path of its `.keras` file.
         calibration: Pictures of the train split.
         judge: Judge that scores it.
@@ -111,7 +117,7 @@ def measure_baselines(model, path, calibration, judge: Judge) -> dict:
     data = exporter.convert("int8").pack()
     return {
         "float32": {
-            **judge.score(model_predictor(model, judge.fit), "float32"),
+            **judge.score_model(model, "float32"),
             **_figures(pathlib.Path(path).read_bytes(), model_kernels(model)),
         },
         "int8, not fine-tuned": {
@@ -147,7 +153,7 @@ def fill_folder(
     model.save(path)
     write_json(folder / "config.json", config)
     if ranges is None:
-        results = judge.score(model_predictor(model, judge.fit), method)
+        results = judge.score_model(model, method)
         results |= _figures(path.read_bytes(), model_kernels(model))
     else:
         write_json(folder / "ranges.json", ranges)
@@ -189,8 +195,12 @@ def write_table(folder) -> str:
     ]
     rows = {n: row for results in found for n, row in results["before"].items()}
     rows |= {results["method"]: results for results in found}
-    start = rows["float32"]["miou"]
-    table = text_table(_HEADER, [_row(*item, start) for item in rows.items()])
+    key = next(key for key in MAIN if key in rows["float32"])
+    header = ("method", MAIN[key], *_HEADER)
+    start = rows["float32"][key]
+    table = text_table(
+        header, [_row(*item, key, start) for item in rows.items()]
+    )
     with atomic_path(folder / TABLE) as temporary:
         temporary.write_text(table + "\n")
     return table
@@ -207,12 +217,12 @@ def _figures(data, kernels):
     }
 
 
-def _row(name, results, start):
+def _row(name, results, key, start):
     numbers = results["numbers"]
     return (
         name,
-        score_text(results["miou"]),
-        "-" if start is None else f"{100 * (start - results['miou']):.2f}",
+        score_text(results[key]),
+        "-" if start is None else f"{100 * (start - results[key]):.2f}",
         f"{100 * results['zeros']:.1f} %",
         numbers if numbers <= _MANY else "any",
         f"{results['bytes'] / 1e6:.2f}",

@@ -29,6 +29,7 @@ from dla_keras.lite.measure.cost import WARM_UP
 from dla_keras.lite.measure.cost import Cost
 from dla_keras.lite.measure.cost import measure_cost
 from dla_keras.lite.measure.cost import runtime_version
+from dla_keras.lite.options import MAIN
 from dla_keras.lite.options import PRECISIONS
 from dla_keras.models.classes import KnownClasses
 from dla_keras.models.classes import in_model_order
@@ -50,8 +51,6 @@ from dla_keras.tasks import TASKS
 from dla_keras.tasks.segmentation import evaluate
 from dla_keras.tasks.segmentation import named_scores
 
-# Score that a loss is of, whichever a row has -> its name.
-MAIN = {"miou": "mIoU", "top1": "top-1", "ap": "AP"}
 # Of scoring one file. What is slower sees fewer pictures.
 SECONDS = 600.0
 
