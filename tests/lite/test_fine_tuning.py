@@ -233,6 +233,19 @@ def test_ranges_hold_zero_and_what_is_joined_shares_them():
     assert low == -2 and 0 < high <= 255 / 64 - 2
 
 
+def test_an_output_keeps_what_few_pictures_have():
+    image = keras.Input((None, None, 3))
+    x = keras.layers.Conv2D(1, 1, name="inner")(image)
+    model = keras.Model(image, keras.layers.Conv2D(1, 1, name="size")(x))
+    model.set_weights(
+        [np.full(w.shape, i % 2 == 0) for i, w in enumerate(model.weights)]
+    )
+    model.get_layer("size").bias.assign([-9.0])
+    shades = [np.full((4, 4, 3), shade, np.uint8) for shade in (1, 2, 30)]
+    # Three channels of each, added up: 3, 6 and 90.
+    assert ranges_of(model, shades) == {"inner": (0, 33), "size": (-6, 81)}
+
+
 def test_no_layer_is_rounded_by_surprise():
     image = keras.Input((None, None, 3))
     x = keras.layers.Conv2D(4, 1, name="conv")(image)

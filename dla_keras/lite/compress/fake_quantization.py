@@ -57,7 +57,8 @@ def measure_ranges(
 
     Returns:
         Name of a layer -> lowest and highest value of its output, zero
-        between them: the mean over the pictures of each one's.
+        between them: the mean over the pictures of each one's, and of the
+        network's own outputs the outermost.
 
     Raises:
         ValueError: If there are no pictures, or a layer cannot be rounded.
@@ -65,7 +66,8 @@ def measure_ranges(
     layers = legacy.network.layers[1:]  # behind the input
     rounded = [layer for layer in layers if _is_rounded(layer)]
     names = [layer.name for layer in rounded]
-    ends = _mean_extremes(legacy, [layer.output for layer in rounded], pictures)
+    found = _extremes(legacy, [layer.output for layer in rounded], pictures)
+    ends = map(_range, rounded, found)
     ranges = dict(zip(names, ends, strict=True))
     ties = [
         [layer.name, *(_source(before, ranges) for before in _inputs(layer))]
@@ -190,8 +192,20 @@ def _is_rounded(layer):
     return kind in _ROUNDED and not fused
 
 
-def _mean_extremes(legacy, tensors, pictures):
-    """Find the lowest and highest value of tensors, zero between them."""
+def _range(layer, extremes):
+    """Return the range of a layer by each picture's extremes."""
+    lowest, highest = extremes
+    if layer.outbound_nodes:
+        low, high = np.mean(lowest), np.mean(highest)
+    else:
+        # What is cut off an output is lost: a detector's largest sizes, which
+        # few pictures have. On BCCD 0.559 AP so, and 0.547 by the mean.
+        low, high = np.min(lowest), np.max(highest)
+    return min(float(low), 0.0), max(float(high), 0.0)
+
+
+def _extremes(legacy, tensors, pictures):
+    """Return each picture's extremes of tensors: (tensors, 2, pictures)."""
     probe = legacy_keras().Model(legacy.network.input, tensors)
 
     @tf.function(reduce_retracing=True)
@@ -207,11 +221,7 @@ def _mean_extremes(legacy, tensors, pictures):
             "Ranges are taken on pictures of the training split: expected "
             "about 100. Received: none."
         )
-    lowest, highest = np.mean(found, axis=0).T.tolist()
-    return [
-        (min(low, 0.0), max(high, 0.0))
-        for low, high in zip(lowest, highest, strict=True)
-    ]
+    return np.transpose(found, (1, 2, 0))
 
 
 def _inputs(layer):
