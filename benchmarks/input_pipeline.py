@@ -4,8 +4,9 @@
 
 Both read a folder of list files in one process and give float32 batches with
 the same augmentations: rotation by up to 10 degrees, zoom of 0.5 to 2, crop,
-change of colors by up to 0.4, flip. The pipelines take turns, so that other
-work on the machine slows all of them; a figure is the median of the rounds.
+change of colors by up to 0.4, flip. The pipelines take turns; a figure is the
+median of the rounds. It is processors' time, of all threads together, which
+hardly depends on what else the machine does.
 
 The authors' operations and their order are those of `data_transforms.py` and
 `segment.py` in github.com/ucbdrive/dla, with NumPy in place of torch. They
@@ -24,11 +25,13 @@ from PIL import Image
 from PIL import ImageEnhance
 from PIL.Image import Resampling
 
+from dla_keras import provenance
 from dla_keras.commands.shared import run_command
 from dla_keras.data.augmentation import Augmentation
 from dla_keras.data.pipeline import training_batches
 from dla_keras.data.segmentation import list_pairs
 from dla_keras.data.segmentation import open_split
+from dla_keras.files import append_csv
 from dla_keras.tables import text_table
 
 VOID = 255
@@ -129,23 +132,18 @@ def our_pipeline(args, split, memory):
 
 
 def measure(runs, pictures, rounds):
-    """Return median images a second, and ms of all processors' time for one.
-
-    The second figure hardly depends on what else the machine does.
-    """
+    """Return the median ms of all processors' time for a picture."""
     for run in runs.values():
         run()  # warm: files in the system's cache, pictures remembered
-    clocks = (time.perf_counter, time.process_time)
     spent = {name: [] for name in runs}
     for _ in range(rounds):
         for name, run in runs.items():
-            start = [clock() for clock in clocks]
+            start = time.process_time()
             run()
-            spent[name].append([clock() for clock in clocks] - np.array(start))
-    medians = {name: np.median(rows, 0) for name, rows in spent.items()}
+            spent[name].append(time.process_time() - start)
     return {
-        name: (pictures / wall, 1000 * busy / pictures)
-        for name, (wall, busy) in medians.items()
+        name: 1000 * np.median(seconds) / pictures
+        for name, seconds in spent.items()
     }
 
 
@@ -160,13 +158,22 @@ def compare(args) -> None:
         "dla_keras, decoding anew": our_pipeline(args, split, 0),
         "dla_keras": our_pipeline(args, split, None),
     }
-    rates = measure(runs, args.steps * args.batch_size, args.rounds)
+    busy = measure(runs, args.steps * args.batch_size, args.rounds)
     rows = [
-        (name, f"{rate:.1f}", f"{rate / rates[same][0]:.1f}", f"{busy:.1f}")
-        for name, (rate, busy) in rates.items()
+        (name, f"{ms:.1f}", f"{1000 / ms:.1f}", f"{busy[same] / ms:.1f}")
+        for name, ms in busy.items()
     ]
+    header = ("input", "CPU ms per image", "images/s and core", "ratio")
     print(f"{split.info.name}, crops of {args.size} x {args.size}")
-    print(text_table(("input", "pictures/s", "ratio", "CPU ms"), rows))
+    print(text_table(header, rows))
+    if args.csv:
+        source = {
+            "command": provenance.command_line(),
+            "machine": provenance.machine(),
+            "date": provenance.local_time()[:10],
+        }
+        tables = [dict(zip(header, row, strict=True)) for row in rows]
+        append_csv(args.csv, [row | source for row in tables])
 
 
 def main(argv=None) -> int:
@@ -178,8 +185,9 @@ def main(argv=None) -> int:
     add("--data-dir", required=True, help="folder with list files")
     add("--size", type=int, default=448, help="side of the crops")
     add("--batch-size", type=int, default=16)
-    add("--steps", type=int, default=3, help="batches a round")
+    add("--steps", type=int, default=6, help="batches a round")
     add("--rounds", type=int, default=5)
+    add("--csv", help="file to append the figures to")
     args = parser.parse_args(argv)
     return run_command(lambda: compare(args))
 

@@ -12,6 +12,8 @@ EXTRAS = {
         "tensorflow-datasets>=4.9.8",
         "importlib_resources",  # tensorflow-datasets 4.9.10 forgets it
         "tensorboard",
+        # Of version 5, whose warps are exact; before, to 1/32 of a pixel.
+        "opencv-python-headless>=5.0",
         "pillow",
         "pyyaml",
         "tqdm",
@@ -58,9 +60,12 @@ def missing_extra(package: str | None) -> str | None:
     'scipy is not installed. Run: pip install "dla-keras[train]"'
     """
     name = (package or "").partition(".")[0]
-    wanted = {"PIL": "pillow", "yaml": "pyyaml"}.get(
-        name, name.replace("_", "-")
-    )
+    others = {
+        "PIL": "pillow",
+        "yaml": "pyyaml",
+        "cv2": "opencv-python-headless",
+    }
+    wanted = others.get(name, name.replace("_", "-"))
     for extra, requirements in EXTRAS.items():
         found = {re.split(r"[<>=\[]", text)[0] for text in requirements}
         if wanted in {text.replace("_", "-") for text in found}:

@@ -15,7 +15,7 @@ from dla_keras import layers
 from dla_keras.data.augmentation import Augmentation
 from dla_keras.data.augmentation import Mixing
 from dla_keras.data.augmentation import RandomResizedCrop
-from dla_keras.data.augmentation import central_crop
+from dla_keras.data.fitting import central_crop
 from dla_keras.engine.optimizers import Schedule
 from dla_keras.lite.compress.fine_tuning import FineTuning
 

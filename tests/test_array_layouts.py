@@ -14,9 +14,9 @@ from dla_keras.bsds.benchmark import spread_thresholds
 from dla_keras.bsds.matching import BoundaryMatcher
 from dla_keras.bsds.thinning import suppress_non_maxima
 from dla_keras.bsds.thinning import thin
-from dla_keras.data.augmentation import central_crop
 from dla_keras.data.boundaries import combined_label
 from dla_keras.data.boundaries import label_edges
+from dla_keras.data.fitting import central_crop
 from dla_keras.inference.loaded_model import rgb_image
 from dla_keras.inference.prediction_files import blend_mask
 from dla_keras.inference.prediction_files import colorize

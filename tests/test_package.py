@@ -106,6 +106,7 @@ for name in {list(COMMANDS)!r}:
     ("module", "extra"),
     [
         ("PIL.Image", "train"),
+        ("cv2", "train"),
         ("ai_edge_litert.interpreter", "export"),
         ("tf_keras", "export"),
         ("huggingface_hub", "weights"),

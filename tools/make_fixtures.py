@@ -26,7 +26,7 @@ from small_model import PRECISIONS
 from small_model import draw_samples
 from small_model import small_model_files
 
-from dla_keras.data.augmentation import central_crop
+from dla_keras.data.fitting import central_crop
 from dla_keras.data.fitting import read_fit
 from dla_keras.data.toy_streets import draw_picture
 from dla_keras.inference.model_checks import NO_DIGEST

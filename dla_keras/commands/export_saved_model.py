@@ -60,7 +60,7 @@ def parse_flags(argv):
 
 def export(args) -> None:
     """Write the SavedModel if it agrees with the model."""
-    from dla_keras.data.augmentation import central_crop
+    from dla_keras.data.fitting import central_crop
     from dla_keras.inference.model_files import load_model
     from dla_keras.inference.model_files import open_model
     from dla_keras.lite.convert.graph import write_saved_model

@@ -1,15 +1,19 @@
 """Random changes of training images: pure functions of a seed.
 
 `Augmentation` is for label maps and boxes: scale, rotation, flip and crop are
-one affine map, so an image is resampled once. `RandomResizedCrop`, `Mixing`
-and `central_crop` are for classification. The same seed gives the same crop on
-every machine and after a restart.
+one affine map, so an image is resampled once. `RandomResizedCrop` and `Mixing`
+are for classification. The same seed gives the same crop on every machine and
+after a restart.
+
+TensorFlow draws, OpenCV and Pillow change the pixels: several times faster,
+and other threads of Python go on meanwhile.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import tensorflow as tf
 from PIL import Image
@@ -23,57 +27,50 @@ from dla_keras.data.boxes import ignored
 from dla_keras.data.datasets import IGNORE_LABEL
 from dla_keras.variants import IMAGENET_MEAN
 
+MEAN_COLOR = [round(255 * mean) for mean in IMAGENET_MEAN]
 LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue, ITU-R BT.601
 
 
-def jitter_color(
-    image,
-    seed,
-    strength: float,
-    offset=(0.0, 0.0, 0.0),
-    saturation: float | None = None,
-):
-    """Change brightness, contrast and saturation, each by `1 +- strength`.
-
-    Brightness scales the pixels, contrast their distance to the image's mean
-    luminance, saturation their distance to their own luminance. All three are
-    linear, so one matrix does them in one pass over the pixels.
+def draw_colors(seed, strength: float, saturation: float | None = None):
+    """Return factors of brightness, contrast and saturation, float32 `(3,)`.
 
     Args:
-        image: float32 `(height, width, 3)`.
-        seed: Two integers; equal seeds give equal changes.
+        seed: Two integers; equal seeds give equal factors.
         strength: Largest relative change, 0 to 1.
-        offset: RGB color that is still to be added to `image`. Defaults to
-            none.
         saturation: Largest relative change of the saturation, 0 to 1.
             Defaults to `None`: `strength`.
-
-    Returns:
-        float32 `(height, width, 3)`, 0 to 255.
     """
     saturation = strength if saturation is None else saturation
     low, high = (
         [1 + sign * change for change in (strength, strength, saturation)]
         for sign in (-1, 1)
     )
-    brightness, contrast, saturation = tf.unstack(
-        tf.random.stateless_uniform((3,), seed, low, high)
-    )
-    offset = tf.convert_to_tensor(offset, tf.float32)
-    luminance = tf.constant(LUMINANCE)[:, None]  # (3, 1)
-    # Row times matrix: each channel is pulled towards the pixel's luminance.
-    matrix = saturation * tf.eye(3) + (1 - saturation) * luminance
-    matrix = brightness * contrast * matrix
-    pixels = tf.reshape(image, (-1, 3))
-    mean = tf.reduce_mean(pixels, 0) + offset
-    gray = brightness * tf.tensordot(mean, luminance, 1)  # (1,)
-    shift = tf.linalg.matvec(matrix, offset, transpose_a=True)
-    shift += (1 - contrast) * gray
-    image = tf.reshape(pixels @ matrix + shift, tf.shape(image))
-    return tf.clip_by_value(image, 0.0, 255.0)
+    return tf.random.stateless_uniform((3,), seed, low, high)
 
 
-def change_sharpness(image, factor):
+def change_colors(image: np.ndarray, factors) -> np.ndarray:
+    """Change brightness, contrast and saturation.
+
+    Brightness scales the pixels, contrast their distance to the image's mean
+    luminance, saturation their distance to their own luminance. All three are
+    linear, so one matrix does them in one pass over the pixels.
+
+    Args:
+        image: uint8 or float32 `(height, width, 3)`.
+        factors: Three numbers of `draw_colors`; 1 changes nothing.
+
+    Returns:
+        An image of the same type, 0 to 255.
+    """
+    brightness, contrast, saturation = np.float64(factors)
+    # Each channel is pulled towards the pixel's luminance.
+    matrix = saturation * np.eye(3) + (1 - saturation) * np.array(LUMINANCE)
+    shift = (1 - contrast) * brightness * np.dot(cv2.mean(image)[:3], LUMINANCE)
+    matrix = np.c_[brightness * contrast * matrix, [shift] * 3]
+    return np.clip(cv2.transform(image, matrix), 0, 255)
+
+
+def change_sharpness(image: np.ndarray, factor: float) -> np.ndarray:
     """Return an image sharper (above 1) or smoother (below 1) than it was.
 
     As Pillow's `ImageEnhance.Sharpness` in the authors' code, but for its
@@ -81,15 +78,15 @@ def change_sharpness(image, factor):
     pixels stay.
 
     Args:
-        image: float32 `(height, width, 3)`.
+        image: uint8 or float32 `(height, width, 3)`.
         factor: Number; 0 smooths, 1 is the image itself.
     """
-    inner = image[1:-1, 1:-1]
-    rows = image[:-2] + image[1:-1] + image[2:]
-    around = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]
-    smooth = (around + 4 * inner) / 13  # the middle counts 5 times
-    detail = tf.pad(inner - smooth, [(1, 1), (1, 1), (0, 0)])
-    return image + (factor - 1) * detail
+    kernel = np.full((3, 3), (1 - factor) / 13)
+    kernel[1, 1] += factor + 4 * (1 - factor) / 13  # it counts 5 times
+    changed = cv2.filter2D(image, -1, kernel)
+    for ends in ([0, -1], np.s_[:, [0, -1]]):
+        changed[ends] = image[ends]
+    return changed
 
 
 def move_labels(label, matrix, size: tuple[int, int]):
@@ -100,8 +97,11 @@ def move_labels(label, matrix, size: tuple[int, int]):
         matrix: Map from crop to image pixels, from `random_affine`.
         size: Height and width of the crop, in pixels.
     """
-    label = label[..., None]
-    return _transform(label, matrix, size, "NEAREST", IGNORE_LABEL)[..., 0]
+    warp = lambda label, matrix: _warp(
+        label, matrix, size, cv2.INTER_NEAREST, IGNORE_LABEL
+    )
+    moved = tf.numpy_function(warp, [label, matrix], label.dtype, False)
+    return tf.ensure_shape(moved, size)
 
 
 def move_boxes(label, matrix, size: tuple[int, int], count: int = MAX_BOXES):
@@ -230,26 +230,23 @@ class Augmentation:
         if focus is not None:
             place = random_pixel(label, focus, tf.random.fold_in(seed, 2))
         matrix = random_affine(tf.shape(image), seeds[0], self, place)
-        # Relative to the mean color, so that the zeros outside become it.
-        mean = 255 * tf.constant(IMAGENET_MEAN)
-        image = tf.cast(image, tf.float32) - mean
-        mode = "REFLECT" if self.reflect else "CONSTANT"
-        image = _transform(image, matrix, self.size, "BILINEAR", 0.0, mode)
-        if self.sharpness:
-            # Before the colors, which are clipped; it changes no mean.
-            image = change_sharpness(
-                image,
-                tf.random.stateless_uniform(
-                    (),
-                    tf.random.fold_in(seed, 3),
-                    1 - self.sharpness,
-                    1 + self.sharpness,
-                ),
-            )
-        image = jitter_color(
-            image, seeds[1], self.jitter, mean, self.saturation
+        colors = draw_colors(seeds[1], self.jitter, self.saturation)
+        low, high = 1 - self.sharpness, 1 + self.sharpness
+        sharpness = tf.random.stateless_uniform(
+            (), tf.random.fold_in(seed, 3), low, high
+        )
+        image = _changed(
+            self.size, self._crop, image, matrix, sharpness, colors
         )
         return image, self.move(label, matrix, self.size)
+
+    def _crop(self, image, matrix, sharpness, colors):
+        fill = None if self.reflect else MEAN_COLOR
+        image = _warp(image, matrix, self.size, cv2.INTER_LINEAR, fill)
+        if self.sharpness:
+            # Before the colors, which are clipped; it changes no mean.
+            image = change_sharpness(image, sharpness)
+        return change_colors(image, colors)
 
 
 def random_pixel(label, focus, seed):
@@ -304,18 +301,31 @@ def random_affine(shape, seed, augmentation: Augmentation, place=None):
     yx, yy = mirror * sine, cosine
     x0 = center[1] - 0.5 - xx * (width - 1) / 2 - xy * (height - 1) / 2
     y0 = center[0] - 0.5 - yx * (width - 1) / 2 - yy * (height - 1) / 2
+    if augmentation.scale == (1, 1) and not augmentation.rotation:
+        x0, y0 = tf.round(x0), tf.round(y0)  # between pixels all would blur
     return tf.stack([xx, xy, x0, yx, yy, y0, 0.0, 0.0])
 
 
-def _transform(image, matrix, size, interpolation, fill, mode="CONSTANT"):
-    return tf.raw_ops.ImageProjectiveTransformV3(
-        images=image[None],
-        transforms=matrix[None],
-        output_shape=size,
-        fill_value=float(fill),
-        interpolation=interpolation,
-        fill_mode=mode,
-    )[0]
+def _changed(size, change, image, *drawn):
+    """Return what a function of NumPy makes of an image, in float32."""
+    image = tf.convert_to_tensor(image)
+    crop = tf.numpy_function(change, [image, *drawn], image.dtype, False)
+    return tf.ensure_shape(tf.cast(crop, tf.float32), (*size, 3))
+
+
+def _warp(image, matrix, size, interpolation, fill):
+    """Return a crop of an image or a label; outside is `fill`, or reflected.
+
+    Pixel i has its middle at i, for OpenCV and for the map alike.
+    """
+    return cv2.warpAffine(
+        image,
+        matrix[:6].reshape(2, 3),
+        size[::-1],
+        flags=interpolation | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REFLECT if fill is None else cv2.BORDER_CONSTANT,
+        borderValue=fill or 0,
+    )
 
 
 _ATTEMPTS = 10  # as in the authors' code and torchvision
@@ -361,16 +371,20 @@ class RandomResizedCrop:
 
     def __call__(self, image, label, seed):
         seeds = tf.unstack(tf.random.split(seed, 3), num=3)
-        top, left, height, width = tf.unstack(
-            random_box(tf.shape(image)[:2], seeds[0], self.area, self.aspect)
-        )
-        image = image[top : top + height, left : left + width]
-        image = tf.image.resize(image, self.size, antialias=True)
-        if self.flip:
-            image = tf.image.stateless_random_flip_left_right(image, seeds[1])
-        if self.jitter:
-            image = jitter_color(image, seeds[2], self.jitter)
+        box = random_box(tf.shape(image)[:2], seeds[0], self.area, self.aspect)
+        mirrored = tf.random.stateless_uniform((), seeds[1]) < 0.5
+        colors = draw_colors(seeds[2], self.jitter)
+        image = _changed(self.size, self._crop, image, box, mirrored, colors)
         return image, label
+
+    def _crop(self, image, box, mirrored, colors):
+        top, left, height, width = box
+        image = image[top : top + height, left : left + width]
+        picture = Image.fromarray(np.asarray(image, np.uint8))
+        picture = picture.resize(self.size[::-1], Image.BILINEAR)
+        if self.flip and mirrored:
+            picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        return change_colors(np.asarray(picture, image.dtype), colors)
 
 
 def random_box(shape, seed, area, aspect):
@@ -408,40 +422,6 @@ def random_box(shape, seed, area, aspect):
     first = tf.argmax(fits)  # the last, central one always fits
     corner = tf.floor(places[first] * (shape - sizes[first] + 1))
     return tf.cast(tf.concat([corner, sizes[first]], 0), tf.int32)
-
-
-def central_crop(image, size, crop_fraction: float = 0.875) -> np.ndarray:
-    """Return the crop to test on: the middle of the image, shrunk.
-
-    Where `size` is square, it equals pixel for pixel what timm and
-    torchvision evaluate on (bilinear, shorter side resized).
-
-    Args:
-        image: uint8 `(height, width, 3)`.
-        size: Height and width of the result, in pixels.
-        crop_fraction: Share of the shrunk image's shorter side that is kept.
-            Defaults to `0.875`: 224 of 256.
-
-    Returns:
-        uint8 `(*size, 3)`.
-
-    Example:
-
-    >>> central_crop(np.zeros((300, 400, 3), "uint8"), (224, 224)).shape
-    (224, 224, 3)
-    """
-    check_number("crop_fraction", crop_fraction)
-    shrunk = [math.floor(length / crop_fraction) for length in size]
-    # The side that lacks most of its length decides; the other one follows.
-    short = max(0, 1, key=lambda side: shrunk[side] / image.shape[side])
-    rows, columns = (
-        int(shrunk[short] * length / image.shape[short])
-        for length in image.shape[:2]
-    )
-    top, left = round((rows - size[0]) / 2), round((columns - size[1]) / 2)
-    resized = Image.fromarray(image).resize((columns, rows), Image.BILINEAR)
-    box = (left, top, left + size[1], top + size[0])
-    return np.array(resized.crop(box))
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from fractions import Fraction
 import numpy as np
 from PIL import Image
 
+from dla_keras.choices import check_number
 from dla_keras.data.pictures import open_header
 
 # Policies, as exported files name them.
@@ -269,3 +270,37 @@ class WorkingSplit(Sequence):
 def at_working_size(split: Sequence, fit: Fit, resize=resize_example):
     """Return a split at its working size; itself at its pictures' own."""
     return split if fit == PAD else WorkingSplit(split, fit, resize)
+
+
+def central_crop(image, size, crop_fraction: float = 0.875) -> np.ndarray:
+    """Return the crop to test on: the middle of the image, shrunk.
+
+    Where `size` is square, it equals pixel for pixel what timm and
+    torchvision evaluate on (bilinear, shorter side resized).
+
+    Args:
+        image: uint8 `(height, width, 3)`.
+        size: Height and width of the result, in pixels.
+        crop_fraction: Share of the shrunk image's shorter side that is kept.
+            Defaults to `0.875`: 224 of 256.
+
+    Returns:
+        uint8 `(*size, 3)`.
+
+    Example:
+
+    >>> central_crop(np.zeros((300, 400, 3), "uint8"), (224, 224)).shape
+    (224, 224, 3)
+    """
+    check_number("crop_fraction", crop_fraction)
+    shrunk = [math.floor(length / crop_fraction) for length in size]
+    # The side that lacks most of its length decides; the other one follows.
+    short = max(0, 1, key=lambda side: shrunk[side] / image.shape[side])
+    rows, columns = (
+        int(shrunk[short] * length / image.shape[short])
+        for length in image.shape[:2]
+    )
+    top, left = round((rows - size[0]) / 2), round((columns - size[1]) / 2)
+    resized = Image.fromarray(image).resize((columns, rows), Image.BILINEAR)
+    box = (left, top, left + size[1], top + size[0])
+    return np.array(resized.crop(box))

@@ -108,7 +108,7 @@ def read_label(file, info: DatasetInfo, name=None) -> np.ndarray:
         return ids[np.searchsorted(stored.distinct, stored.keys)]
     table = np.empty(stored.distinct[-1] + 1, np.uint8)
     table[stored.distinct] = ids
-    return table[stored.keys]
+    return np.take(table, stored.keys)  # twice as fast as an index
 
 
 def stored_counts(file, name=None) -> dict[int, int]:

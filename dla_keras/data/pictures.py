@@ -293,7 +293,8 @@ def to_rgb(image: Image.Image, name="the image") -> np.ndarray:
             image = image.convert("RGBA")
             below = Image.new("RGBA", image.size, BELOW_ALPHA)
             image = Image.alpha_composite(below, image)
-        return np.array(image.convert("RGB"))
+        # A conversion to the same mode would be a copy more.
+        return np.array(image if image.mode == "RGB" else image.convert("RGB"))
     except ValueError as error:  # of Pillow: no way from one mode to another
         raise ValueError(f"{name} cannot be shown as RGB: {error}.") from error
 

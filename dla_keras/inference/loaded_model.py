@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from dla_keras.data.augmentation import central_crop
+from dla_keras.data.fitting import central_crop
 from dla_keras.data.pictures import UNBOUNDED
 from dla_keras.data.pictures import to_rgb
 from dla_keras.data.pictures import upright

@@ -11,11 +11,11 @@ import numpy as np
 from dla_keras.choices import parse_size
 from dla_keras.data.augmentation import Mixing
 from dla_keras.data.augmentation import RandomResizedCrop
-from dla_keras.data.augmentation import central_crop
 from dla_keras.data.checks import broken_pictures
 from dla_keras.data.checks import check_classes
 from dla_keras.data.classification import open_classification_split
 from dla_keras.data.fitting import Fit
+from dla_keras.data.fitting import central_crop
 from dla_keras.inference.model_files import CROP_FRACTION
 from dla_keras.inference.prediction_files import TableResults
 from dla_keras.inference.predictor import model_logits

@@ -1,4 +1,4 @@
-"""Random and central crops for classification, mixup and CutMix."""
+"""Random crops for classification, mixup and CutMix."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,6 @@ from PIL import Image
 
 from dla_keras.data.augmentation import Mixing
 from dla_keras.data.augmentation import RandomResizedCrop
-from dla_keras.data.augmentation import central_crop
 from dla_keras.data.augmentation import random_box
 
 
@@ -69,19 +68,6 @@ def test_random_crop_flips_half_and_keeps_the_range():
         assert x.numpy().min() >= 0 and x.numpy().max() <= 255
         rising.add(bool(x[0, -1, 1] > x[0, 0, 1]))
     assert rising == {True, False}
-
-
-def test_central_crop_is_the_middle():
-    # 60 x 120 halved to 30 x 60; the middle 24 x 24 begins at (3, 18).
-    image = coordinates(60, 120)
-    crop = central_crop(image, (24, 24), crop_fraction=0.8)
-    y, x = np.mgrid[3:27, 18:42]
-    expected = np.stack([2 * y + 0.5, 2 * x + 0.5], -1)
-    # Rounding of .5 either way, in each of two passes.
-    np.testing.assert_allclose(crop[..., :2], expected, atol=1.0)
-    assert central_crop(image, (24, 48), 1.0).shape == (24, 48, 3)
-    whole = central_crop(coordinates(20, 20), (20, 20), 1.0)
-    np.testing.assert_array_equal(whole, coordinates(20, 20))
 
 
 def pair(size=40):

@@ -12,6 +12,7 @@ from dla_keras.data.fitting import PAD
 from dla_keras.data.fitting import Fit
 from dla_keras.data.fitting import WorkingSplit
 from dla_keras.data.fitting import at_working_size
+from dla_keras.data.fitting import central_crop
 from dla_keras.data.fitting import default_max_side
 from dla_keras.data.fitting import fit_of
 from dla_keras.data.fitting import longest_side
@@ -225,3 +226,22 @@ def test_a_resized_split_is_still_a_drawn_one():
     assert WorkingSplit(drawn, fit_of(64)).drawn == ()
     drawn.drawn = ("images/a.png",)
     assert at_working_size(drawn, fit_of(64)).drawn == drawn.drawn
+
+
+def coordinates(height, width):
+    """Return an image whose pixels tell where they come from."""
+    y, x = np.mgrid[:height, :width]
+    return np.stack([y, x, np.zeros_like(x)], -1).astype(np.uint8)
+
+
+def test_central_crop_is_the_middle():
+    # 60 x 120 halved to 30 x 60; the middle 24 x 24 begins at (3, 18).
+    image = coordinates(60, 120)
+    crop = central_crop(image, (24, 24), crop_fraction=0.8)
+    y, x = np.mgrid[3:27, 18:42]
+    expected = np.stack([2 * y + 0.5, 2 * x + 0.5], -1)
+    # Rounding of .5 either way, in each of two passes.
+    np.testing.assert_allclose(crop[..., :2], expected, atol=1.0)
+    assert central_crop(image, (24, 48), 1.0).shape == (24, 48, 3)
+    whole = central_crop(coordinates(20, 20), (20, 20), 1.0)
+    np.testing.assert_array_equal(whole, coordinates(20, 20))

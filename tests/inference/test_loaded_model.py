@@ -14,10 +14,10 @@ from dla_keras.bsds.benchmark import evaluate_boundaries
 from dla_keras.bsds.thinning import suppress_non_maxima
 from dla_keras.commands.evaluate import parse_flags
 from dla_keras.commands.flags import read_views
-from dla_keras.data.augmentation import central_crop
 from dla_keras.data.boundaries import CERTAIN
 from dla_keras.data.boundaries import label_edges
 from dla_keras.data.fitting import PAD
+from dla_keras.data.fitting import central_crop
 from dla_keras.data.pictures import read_rgb
 from dla_keras.inference import model_files
 from dla_keras.inference.loaded_model import LoadedModel

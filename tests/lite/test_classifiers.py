@@ -14,9 +14,9 @@ from mediapipe_python import mediapipe_python
 from running import command
 from tiny_variant import TINY_VARIANT
 
-from dla_keras.data.augmentation import central_crop
 from dla_keras.data.classification import open_classification_split
 from dla_keras.data.classification import read_digit
+from dla_keras.data.fitting import central_crop
 from dla_keras.inference.model_files import open_model
 from dla_keras.inference.predictor import softmax
 from dla_keras.inference.tflite_facts import named_buffers

@@ -10,8 +10,8 @@ from PIL import Image
 from running import command
 
 from dla_keras import DLAClassifier
-from dla_keras.data.augmentation import central_crop
 from dla_keras.data.classification import open_classification_split
+from dla_keras.data.fitting import central_crop
 from dla_keras.inference.predictor import log_probabilities
 from dla_keras.inference.predictor import softmax
 from dla_keras.lite.convert.pipeline import export_tflite
