@@ -111,6 +111,20 @@ def test_float16_rounds_weights_only(model, files):
     assert 1e-4 < error < 1e-2
     sizes = [len(files[p, "logits"]) for p in ("float16", "float32")]
     assert sizes[0] < 0.6 * sizes[1]
+    assert TfliteFile(files["float16", "logits"]).in_half
+    assert not TfliteFile(files["float32", "logits"]).in_half
+
+
+def test_what_half_precision_cannot_hold_is_no_float16_file():
+    """Numbers above 65504 are none on a phone, and fine on this machine."""
+    large = DLASegmenter("dla46_c", 3)
+    gamma = next(v for v in large.variables if v.name == "gamma")
+    gamma.assign(gamma * 1e5)
+    exporter = Exporter(large, SIZE, held_out=PICTURES[:2], min_agreement=0)
+    file = exporter.convert("float16")
+    assert np.isfinite(LiteModel(file.pack())(PICTURES[0])).all()
+    with pytest.raises(VerificationError, match="half precision.*not finite"):
+        exporter.finish(file, "float16")
 
 
 def test_int8_keeps_classes_and_is_a_quarter(model, files):

@@ -98,7 +98,7 @@ def check_files(pictures: dict, cache, runtimes=RUNTIMES) -> Iterator[Check]:
 class _File:
     path: str
     pictures: np.ndarray
-    numbers: str  # "integer" or "float"
+    numbers: str  # "integer", "float", or "half" for half precision
     names: list  # of the outputs
     expected: dict  # kernels -> outputs in that order
 
@@ -106,6 +106,8 @@ class _File:
 def _expect(model, pictures):
     file = TfliteFile(pathlib.Path(model).read_bytes())
     numbers = "float" if file.float_ops else "integer"
+    if file.in_half:
+        numbers = "half"
     python = REFERENCE.python(None)
     package, expected = REFERENCE.package, {}
     try:

@@ -27,6 +27,11 @@ BOUNDS = {
     # hundred layers. Scores that close are one pixel in a thousand.
     ("float", "xnnpack"): Bound(1e-4, 0.999),
     ("float", "builtin"): Bound(1e-4, 0.999),
+    # What may be computed in half precision is where a processor can: on an
+    # emulated Cortex-A76, 20 of CamVid's images by `streets`, masks of 192x256
+    # agreed at 0.987, the worst at 0.969, and mIoU was the same (+0.005).
+    ("half", "xnnpack"): Bound(0.1, 0.96),
+    ("half", "builtin"): Bound(1e-4, 0.999),
     # XNNPACK's integers are the same everywhere, to the bit.
     ("integer", "xnnpack"): Bound(0.0, 1.0),
     # The builtin kernels round in their own way on each processor: by 1 or 2

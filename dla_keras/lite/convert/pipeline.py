@@ -47,6 +47,7 @@ from dla_keras.lite.file.facts import describe
 from dla_keras.lite.file.tflite_file import TfliteFile
 from dla_keras.lite.measure.agreement import SCORED
 from dla_keras.lite.measure.agreement import Agreement
+from dla_keras.lite.measure.agreement import VerificationError
 from dla_keras.lite.measure.agreement import check_reference
 from dla_keras.lite.measure.agreement import compare
 from dla_keras.lite.measure.agreement import lite_outputs
@@ -62,6 +63,8 @@ from dla_keras.tasks import TASKS
 # Memory of an export: TensorFlow and pictures, copies of a weight, bytes of a
 # pixel, and of a class's score in it.
 BASE_BYTES, WEIGHT_COPIES, PIXEL_BYTES, CLASS_BYTES = 0.9e9, 32, 1000, 16
+
+HALF = 0.98  # least agreement of a model that computes in half precision
 
 # Processor -> edits for it; the files run everywhere, with the same outputs.
 EDITS = {"arm": (add_zeros,), "x86": (add_zeros, pack_stem)}
@@ -210,6 +213,8 @@ class Exporter:
         if minimum is None:
             row = TASKS[self.model.tasks[0]]
             minimum = row.MIN_AGREEMENT.get(precision, kind.min_agreement)
+        if self._halves(precision):
+            self._check_half(minimum)
         return VerifiedFile(data, self.verify(data), minimum, kind.max_noise)
 
     def graph(self, dtype):
@@ -227,7 +232,12 @@ class Exporter:
         # operation.
         if precision != "int8":
             pictures = self._calibration_pictures()
-            return convert_graph(self.graph(tf.uint8), precision, pictures)
+            return convert_graph(
+                self.graph(tf.uint8),
+                precision,
+                pictures,
+                self._halves(precision),
+            )
         outputs = tf.float32 if self.head in BEHIND else tf.uint8
         if self.network is not None:
             return convert_rounded_graph(self.graph(tf.float32), outputs)
@@ -279,18 +289,57 @@ class Exporter:
         if not len(self.held_out):
             return {}
         lite_model = LiteModel(source, self.threads)
-        found = compare(
-            self._expected, lite_outputs(lite_model), self._held_out
+        return self._compared(
+            lite_outputs(lite_model),
+            _file_scores(lite_model, source, self.threads),
         )
+
+    def _compared(self, outputs, scores, count=None):
+        """Compare functions of a picture with the model, on some of them."""
+        expected = {kind: each[:count] for kind, each in self._expected.items()}
+        held_out = self._held_out[:count]
+        found = compare(expected, outputs, held_out)
         # Each pixel has scores: few pictures tell.
         dense = "classification" not in self.model.tasks
-        pictures = self._held_out[: SCORED if dense else None]
+        pictures = held_out[: SCORED if dense else None]
         return with_scores(
             found,
             self._scores,
-            _file_scores(lite_model, source, self.threads),
+            scores,
             [self.fit(picture) for picture in pictures] if dense else pictures,
         )
+
+    def _halves(self, precision):
+        """Return whether phones may compute the file in half precision.
+
+        Not where boxes are decoded inside: places need more digits.
+        """
+        return precision == "float16" and self.head not in BEHIND
+
+    def _check_half(self, minimum):
+        """Raise `VerificationError` if half precision is too little.
+
+        A number above 65504 is none there, and no x86 processor computes the
+        file so: the model does, on few pictures.
+        """
+        if not len(self.held_out):
+            return
+        config = {**self.model.get_config(), "dtype": "float16"}
+        with quiet_stderr(), np.errstate(over="ignore"):
+            half = type(self.model).from_config(config)
+            half.set_weights(self.model.get_weights())
+            scores = model_scores(half)
+            outputs = model_outputs(half, self.size, scores, self.rule)
+            found = self._compared(outputs, scores, SCORED)
+        for kind, agreement in found.items():
+            fault = agreement.fault(min(minimum, HALF))
+            if fault:
+                raise VerificationError(
+                    "Phones compute float16 files in half precision, and the "
+                    f"{kind} of this model are then others: {agreement}; "
+                    f"{fault}. Pass --precision float32 or int8. Nothing was "
+                    "written."
+                )
 
     @functools.cached_property
     def crop_fraction(self) -> float:

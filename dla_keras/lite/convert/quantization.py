@@ -21,7 +21,10 @@ from dla_keras.quiet import quiet_stderr
 
 
 def convert_graph(
-    graph, precision: str, pictures: Sequence[np.ndarray] = ()
+    graph,
+    precision: str,
+    pictures: Sequence[np.ndarray] = (),
+    half: bool = False,
 ) -> bytes:
     """Convert a graph that takes uint8 pictures, in any precision but int8.
 
@@ -30,8 +33,13 @@ def convert_graph(
         precision: Name of a row of `PRECISIONS`.
         pictures: uint8 `(h, w, 3)`, of the graph's size, to take ranges on.
             Defaults to `()`.
+        half: Whether processors that can may also compute in half precision.
+            Defaults to `False`.
     """
     row, converter = PRECISIONS[precision], _converter(graph)
+    if half:
+        target = converter.target_spec
+        target._experimental_supported_accumulation_type = tf.float16
     if row.optimize:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_types = [

@@ -158,6 +158,12 @@ class TfliteFile:
             for entry in self._model.metadata or ()
         }
 
+    @property
+    def in_half(self) -> bool:
+        """Return whether XNNPACK may compute it in half precision."""
+        said = self.named_buffers.get("reduced_precision_support", b"")
+        return b"fp16accfp16" in said
+
     def name_of(self, operator) -> str:
         """Return the name of an operation, for instance `"CONV_2D"`."""
         code = self._model.operatorCodes[operator.opcodeIndex]
