@@ -210,6 +210,7 @@ NUMBERS = {
     "rotation": Number(float, 0, 180, "degrees"),
     "jitter": Number(float, 0, 1, "change of colors"),
     "saturation": Number(float, 0, 1, "change of the saturation"),
+    "tint": Number(float, 0, 1, "change of a color channel"),
     "sharpness": Number(float, 0, 1, "change of the sharpness"),
     "class_sampling": Number(float, 0, 10, "power of the frequency"),
     "class_weighting": Number(float, 0, 10, "power of the frequency"),

@@ -113,6 +113,12 @@ _LABEL_MAPS = {
     "--saturation": _number(
         "saturation", "largest change of the saturation; default: --jitter"
     ),
+    "--tint": _number(
+        "tint",
+        "largest change of red, green and blue, each on its own, 0 to 1: light "
+        "and skies of other colors than the data's",
+        0.0,
+    ),
     "--sharpness": _number(
         "sharpness", "largest change of the sharpness, 0 to 1", 0.0
     ),

@@ -31,42 +31,55 @@ MEAN_COLOR = [round(255 * mean) for mean in IMAGENET_MEAN]
 LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue, ITU-R BT.601
 
 
-def draw_colors(seed, strength: float, saturation: float | None = None):
-    """Return factors of brightness, contrast and saturation, float32 `(3,)`.
+def draw_colors(
+    seed, strength: float, saturation: float | None = None, tint: float = 0.0
+):
+    """Return factors of brightness, contrast, saturation and each channel.
 
     Args:
         seed: Two integers; equal seeds give equal factors.
         strength: Largest relative change, 0 to 1.
         saturation: Largest relative change of the saturation, 0 to 1.
             Defaults to `None`: `strength`.
+        tint: Largest relative change of each channel, 0 to 1. Defaults to
+            `0.0`.
+
+    Returns:
+        float32 `(6,)`.
     """
     saturation = strength if saturation is None else saturation
     low, high = (
         [1 + sign * change for change in (strength, strength, saturation)]
         for sign in (-1, 1)
     )
-    return tf.random.stateless_uniform((3,), seed, low, high)
+    factors = tf.random.stateless_uniform((3,), seed, low, high)
+    gains = tf.random.stateless_uniform(
+        (3,), tf.random.fold_in(seed, 1), 1 - tint, 1 + tint
+    )
+    return tf.concat([factors, gains], 0)
 
 
 def change_colors(image: np.ndarray, factors) -> np.ndarray:
-    """Change brightness, contrast and saturation.
+    """Change brightness, contrast, saturation and the light's color.
 
     Brightness scales the pixels, contrast their distance to the image's mean
-    luminance, saturation their distance to their own luminance. All three are
-    linear, so one matrix does them in one pass over the pixels.
+    luminance, saturation their distance to their own luminance, and a light
+    of another color scales each channel on its own. All are linear, so one
+    matrix does them in one pass over the pixels.
 
     Args:
         image: uint8 or float32 `(height, width, 3)`.
-        factors: Three numbers of `draw_colors`; 1 changes nothing.
+        factors: Six numbers of `draw_colors`; 1 changes nothing.
 
     Returns:
         An image of the same type, 0 to 255.
     """
-    brightness, contrast, saturation = np.float64(factors)
+    brightness, contrast, saturation, *gains = np.float64(factors)
     # Each channel is pulled towards the pixel's luminance.
     matrix = saturation * np.eye(3) + (1 - saturation) * np.array(LUMINANCE)
     shift = (1 - contrast) * brightness * np.dot(cv2.mean(image)[:3], LUMINANCE)
     matrix = np.c_[brightness * contrast * matrix, [shift] * 3]
+    matrix *= np.reshape(gains, (3, 1))
     return np.clip(cv2.transform(image, matrix), 0, 255)
 
 
@@ -185,6 +198,7 @@ class Augmentation:
             saturation. Defaults to `0.4`.
         saturation: Largest relative change of the saturation. Defaults to
             `None`: `jitter`.
+        tint: Largest relative change of each channel. Defaults to `0.0`.
         sharpness: Largest relative change of the sharpness, see
             `change_sharpness`. Defaults to `0.0`.
         even_scale: Whether the zoom is drawn evenly between its ends, as in
@@ -210,6 +224,7 @@ class Augmentation:
     flip: bool = True
     jitter: float = 0.4
     saturation: float | None = None
+    tint: float = 0.0
     sharpness: float = 0.0
     even_scale: bool = False
     reflect: bool = False
@@ -219,6 +234,7 @@ class Augmentation:
         check_range("scale", self.scale)
         check_number("rotation", self.rotation)
         check_number("jitter", self.jitter)
+        check_number("tint", self.tint)
         check_number("sharpness", self.sharpness)
         if self.saturation is not None:
             check_number("saturation", self.saturation)
@@ -230,7 +246,7 @@ class Augmentation:
         if focus is not None:
             place = random_pixel(label, focus, tf.random.fold_in(seed, 2))
         matrix = random_affine(tf.shape(image), seeds[0], self, place)
-        colors = draw_colors(seeds[1], self.jitter, self.saturation)
+        colors = draw_colors(seeds[1], self.jitter, self.saturation, self.tint)
         low, high = 1 - self.sharpness, 1 + self.sharpness
         sharpness = tf.random.stateless_uniform(
             (), tf.random.fold_in(seed, 3), low, high

@@ -100,6 +100,7 @@ def augmentation(args) -> Callable:
         args.rotation,
         jitter=args.jitter,
         saturation=args.saturation,
+        tint=args.tint,
         sharpness=args.sharpness,
         even_scale=args.even_scale,
         reflect=args.reflect,

@@ -142,16 +142,17 @@ def test_jitter_keeps_the_range_and_the_label():
 
 
 def test_one_matrix_does_all_color_changes():
-    """Against the three steps one after the other, in float64."""
+    """Against the four steps one after the other, in float64."""
     image = np.random.default_rng(0).uniform(50, 190, (20, 30, 3))
     for seed in range(5):
-        factors = draw_colors((0, seed), 0.2).numpy()
-        brightness, contrast, saturation = np.float64(factors)
+        factors = draw_colors((0, seed), 0.2, tint=0.3).numpy()
+        brightness, contrast, saturation, *gains = np.float64(factors)
+        assert 0.1 < np.ptp(gains) < 0.6 and 0.7 <= min(gains)
         expected = brightness * image
         mean = (expected @ LUMINANCE).mean()
         expected = mean + contrast * (expected - mean)
         gray = (expected @ LUMINANCE)[..., None]
-        expected = gray + saturation * (expected - gray)
+        expected = (gray + saturation * (expected - gray)) * gains
         x = change_colors(image.astype(np.float32), factors)
         # float32's rounding of sums of a few hundred.
         np.testing.assert_allclose(x, expected.clip(0, 255), atol=1e-3)
@@ -164,6 +165,7 @@ def test_saturation_may_be_left_out_of_the_jitter():
     np.testing.assert_array_equal(draw_colors((0, 3), 0.4), same)
     # Brightness and contrast are one line for all pixels and channels.
     factors = draw_colors((0, 3), 0.4, saturation=0.0).numpy()
+    assert factors[3:].tolist() == [1, 1, 1]
     x = change_colors(image, factors).ravel()
     line = np.polyfit(image.ravel(), x, 1)
     np.testing.assert_allclose(x, np.polyval(line, image.ravel()), atol=1e-3)
