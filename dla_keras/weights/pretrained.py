@@ -228,7 +228,8 @@ def find_preset(weights: str, variant: str) -> str:
             f"ending.{hint}"
         )
     raise ValueError(
-        f"{reason} Presets for {variant}: {', '.join(fitting) or 'none'}."
+        f"{reason} Presets for {variant}: {', '.join(fitting) or 'none'}. To "
+        "begin with random weights, pass None (--weights none)."
     )
 
 

@@ -144,6 +144,7 @@ def test_unknown_presets_are_explained(name, message):
     with pytest.raises(ValueError, match=message) as error:
         pretrained.find_preset(name, "dla60_res2net")
     assert "Presets for dla60_res2net: dla60_res2net_imagenet." in str(error)
+    assert "--weights none" in str(error)
 
 
 def test_the_backbone_that_ships():
