@@ -28,6 +28,7 @@ from small_model import small_model_files
 
 from dla_keras.data.fitting import central_crop
 from dla_keras.data.fitting import read_fit
+from dla_keras.data.pictures import read_rgb
 from dla_keras.data.toy_streets import draw_picture
 from dla_keras.inference.model_checks import NO_DIGEST
 from dla_keras.inference.model_files import CROP_FRACTION
@@ -330,7 +331,7 @@ def write_boxes(models, pictures, fits) -> None:
         found[name] = {}
         for index in range(PICTURES):
             stem = "int8-{}x{}-{}".format(*BOXES_SIZE, index)
-            image = np.asarray(Image.open(pictures / f"{stem}.png"))
+            image = read_rgb(pictures / f"{stem}.png")
             each = opened.boxes(image)
             rows = zip(each.classes, each.scores, *each.boxes.T, strict=True)
             found[name][stem] = [list(map(float, row)) for row in rows]

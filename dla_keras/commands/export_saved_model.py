@@ -26,8 +26,6 @@ from dla_keras.commands.shared import run_command
 from dla_keras.commands.shared import size_text
 from dla_keras.files import check_folder
 from dla_keras.files import new_folder
-from dla_keras.inference.tflite_facts import BOXES
-from dla_keras.inference.tflite_facts import MAPS
 from dla_keras.lite.options import PRECISIONS
 from dla_keras.quiet import quiet_stderr
 
@@ -114,6 +112,9 @@ def reference(model, pictures, size, fit, minimum: float):
 
 def report(model, size, found) -> dict:
     """Return what the SavedModel takes and gives, and how it agrees."""
+    from dla_keras.inference.tflite_facts import BOXES
+    from dla_keras.inference.tflite_facts import MAPS
+
     pixels = f"(N, {', '.join(map(str, size or ('H', 'W')))}"
     rows = {"input": f"uint8 or float32 {pixels}, 3)"}
     if "classification" in model.tasks:

@@ -51,6 +51,7 @@ RUN = {
     "rotation": 0.0,
     "jitter": 0.1,
     "saturation": None,
+    "tint": 0.0,
     "sharpness": 0.0,
     "even_scale": False,
     "reflect": False,

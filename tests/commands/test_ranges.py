@@ -83,6 +83,7 @@ def test_every_number_of_a_flag_is_of_the_table(monkeypatch):
     # Of sizes, of `--validate-every`'s units, and of Python.
     apart = {"side", "minutes", "validate_every", "num_classes", "top"}
     apart |= {"object_classes"}
+    apart |= {"positive_weight"}  # or a word
     # Of a detector, with a flag or without.
     assert set(NUMBERS) - seen - {"head_filters"} == apart
 

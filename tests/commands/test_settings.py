@@ -163,5 +163,5 @@ def test_flags_that_came_later_are_off():
     """Or a run that began before them could not go on: see `run_folder`."""
     args = vars(seg("--dataset", "toy_streets"))
     later = ("loss", "class_sampling", "teacher", "teacher_weight")
-    later += ("even_scale", "reflect", "saturation", "sharpness")
+    later += ("even_scale", "reflect", "saturation", "sharpness", "tint")
     assert not any(args[name] for name in later)
