@@ -48,7 +48,7 @@ data class ModelFacts(
     val cropFraction: Double?,
     val outputs: List<Output>,
     val score: String?,
-    val threshold: Float? = null,
+    val threshold: Float?,
 ) {
     /** The mask, or the scores that a mask is made of. */
     val pixels = outputs.find { it.kind == Kind.MASK || it.kind == Kind.LOGITS }

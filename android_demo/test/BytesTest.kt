@@ -68,7 +68,7 @@ class BytesTest {
             val (roomHeight, roomWidth) = pair("room")
             val facts = ModelFacts(
                 "", "", emptyList(), roomHeight, roomWidth, 0, entry.getString("fit"),
-                entry.optInt("max_side").takeIf { it > 0 }, null, emptyList(), null,
+                entry.optInt("max_side").takeIf { it > 0 }, null, emptyList(), null, null,
             )
             val (found, tall) = contentSize(width, height, facts)
             assertEquals("$entry", pair("size"), listOf(tall, found))

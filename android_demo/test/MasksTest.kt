@@ -130,9 +130,7 @@ class MasksTest {
                 live.picture[(crop.top + it / crop.width) * live.width + crop.left + it % crop.width]
             }
             // The same crop as a picture of its own: stretched likewise.
-            val facts = detector.facts.copy(fit = "stretch")
-            val bytes = Fixtures.direct(Fixtures.bytes("others/boxes-int8-pad.tflite"))
-            val still = Segmenter(facts, bytes, 1, ::TfLiteEngine)
+            val still = open("boxes-int8-stretch")
             val expected = still.use { it.segment(argb, crop.width, crop.height).found!! }
             live.found!!.zip(expected).forEach { (one, other) ->
                 assertEquals(other.left + crop.left, one.left, 1e-3f)
