@@ -26,6 +26,7 @@ from runtimes.rows import REFERENCE
 from runtimes.rows import RUNTIMES
 from runtimes.rows import Runtime
 
+from dla_keras.lite.file.tflite_file import TfliteFile
 from dla_keras.quiet import quiet_stderr
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -156,6 +157,16 @@ def test_floats_may_round(files, change, verdict):
     found = verdicts(files / "float.tflite", liar(change))
     assert found[0] == ("logits", "equal")
     assert found[1][1].startswith(verdict)
+
+
+def test_half_precision_is_allowed_on_arm_only(files, monkeypatch):
+    monkeypatch.setattr(TfliteFile, "in_half", True)
+    path, change = files / "float.tflite", "it + numpy.float32(0.01)"
+    _, (_, verdict) = verdicts(path, liar(change))
+    assert verdict.startswith("FAILED: difference 0.01")
+    phone = "import platform; platform.machine = lambda: 'aarch64'"
+    snippet = phone + LIAR.format(change=change)
+    assert verdicts(path, fake("-c", snippet))[1] == ("boundary", "close")
 
 
 def test_what_fails_and_what_is_missing_is_said(files):
