@@ -182,8 +182,6 @@ def look_at_labels(args, train, val):
         val: Validation split.
     """
     from dla_keras.data import checks
-    from dla_keras.data.duplicates import compare_pictures
-    from dla_keras.report.dataset_page import Dataset
     from dla_keras.report.galleries import label_gallery
 
     splits = {"train": train, "val": val}
@@ -191,21 +189,45 @@ def look_at_labels(args, train, val):
     found = checks.find_faults(*facts, train.info)
     for split in splits.values():
         found += checks.find_strays(split) or checks.find_unlike(split)
-    pairs = [getattr(split, "pairs", ()) for split in splits.values()]
     faults = [text for each in facts for text in each.faults]
+    rows = label_rows(train.info, facts)
+    dataset = dataset_of(args, splits, facts, rows, found, faults)
+    return dataset, label_gallery("Labels", readable_of(splits), train.info)
+
+
+def dataset_of(args, splits, facts, rows, found, faults, notes=(), **more):
+    """Return the figures of splits of files, near duplicates among them.
+
+    Args:
+        args: Parsed flags.
+        splits: Both splits by name.
+        facts: Facts of each.
+        rows: Rows of the table of classes.
+        found: Findings so far.
+        faults: Files that cannot be used, as text.
+        notes: Lines about the splits. Defaults to none.
+        **more: Further fields of `Dataset`.
+    """
+    from dla_keras.data import checks
+    from dla_keras.data.duplicates import compare_pictures
+    from dla_keras.report.dataset_page import Dataset
+
+    train = splits["train"]
+    pairs = [getattr(split, "pairs", ()) for split in splits.values()]
     images = ([image for image, _ in each] for each in pairs)
     twins = compare_pictures(*images, faults)
-    dataset = Dataset(
+    said = getattr(train, "said", ())
+    return Dataset(
         train.info.name,
-        (len(train), len(val)),
-        (facts[0].sizes, facts[1].sizes),
-        label_rows(train.info, facts),
+        tuple(map(len, splits.values())),
+        tuple(each.sizes for each in facts),
+        rows,
         checks.ordered([*found, *twins.findings], args.allow),
         [*faults, *twins.unread],
         twins.pairs,
-        [*getattr(train, "said", ()), *twins.notes, *sampled(facts)],
+        [*said, *notes, *twins.notes, *sampled(facts)],
+        **more,
     )
-    return dataset, label_gallery("Labels", readable_of(splits), train.info)
 
 
 def sampled(facts) -> list[str]:
@@ -248,9 +270,6 @@ def look_at_boxes(args, train, val):
         val: Validation split.
     """
     from dla_keras.data import boxes
-    from dla_keras.data import checks
-    from dla_keras.data.duplicates import compare_pictures
-    from dla_keras.report.dataset_page import Dataset
     from dla_keras.report.galleries import box_gallery
 
     splits = {"train": train, "val": val}
@@ -258,27 +277,22 @@ def look_at_boxes(args, train, val):
     faults = [
         place for f in facts for each in f.faults.values() for place in each
     ]
-    pairs = [getattr(split, "pairs", ()) for split in splits.values()]
-    images = ([image for image, _ in each] for each in pairs)
-    twins = compare_pictures(*images, faults)
-    found = boxes.find_box_faults(*facts, train.info) + twins.findings
     blank = [
         f"Without a box: {len(each.blank)} of {each.seen} pictures of "
         f"{each.name}, for instance {each.blank[0]}."
         for each in facts
         if each.blank
     ]
-    dataset = Dataset(
-        train.info.name,
-        (len(train), len(val)),
-        tuple(each.sizes for each in facts),
+    dataset = dataset_of(
+        args,
+        splits,
+        facts,
         box_rows(train.info, facts),
-        checks.ordered(found, args.allow),
-        [*faults, *twins.unread],
-        twins.pairs,
-        [*getattr(train, "said", ()), *blank, *twins.notes, *sampled(facts)],
-        "boxes",
-        tuple(each.sides for each in facts),
+        boxes.find_box_faults(*facts, train.info),
+        faults,
+        blank,
+        unit="boxes",
+        sides=tuple(each.sides for each in facts),
     )
     return dataset, box_gallery("Boxes", readable_of(splits), train.info)
 

@@ -24,9 +24,8 @@ import numpy as np
 from dla_keras.choices import spread
 from dla_keras.data.checks import SAMPLE
 from dla_keras.data.checks import Finding
+from dla_keras.data.checks import check_splits
 from dla_keras.data.checks import find_absent
-from dla_keras.data.checks import find_shared
-from dla_keras.data.checks import ordered
 from dla_keras.data.datasets import DatasetInfo
 from dla_keras.data.datasets import distinct_palette
 from dla_keras.data.file_cache import Fault
@@ -637,8 +636,7 @@ def check_boxes(train, val, allow: Iterable[str] = ()) -> list[Finding]:
         allow: Keys of `ALLOWED` that are meant, and no errors. Defaults to
             none.
     """
-    if not getattr(train, "pairs", None):
-        return []
-    facts = read_box_facts(train, "train"), read_box_facts(val, "val")
-    found = find_box_faults(*facts, train.info) + find_shared(train, val)
-    return ordered(found, allow)
+    find = lambda train, val: find_box_faults(
+        read_box_facts(train, "train"), read_box_facts(val, "val"), train.info
+    )
+    return check_splits(train, val, allow, find)

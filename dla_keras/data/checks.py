@@ -9,6 +9,7 @@ import os
 import pathlib
 import re
 from collections import Counter
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -530,21 +531,34 @@ def _keys(stems: Sequence[str]) -> list[str]:
     return [re.sub(r"0+(?=\d)", "", middle) for middle in middles]
 
 
-def check_splits(train, val, allow: Iterable[str] = ()) -> list[Finding]:
-    """Return what is wrong with two splits of label maps, errors first.
+def find_in_labels(train, val) -> list[Finding]:
+    """Return what is wrong with the label maps of two splits.
+
+    Args:
+        train: Training split.
+        val: Validation split.
+    """
+    facts = read_facts(train, "train"), read_facts(val, "val")
+    found = find_faults(*facts, train.info)
+    return found + find_strays(train) + find_strays(val)
+
+
+def check_splits(
+    train, val, allow: Iterable[str] = (), find: Callable = find_in_labels
+) -> list[Finding]:
+    """Return what is wrong with two splits of files, errors first.
 
     Args:
         train: Training split. One that is no files, as TFDS', has no findings.
         val: Validation split.
         allow: Keys of `ALLOWED` that are meant, and no errors. Defaults to
             none.
+        find: Function of both splits that returns what is wrong with their
+            annotations. Defaults to that for label maps.
     """
     if not getattr(train, "pairs", None):
         return []
-    facts = read_facts(train, "train"), read_facts(val, "val")
-    found = find_faults(*facts, train.info)
-    found += find_strays(train) + find_strays(val) + find_shared(train, val)
-    return ordered(found, allow)
+    return ordered(find(train, val) + find_shared(train, val), allow)
 
 
 def find_shared(train, val) -> list[Finding]:
