@@ -124,8 +124,7 @@ def _torch_steps(args, model, layout, criterion, labels, compiled=False):
     return step
 
 
-# Model -> name of each network -> what makes its step, and with what. The last
-# but one of a model is what the others are divided by.
+# Model -> name of each network -> what makes its step, and with what.
 NETWORKS = {
     "dla34up": {
         "dla_keras": (keras_steps, "bilinear"),

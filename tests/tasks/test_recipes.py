@@ -6,6 +6,8 @@ import pytest
 from dla_keras.commands.train import read_flags
 from dla_keras.commands.train import train
 from dla_keras.data.augmentation import Augmentation
+from dla_keras.tasks import TASKS
+from dla_keras.tasks.recipes import BALANCED
 from dla_keras.tasks.recipes import RECIPES
 from dla_keras.weights import pretrained
 
@@ -43,6 +45,7 @@ AUTHORS = {
     "reflect": ("data_transforms.py: RandomRotate, RandomCrop", True),
     "jitter": (RANDOM_COLOR, 0.4),
     "sharpness": (RANDOM_COLOR, 0.4),
+    "tint": (RANDOM_COLOR + ": none", 0.0),
     "saturation": (RANDOM_COLOR + ": none", 0.0),
     "head_stride": (SEGMENT + "--down, default 2", 2),
     "upsampling": ("dla_up.py: IDAUp, ConvTranspose2d", "learned"),
@@ -93,7 +96,6 @@ def test_a_papers_row_is_the_authors_command(name):
 
 @pytest.mark.parametrize("name", PAPERS)
 def test_a_papers_crops_are_the_authors(name):
-    from dla_keras.tasks import TASKS
 
     args = paper(name)
     side = int(args.size.partition("x")[0])
@@ -108,6 +110,14 @@ def test_a_papers_crops_are_the_authors(name):
         even_scale=True,
         reflect=True,
     )
+
+
+def test_flags_reach_crops_and_loss():
+    words = "--dataset mine/ --tint 0.3 --positive-weight balanced".split()
+    args = read_flags("boundary", "train", "Train.", words)
+    assert TASKS["boundary"].augmentation(args).tint == 0.3
+    loss = TASKS["boundary"].loss_sums(args, None)
+    assert loss.keywords == {"positive_weight": BALANCED}
 
 
 @pytest.mark.parametrize("name", PAPERS)

@@ -102,7 +102,7 @@ def named_outputs(
         For a segmenter `mask`, uint8 `(N, H, W)`, and `logits`, `(N, H, W,
         num_classes)`; for boundaries `boundary`, their probability, `(N, H,
         W)`; for a classifier `probabilities`, `(N, num_classes)`; for a
-        detector its maps, and the boxes that `DETECTIONS` names.
+        detector its maps, and the boxes that `BOXES` names.
     """
     outputs = (network or model)(image, training=False)
     named = {}

@@ -117,7 +117,7 @@ class Exporter:
             probability `(1, height, width)`, float32, or uint8 of which 256
             would be 1. A classifier's file gives `probabilities`, `(1,
             num_classes)`, in the same numbers. Of a detector, `"boxes"`: the
-            outputs of `tasks.detection.BOXES`, float32 in every file; or
+            outputs of `tflite_facts.BOXES`, float32 in every file; or
             `"heads"`, its maps. Defaults to `None`: the first of these.
         calibration: Training pictures, uint8 `(h, w, 3)`, on which integer
             activations' ranges are taken. Defaults to `()`.
