@@ -111,6 +111,7 @@ def test_lists_of_voc_are_its_splits(tmp_path):
     ("box", "message", "error"),
     [
         ((20, 6, 4, 30), "Boxes of train have their corners in reverse", True),
+        ((4, 30, 20, 6), "Boxes of train have their corners in reverse", True),
         ((4, 6, 20, 90), "lie outside of their pictures: .*a.xml, box 1", True),
         ((4, 6, 4, 30), "have no area, and are left out", False),
         ((0, 0, 41, 30), None, False),  # by a pixel
